@@ -1,0 +1,176 @@
+package access
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
+)
+
+// Scope is what an API key may be used for at most. admin includes write, and
+// write includes read.
+type Scope string
+
+// The scopes.
+const (
+	ScopeRead  Scope = "read"
+	ScopeWrite Scope = "write"
+	ScopeAdmin Scope = "admin"
+)
+
+var rank = map[Scope]int{ScopeRead: 1, ScopeWrite: 2, ScopeAdmin: 3}
+
+// Dialect is how the classic API answers to a key.
+type Dialect string
+
+// The dialects of the classic API.
+const (
+	Documented Dialect = "documented"
+	V03        Dialect = "v0.3"
+)
+
+// Via is the door that a caller came through.
+type Via string
+
+// The doors.
+const (
+	ViaKey    Via = "key"    // an API key
+	ViaLocal  Via = "local"  // the controller's own socket, on its machine
+	ViaSystem Via = "system" // Berth itself: a schedule, a crash, an enrolment
+)
+
+// Actor is who did something, as events and jobs keep it.
+type Actor struct {
+	Via      Via        `json:"via"`
+	User     ident.User `json:"user,omitempty"`
+	Username string     `json:"username,omitempty"`
+	Key      ident.Key  `json:"key,omitempty"`
+	Address  string     `json:"address,omitempty"`
+}
+
+// System is the actor of what nobody asked for.
+func System() Actor { return Actor{Via: ViaSystem} }
+
+// Caller is who is calling. The zero value is nobody and may do nothing.
+type Caller struct {
+	Actor
+	Admin     bool    // the user is an admin
+	Scopes    []Scope // of the key
+	Dialect   Dialect
+	RateLimit *int // calls a minute; 0 none; nil the default
+}
+
+// Local is the caller on the controller's own socket: whoever may open that
+// file may read the database anyway.
+func Local() Caller {
+	return Caller{Actor: Actor{Via: ViaLocal, Username: "local"}, Admin: true, Scopes: []Scope{ScopeAdmin}, Dialect: Documented}
+}
+
+// Known says whether somebody is calling.
+func (c Caller) Known() bool { return c.Via != "" }
+
+// Has says whether the key's scopes include the one asked for.
+func (c Caller) Has(s Scope) bool {
+	return slices.ContainsFunc(c.Scopes, func(h Scope) bool { return rank[h] >= rank[s] })
+}
+
+// Sees says whether the caller may know of things that belong to owner.
+func (c Caller) Sees(owner ident.User) bool {
+	return c.Admin || (c.User != "" && c.User == owner)
+}
+
+// Owner is the filter for lists: "" sees everything, else only that user's.
+func (c Caller) Owner() ident.User {
+	if c.Admin {
+		return ""
+	}
+	return c.User
+}
+
+// Rule says who may call a route. The zero value lets nobody in, so a route
+// that forgot its rule is shut.
+type Rule struct {
+	public bool
+	scope  Scope
+	admin  bool
+}
+
+// Public lets everybody in, without a key.
+func Public() Rule { return Rule{public: true} }
+
+// Needs lets in any user's key with that scope. The handler still shows each
+// user only what is his (Caller.Sees, Caller.Owner).
+func Needs(s Scope) Rule { return Rule{scope: s} }
+
+// AdminNeeds lets in an admin's key with that scope.
+func AdminNeeds(s Scope) Rule { return Rule{scope: s, admin: true} }
+
+// IsPublic says whether the rule asks for nothing.
+func (r Rule) IsPublic() bool { return r.public }
+
+// String names the rule, for the table of routes.
+func (r Rule) String() string {
+	switch {
+	case r.public:
+		return "public"
+	case r.scope == "":
+		return "nobody"
+	case r.admin:
+		return "admin:" + string(r.scope)
+	default:
+		return "user:" + string(r.scope)
+	}
+}
+
+// Check is nil when the caller may pass, else Unauthorized or Forbidden.
+func (r Rule) Check(c Caller) error {
+	if r.public {
+		return nil
+	}
+	if r.scope == "" {
+		return problem.New(problem.Forbidden, "nobody may call this")
+	}
+	if !c.Known() {
+		return problem.New(problem.Unauthorized, "this call needs an API key in the header x-api-key")
+	}
+	if r.admin && !c.Admin {
+		return problem.New(problem.Forbidden, "only an admin may do this")
+	}
+	if !c.Has(r.scope) {
+		return problem.New(problem.Forbidden, "this API key lacks the scope %s", r.scope)
+	}
+	return nil
+}
+
+// ParseScopes reads a list of scopes; an empty or unknown one is a Validation problem.
+func ParseScopes(names []string) ([]Scope, error) {
+	if len(names) == 0 {
+		return nil, problem.Invalid("scopes", "at least one of read, write, admin")
+	}
+	var out []Scope
+	for _, n := range names {
+		s := Scope(strings.TrimSpace(n))
+		if rank[s] == 0 {
+			return nil, problem.Invalid("scopes", "%q is none of read, write, admin", n)
+		}
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+type contextKey struct{}
+
+// With puts the caller into the context.
+func With(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, contextKey{}, c)
+}
+
+// From gives the caller out of the context; nobody when there is none.
+func From(ctx context.Context) Caller {
+	c, _ := ctx.Value(contextKey{}).(Caller)
+	return c
+}

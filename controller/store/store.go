@@ -1,0 +1,230 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/mattn/go-sqlite3"
+	"github.com/pressly/goose/v3"
+
+	"github.com/berth-panel/berth/migrations"
+	"github.com/berth-panel/berth/shared/problem"
+)
+
+// ErrNoRows is what a single-row scan says when there is none.
+var ErrNoRows = sql.ErrNoRows
+
+// Querier reads: a Tx and the handle inside Read are ones.
+type Querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// DB is the database. It is safe for concurrent use.
+type DB struct {
+	writer  *sql.DB
+	reader  *sql.DB
+	version atomic.Uint64
+}
+
+// Open opens or makes the database file and brings its schema up to date.
+func Open(ctx context.Context, path string) (*DB, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	writer, err := sql.Open("sqlite3", dsn(path, "immediate", false))
+	if err != nil {
+		return nil, err
+	}
+	writer.SetMaxOpenConns(1)
+	if err := migrate(ctx, writer); err != nil {
+		return nil, errors.Join(err, writer.Close())
+	}
+	reader, err := sql.Open("sqlite3", dsn(path, "deferred", true))
+	if err != nil {
+		return nil, errors.Join(err, writer.Close())
+	}
+	readers := max(4, runtime.NumCPU())
+	reader.SetMaxOpenConns(readers)
+	reader.SetMaxIdleConns(readers)
+	return &DB{writer: writer, reader: reader}, nil
+}
+
+func dsn(path, lock string, queryOnly bool) string {
+	q := url.Values{
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"NORMAL"},
+		"_foreign_keys": {"true"},
+		"_busy_timeout": {"10000"},
+		"_txlock":       {lock},
+		"_cache_size":   {"-4000"}, // KiB for each connection
+	}
+	if queryOnly {
+		q.Set("_query_only", "true")
+	}
+	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, migrations.FS)
+	if err != nil {
+		return fmt.Errorf("read the migrations: %w", err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate the database: %w", err)
+	}
+	return nil
+}
+
+// Close waits for running transactions and closes the file.
+func (d *DB) Close() error { return errors.Join(d.reader.Close(), d.writer.Close()) }
+
+// Version counts the commits of this process: what was read under one version
+// still holds while the version is the same.
+func (d *DB) Version() uint64 { return d.version.Load() }
+
+// Tx is the one write transaction of a moment.
+type Tx struct {
+	*sql.Tx
+	after []func()
+}
+
+// AfterCommit runs f once the transaction has been committed, in the order of
+// the calls, on the goroutine that called Write; never when it is rolled back.
+func (t *Tx) AfterCommit(f func()) { t.after = append(t.after, f) }
+
+// Write runs f in a write transaction, alone. An error from f rolls all of it
+// back and is returned as it is. No network call belongs inside.
+func (d *DB) Write(ctx context.Context, f func(tx *Tx) error) error {
+	raw, err := d.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return explain(err)
+	}
+	defer func() { _ = raw.Rollback() }() // after a commit it does nothing
+	tx := &Tx{Tx: raw}
+	if err := f(tx); err != nil {
+		return explain(err)
+	}
+	if err := raw.Commit(); err != nil {
+		return explain(err)
+	}
+	d.version.Add(1)
+	for _, hook := range tx.after {
+		hook()
+	}
+	return nil
+}
+
+// Try runs f inside the transaction; when f fails, what it wrote and the hooks
+// that it registered are taken back, its error is returned as it is, and the
+// transaction goes on. Calls may not overlap.
+func (t *Tx) Try(ctx context.Context, f func() error) error {
+	if _, err := t.ExecContext(ctx, `SAVEPOINT try`); err != nil {
+		return err
+	}
+	hooks := len(t.after)
+	failed := f()
+	if failed != nil {
+		t.after = t.after[:hooks]
+		if _, err := t.ExecContext(ctx, `ROLLBACK TO try`); err != nil {
+			return errors.Join(failed, err)
+		}
+	}
+	if _, err := t.ExecContext(ctx, `RELEASE try`); err != nil {
+		return errors.Join(failed, err)
+	}
+	return failed
+}
+
+// Read runs f on one consistent view.
+func (d *DB) Read(ctx context.Context, f func(q Querier) error) error {
+	tx, err := d.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return explain(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	return explain(f(tx))
+}
+
+// Snapshot gives plain reading without a transaction around it, for single
+// statements on a hot path.
+func (d *DB) Snapshot() Querier { return d.reader }
+
+// IsUnique says whether err is a broken UNIQUE or PRIMARY KEY constraint.
+func IsUnique(err error) bool {
+	var e sqlite3.Error
+	return errors.As(err, &e) &&
+		(e.ExtendedCode == sqlite3.ErrConstraintUnique || e.ExtendedCode == sqlite3.ErrConstraintPrimaryKey)
+}
+
+// IsUnavailable says whether err means that the database could not do its work
+// now, whatever it was asked: the disk full or broken, a lock, a cancelled
+// context, a closed file. The same call may work later; any other error would
+// come again.
+func IsUnavailable(err error) bool {
+	for _, closed := range []error{context.Canceled, context.DeadlineExceeded, sql.ErrTxDone, sql.ErrConnDone, driver.ErrBadConn} {
+		if errors.Is(err, closed) {
+			return true
+		}
+	}
+	var e sqlite3.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code {
+	case sqlite3.ErrFull, sqlite3.ErrIoErr, sqlite3.ErrCantOpen, sqlite3.ErrReadonly, sqlite3.ErrBusy, sqlite3.ErrLocked, sqlite3.ErrNomem,
+		sqlite3.ErrInterrupt, sqlite3.ErrCorrupt, sqlite3.ErrProtocol, sqlite3.ErrNotADB, sqlite3.ErrPerm, sqlite3.ErrAuth:
+		return true
+	default:
+		return false
+	}
+}
+
+// explain turns what an admin can mend into a problem that says so.
+func explain(err error) error {
+	var e sqlite3.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code {
+	case sqlite3.ErrFull:
+		return problem.New(problem.Internal, "the disk that holds the controller's database is full; nothing was changed").Because(err)
+	case sqlite3.ErrIoErr, sqlite3.ErrCantOpen, sqlite3.ErrReadonly:
+		return problem.New(problem.Internal, "the controller's database can't be written; nothing was changed").Because(err)
+	default:
+		return err
+	}
+}
+
+// Count runs a SELECT that gives one number.
+func Count(ctx context.Context, q Querier, query string, args ...any) (int, error) {
+	var n int
+	err := q.QueryRowContext(ctx, query, args...).Scan(&n)
+	return n, err
+}
+
+// Collect scans every row of a query with scan, which gets the row's Scan.
+func Collect[T any](ctx context.Context, q Querier, scan func(row func(...any) error) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	out := []T{}
+	for rows.Next() {
+		v, err := scan(rows.Scan)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}

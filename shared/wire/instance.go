@@ -1,0 +1,156 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
+)
+
+// Spec is all that an agent needs to know of one instance: what should be. The
+// controller raises Generation with every change; an agent ignores a spec whose
+// generation is lower than the one that it holds.
+type Spec struct {
+	Instance   ident.Instance `json:"instance"`
+	Generation int64          `json:"generation"`
+
+	Image   ImageSpec `json:"image"`
+	Env     []string  `json:"env"` // "NAME=value", complete and in order
+	Limits  Limits    `json:"limits"`
+	Ports   []Port    `json:"ports"`
+	Volume  string    `json:"volume"` // where the volume is mounted in the container
+	TTY     bool      `json:"tty"`
+	Stop    Stop      `json:"stop"`
+	Install Install   `json:"install"`
+
+	Power     Power `json:"power"`
+	Suspended bool  `json:"suspended"` // wins over Power: stopped, and stays so
+	// Hold ends what is under way and leaves everything as it then is: a cancelled
+	// deployment. The answer is a converged state.
+	Hold bool `json:"hold,omitempty"`
+}
+
+// ImageSpec is what the container is made from.
+type ImageSpec struct {
+	Reference  string   `json:"reference"`
+	Entrypoint []string `json:"entrypoint,omitempty"` // none keeps the image's
+	Command    []string `json:"command,omitempty"`    // none keeps the image's
+}
+
+// Limits hold the container. All are positive.
+type Limits struct {
+	MemoryMiB int64 `json:"memory_mib"`
+	NanoCPUs  int64 `json:"nano_cpus"` // 1e9 is one core
+	DiskMiB   int64 `json:"disk_mib"`
+	Pids      int64 `json:"pids"` // 0 leaves it to the agent's default
+}
+
+// Port publishes one port on tcp and udp.
+type Port struct {
+	IP        string `json:"ip"` // the node's bind address
+	Host      uint16 `json:"host"`
+	Container uint16 `json:"container"`
+	Primary   bool   `json:"primary,omitempty"` // for views; the container is told by PRIMARY_PORT
+}
+
+// Stop says how the container is asked to end.
+type Stop struct {
+	Command      string `json:"command,omitempty"` // a line for its stdin; wins over Signal
+	Signal       string `json:"signal,omitempty"`  // "SIGINT"; none is the image's own
+	GraceSeconds int    `json:"grace_seconds"`     // then it is killed
+}
+
+// Install prepares a new volume before the first start.
+type Install struct {
+	Downloads []Download `json:"downloads,omitempty"`
+}
+
+// Download is one file that is put into the volume.
+type Download struct {
+	URL  string `json:"url"`
+	Path string `json:"path"` // relative to the volume's root
+}
+
+// Want is what a power order asks for.
+type Want string
+
+// The wants.
+const (
+	WantRunning Want = "running"
+	WantStopped Want = "stopped"
+)
+
+// Power is the last power order. Order counts them: an agent carries out each
+// number once, so that a spec that is sent again restarts nothing.
+type Power struct {
+	Want    Want  `json:"want"`
+	Order   int64 `json:"order"`
+	Restart bool  `json:"restart,omitempty"` // with WantRunning: stop it first if it runs
+	Force   bool  `json:"force,omitempty"`   // with WantStopped: kill, don't ask
+}
+
+// Removal orders that an instance, its container and its volume go away.
+type Removal struct {
+	Generation int64 `json:"generation"`
+}
+
+// Accepted answers a Spec or a Removal that is journalled.
+type Accepted struct {
+	Generation int64 `json:"generation"` // the one the agent holds now
+}
+
+// Install phases of an instance.
+type Phase string
+
+// The phases. installing → ready or failed; failed → installing by a new generation.
+const (
+	PhaseInstalling Phase = "installing"
+	PhaseReady      Phase = "ready"
+	PhaseFailed     Phase = "failed"
+)
+
+// Actual is what a container does.
+type Actual string
+
+// The actual states.
+const (
+	ActualUnknown  Actual = "unknown" // nobody has looked yet
+	ActualStarting Actual = "starting"
+	ActualRunning  Actual = "running"
+	ActualStopping Actual = "stopping"
+	ActualStopped  Actual = "stopped"
+	ActualCrashed  Actual = "crashed" // ended by itself with an error; see ExitCode, OOM, RetryAt
+)
+
+// State is what an agent says of one instance.
+type State struct {
+	Phase     Phase            `json:"phase"`
+	Actual    Actual           `json:"actual"`
+	Converged bool             `json:"converged"` // what Generation asked is done, or has failed for good
+	Failure   *problem.Problem `json:"failure,omitempty"`
+	Container string           `json:"container,omitempty"` // the engine's id
+	ExitCode  *int             `json:"exit_code,omitempty"`
+	OOM       bool             `json:"oom,omitempty"`
+	StartedAt *time.Time       `json:"started_at,omitempty"`
+	RetryAt   *time.Time       `json:"retry_at,omitempty"` // when a crashed one is started again
+}
+
+// Progress is how far a long step of an instance is.
+type Progress struct {
+	Step    string `json:"step"`    // "pull", "install", "create", "start", "stop", "remove"
+	Percent int    `json:"percent"` // 0 to 100; -1 when nobody knows
+	Message string `json:"message"` // "Downloading 12 of 40 MiB"
+}
+
+// Inventory is everything that an agent holds.
+type Inventory struct {
+	Instances []Holding `json:"instances"`
+}
+
+// Holding is one instance that an agent knows.
+type Holding struct {
+	Instance   ident.Instance `json:"instance"`
+	Generation int64          `json:"generation"`
+	Removing   bool           `json:"removing,omitempty"`
+	State      State          `json:"state"`
+}
