@@ -90,6 +90,17 @@ CREATE TABLE enrolment_keys (
     expires_at INTEGER NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX enrolment_keys_node ON enrolment_keys (node_id);
+
+-- Who was let in by which key: an answer that was lost on its way is given again
+-- to the same public key.
+CREATE TABLE enrolments (
+    key_id     TEXT NOT NULL REFERENCES enrolment_keys (id) ON DELETE CASCADE,
+    public_key BLOB NOT NULL, -- SHA-256 of it
+    node_id    TEXT NOT NULL REFERENCES nodes (id) ON DELETE CASCADE,
+    serial     TEXT NOT NULL,
+    PRIMARY KEY (key_id, public_key)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE instances (
     id             TEXT PRIMARY KEY,

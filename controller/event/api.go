@@ -32,7 +32,8 @@ func (e Event) View() EventView {
 		SubjectID: e.Subject, Actor: e.Actor, Data: e.Data}
 }
 
-type filterQuery struct {
+// FilterQuery narrows what is listed or followed.
+type FilterQuery struct {
 	Instance string `query:"instance_id" doc:"Only about this instance"`
 	Node     string `query:"node_id" doc:"Only about this node"`
 	Job      string `query:"job_id" doc:"Only about this job"`
@@ -40,16 +41,16 @@ type filterQuery struct {
 	After    int64  `query:"after" minimum:"0" doc:"Only with a higher id, the oldest first; else the newest first"`
 }
 
-func (f filterQuery) filter(c access.Caller) Filter {
+func (f FilterQuery) filter(c access.Caller) Filter {
 	return Filter{Owner: c.Owner(), Instance: ident.Instance(f.Instance), Node: ident.Node(f.Node), Job: ident.Job(f.Job), Type: Type(f.Type), After: f.After}
 }
 
 type listQuery struct {
 	httpapi.PageQuery
-	filterQuery
+	FilterQuery
 }
 
-type streamQuery struct{ filterQuery }
+type streamQuery struct{ FilterQuery }
 
 // API serves the log over HTTP.
 type API struct {

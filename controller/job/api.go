@@ -59,7 +59,8 @@ func (j Job) View() JobView {
 	return v
 }
 
-type jobPath struct {
+// JobPath names a job in a path.
+type JobPath struct {
 	ID string `path:"id" doc:"The job's id"`
 }
 
@@ -73,7 +74,7 @@ type listQuery struct {
 }
 
 type logQuery struct {
-	jobPath
+	JobPath
 	After int64 `query:"after" minimum:"0" doc:"Only lines with a higher number"`
 	Limit int   `query:"limit" default:"500" minimum:"1" maximum:"1000"`
 }
@@ -108,7 +109,7 @@ func (s *Service) handleList(ctx context.Context, in *listQuery) (httpapi.Page[J
 	return page, err
 }
 
-func (s *Service) handleGet(ctx context.Context, in *jobPath) (JobView, error) {
+func (s *Service) handleGet(ctx context.Context, in *JobPath) (JobView, error) {
 	j, err := s.Get(ctx, access.From(ctx), ident.Job(in.ID))
 	return j.View(), err
 }
@@ -122,17 +123,17 @@ func (s *Service) handleLogs(ctx context.Context, in *logQuery) ([]JobLineView, 
 	return out, err
 }
 
-func (s *Service) handleCancel(ctx context.Context, in *jobPath) (JobView, error) {
+func (s *Service) handleCancel(ctx context.Context, in *JobPath) (JobView, error) {
 	j, err := s.Cancel(ctx, access.From(ctx), ident.Job(in.ID))
 	return j.View(), err
 }
 
-func (s *Service) handleRetry(ctx context.Context, in *jobPath) (JobView, error) {
+func (s *Service) handleRetry(ctx context.Context, in *JobPath) (JobView, error) {
 	j, err := s.Retry(ctx, access.From(ctx), ident.Job(in.ID))
 	return j.View(), err
 }
 
-func (s *Service) handleStream(ctx context.Context, in *jobPath, stream *httpapi.Stream) error {
+func (s *Service) handleStream(ctx context.Context, in *JobPath, stream *httpapi.Stream) error {
 	c, id := access.From(ctx), ident.Job(in.ID)
 	if _, err := s.Get(ctx, c, id); err != nil {
 		return err

@@ -81,7 +81,7 @@ type EnrolAnswer struct {
 func (k EnrolmentKey) SignRequest(r EnrolRequest) string {
 	a := r.Agent
 	return k.mac("berth enrol request v1", r.KeyID, r.Nonce, r.CSR, a.Release, fmt.Sprint(a.Wire), a.Name, a.Address,
-		fmt.Sprint(a.Port), strings.Join(a.Tags, "\x1f"), fmt.Sprint(a.MemoryMiB), fmt.Sprint(a.DiskMiB))
+		fmt.Sprint(a.Port), fmt.Sprintf("%q", a.Tags), fmt.Sprint(a.MemoryMiB), fmt.Sprint(a.DiskMiB))
 }
 
 // SignAnswer is the proof that goes into a.MAC; it is bound to the request's nonce.

@@ -1,0 +1,78 @@
+# `make` alone lists the targets. What a target needs and this machine lacks (a
+# C compiler, curl, a Docker Engine) is installed with apt-get, as root or sudo.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run test bench build lint generate verify verify-files clean
+
+# sudo shortens the PATH; Go's usual place stays on it.
+export PATH := $(PATH):/usr/local/go/bin
+# The version is ours (see build). Go's own stamp fails in a tree without .git,
+# or in one that belongs to somebody else.
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
+
+# make run: where the state is, where the panel and the agent listen.
+DATA ?= ./data
+LISTEN ?= 0.0.0.0:8080
+AGENT_LISTEN ?= 127.0.0.1:8443
+BIN ?= bin
+# make test, make bench: which packages; more flags for go test; which benchmarks.
+PKG ?= ./...
+TEST_FLAGS ?=
+TEST_TIMEOUT ?= 12m
+BENCH ?= .
+export DATA LISTEN AGENT_LISTEN BIN PKG TEST_FLAGS TEST_TIMEOUT BENCH
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := .cache/bin/golangci-lint-$(GOLANGCI_VERSION)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build all, start a controller and a local agent, say how to use them (DATA=, LISTEN=, AGENT_LISTEN=)
+	@deploy/run.sh
+
+test: ## lint, verify and every test, with the race detector, against a real Docker Engine (PKG=, TEST_FLAGS=)
+	@deploy/test.sh test
+
+bench: build ## the figures that Berth is measured by, against a real Docker Engine (PKG=, BENCH=)
+	@deploy/test.sh bench
+
+build: ## bin/berth-controller and bin/berth-agent
+	@deploy/need.sh go compiler
+	@mkdir -p bin
+	@version=$$(git -c safe.directory='$(CURDIR)' describe --tags --always --dirty 2>/dev/null || echo dev); \
+	flags="-s -w -X github.com/berth-panel/berth/shared/build.Version=$$version"; \
+	echo "building bin/berth-controller and bin/berth-agent, version $$version"; \
+	CGO_ENABLED=1 go build -trimpath -ldflags "$$flags" -o bin/berth-controller ./controller && \
+	CGO_ENABLED=0 go build -trimpath -ldflags "$$flags" -o bin/berth-agent ./agent
+
+lint: $(GOLANGCI) ## the linters of .golangci.yml
+	@deploy/need.sh go compiler
+	@$(GOLANGCI) run ./...
+
+$(GOLANGCI):
+	@deploy/need.sh go
+	@echo "building golangci-lint $(GOLANGCI_VERSION)"
+	@mkdir -p .cache/bin
+	@GOFLAGS= CGO_ENABLED=0 GOBIN='$(CURDIR)/.cache/bin' go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv .cache/bin/golangci-lint $@
+
+generate: ## write the generated files anew: docs/openapi.json
+	@deploy/need.sh go compiler
+	@mkdir -p docs
+	go generate ./...
+	go test -count=1 ./controller/app -run TestOpenAPI -update
+
+verify: verify-files ## the house's rules: imports and layout, OpenAPI document, routes, wire, migrations' checksums, go.mod
+	@deploy/need.sh compiler
+	go test -count=1 ./shared/... ./migrations/... ./controller/store
+	go test -count=1 -run 'OpenAPI|Parity|Route' ./controller/app
+
+verify-files:
+	@deploy/need.sh go
+	@go mod tidy -diff || { echo "go.mod or go.sum is not tidy: run 'go mod tidy'" >&2; exit 1; }
+
+clean: ## remove what was built and what tests left behind; the state of make run stays
+	@deploy/engine.sh clean --state .cache/engine
+	rm -rf bin .cache || sudo rm -rf .cache # tests that ran through sudo cached as root

@@ -1,0 +1,289 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/berth-panel/berth/agent/demo"
+	"github.com/berth-panel/berth/agent/enrol"
+	"github.com/berth-panel/berth/agent/install"
+	"github.com/berth-panel/berth/agent/instance"
+	"github.com/berth-panel/berth/agent/journal"
+	"github.com/berth-panel/berth/agent/runtime"
+	"github.com/berth-panel/berth/agent/runtime/docker"
+	"github.com/berth-panel/berth/agent/server"
+	"github.com/berth-panel/berth/agent/volume"
+	"github.com/berth-panel/berth/shared/ident"
+)
+
+// Defaults of a Config.
+const (
+	DefaultListen    = ":8443"
+	DefaultNetwork   = "berth"
+	DefaultPidsLimit = 512
+)
+
+// closeWithin is how long calls under way may take when the agent ends.
+const closeWithin = 3 * time.Second
+
+// Config are the node's own settings. The zero value of each but Data is sane.
+type Config struct {
+	Data           string         // data directory, enrolled
+	Listen         string         // "host:port"; "" is DefaultListen
+	DockerHost     string         // "unix:///…"; "" is the environment's, or Docker's default
+	NetworkName    string         // of Berth's bridge; "" is DefaultNetwork
+	NetworkSubnet  string         // CIDR; "" leaves it to the engine
+	PidsLimit      int64          // for instances whose spec leaves it open; 0 is DefaultPidsLimit
+	NoDemo         bool           // don't make the demo image
+	DemoExecutable string         // a static build of the agent; "" is the running program
+	DemoReference  string         // name of the demo image; "" is demo.Reference
+	AllowDownloads []netip.Prefix // private networks that installs may download from
+}
+
+// Deps may replace parts of the outside; the zero value is the real thing.
+type Deps struct {
+	Engine   runtime.Engine // closed by the App; nil is Docker at Config.DockerHost
+	Listener net.Listener   // plain TCP, closed by the App; nil listens on Config.Listen
+	Log      *slog.Logger   // nil discards
+	Now      func() time.Time
+}
+
+// App is a whole agent.
+type App struct {
+	config    Config
+	log       *slog.Logger
+	node      ident.Node
+	journal   *journal.Journal
+	volumes   *volume.Store
+	engine    runtime.Engine
+	installer *install.Installer
+	maker     *demo.Maker // nil without the demo
+	manager   *instance.Manager
+	door      *server.Door
+	listener  net.Listener
+	web       *http.Server
+	closing   sync.Once
+	closed    error
+}
+
+// New opens everything and listens; calls are answered once Run runs. Who does
+// not call Run calls Close. ErrNotEnrolled of agent/enrol is among the errors.
+func New(config Config, deps Deps) (*App, error) {
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	a := &App{config: config, log: deps.Log, engine: deps.Engine, listener: deps.Listener}
+	if err := a.build(deps); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+func (a *App) build(deps Deps) error {
+	identity, err := enrol.Load(a.config.Data)
+	if err != nil {
+		return err
+	}
+	a.node = identity.Node
+	if a.journal, err = journal.Open(filepath.Join(a.config.Data, "journal.db")); err != nil {
+		return err
+	}
+	if a.volumes, err = volume.Open(filepath.Join(a.config.Data, "volumes")); err != nil {
+		return err
+	}
+	if a.engine == nil {
+		options := docker.Options{Host: a.config.DockerHost, Node: identity.Node, PidsLimit: a.pidsLimit(), Logger: a.log, Now: deps.Now}
+		engine, err := docker.New(options)
+		if err != nil {
+			return err
+		}
+		a.engine = engine
+	}
+	if err := a.buildDemo(); err != nil {
+		return err
+	}
+	if err := a.buildManager(deps.Now); err != nil {
+		return err
+	}
+	a.door = server.New(server.Options{Node: identity.Node, Instances: a.manager, Events: a.journal, Log: a.log, Now: deps.Now})
+	return a.listen(identity)
+}
+
+func (a *App) buildDemo() error {
+	if a.config.NoDemo {
+		return nil
+	}
+	executable := a.config.DemoExecutable
+	if executable == "" {
+		var err error
+		if executable, err = os.Executable(); err != nil {
+			return fmt.Errorf("find the agent's program: %w", err)
+		}
+	}
+	a.maker = demo.NewMaker(a.engine, a.demoReference(), executable, a.log)
+	return nil
+}
+
+func (a *App) demoReference() string {
+	if a.config.DemoReference == "" {
+		return demo.Reference
+	}
+	return a.config.DemoReference
+}
+
+func (a *App) buildManager(now func() time.Time) error {
+	a.installer = install.New(a.config.AllowDownloads)
+	name := a.config.NetworkName
+	if name == "" {
+		name = DefaultNetwork
+	}
+	deps := instance.Deps{
+		Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Log: a.log, Now: now,
+	}
+	if a.maker != nil {
+		deps.Images = a.maker
+	}
+	var err error
+	a.manager, err = instance.New(instance.Config{
+		Network:   runtime.NetworkSpec{Name: name, Subnet: a.config.NetworkSubnet},
+		PidsLimit: a.pidsLimit(),
+	}, deps)
+	return err
+}
+
+func (a *App) pidsLimit() int64 {
+	if a.config.PidsLimit > 0 {
+		return a.config.PidsLimit
+	}
+	return DefaultPidsLimit
+}
+
+func (a *App) listen(identity enrol.Identity) error {
+	if a.listener == nil {
+		address := a.config.Listen
+		if address == "" {
+			address = DefaultListen
+		}
+		var err error
+		if a.listener, err = net.Listen("tcp", address); err != nil {
+			return fmt.Errorf("listen for the controller: %w", err)
+		}
+	}
+	a.web = &http.Server{
+		Handler:           a.door,
+		TLSConfig:         server.TLSConfig(identity.Certificate, identity.Authorities),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // strangers at the door
+	}
+	return nil
+}
+
+// Addr is where the agent listens.
+func (a *App) Addr() net.Addr { return a.listener.Addr() }
+
+// Node is who this agent is.
+func (a *App) Node() ident.Node { return a.node }
+
+// Run serves until ctx ends, or the listener breaks; the former is a good end
+// and answers nil. The App is closed when it returns. Call it once.
+func (a *App) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var parts sync.WaitGroup
+	parts.Go(func() { a.manager.Run(ctx) })
+	parts.Go(func() { a.prepareDemo(ctx) })
+	parts.Go(func() {
+		err := a.web.Serve(tls.NewListener(a.listener, a.web.TLSConfig))
+		if !errors.Is(err, http.ErrServerClosed) {
+			cancel(fmt.Errorf("serve the controller: %w", err))
+		}
+	})
+	a.log.Info("the agent is ready", "node", string(a.node), "address", a.Addr().String())
+	<-ctx.Done()
+	a.log.Info("the agent ends; containers are left as they are")
+	a.closeDoor(ctx)
+	parts.Wait()
+	err := a.Close()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
+		err = errors.Join(cause, err)
+	}
+	return err
+}
+
+// closeDoor ends the event stream and lets short calls finish.
+func (a *App) closeDoor(ctx context.Context) {
+	a.door.Close()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
+	defer cancel()
+	if err := a.web.Shutdown(ctx); err != nil {
+		_ = a.web.Close()
+	}
+}
+
+// Close frees what New opened, for an App that was never run.
+func (a *App) Close() error {
+	a.closing.Do(func() {
+		var errs []error
+		if a.listener != nil {
+			if err := a.listener.Close(); !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+		if a.installer != nil {
+			a.installer.Close()
+		}
+		if a.journal != nil {
+			errs = append(errs, a.journal.Close())
+		}
+		if a.volumes != nil {
+			errs = append(errs, a.volumes.Close())
+		}
+		if a.engine != nil {
+			errs = append(errs, a.engine.Close())
+		}
+		a.closed = errors.Join(errs...)
+	})
+	return a.closed
+}
+
+// prepareDemo makes the demo image as soon as the engine answers, so that a
+// first deploy need not wait for it.
+func (a *App) prepareDemo(ctx context.Context) {
+	if a.maker == nil {
+		return
+	}
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		_, err := a.maker.Provide(ctx, a.demoReference())
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if runtime.ReasonOf(err) != runtime.Unreachable {
+			a.log.Warn("the demo image could not be made", "error", err)
+			return
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}

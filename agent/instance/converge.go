@@ -1,0 +1,268 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"github.com/berth-panel/berth/agent/journal"
+	"github.com/berth-panel/berth/agent/runtime"
+	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+// converge makes the instance what the job's spec says. settled means that this
+// generation has failed before and nothing was tried again.
+func (o *owner) converge(ctx context.Context, j job) (settled bool, err error) {
+	spec := o.m.containerSpec(*j.desired.Spec)
+	if err := o.look(ctx); err != nil {
+		return false, err
+	}
+	o.observe(j, spec.SpecHash)
+	if !j.runs() && o.live != "" {
+		// First of all, and whatever else fails: a stop or a suspension must not
+		// wait for an image that can't be had.
+		if err := o.bringDown(ctx, j); err != nil {
+			return false, err
+		}
+	}
+	if o.failed == j.desired.Generation {
+		if o.untilRetry() != 0 {
+			return true, nil
+		}
+		o.failed = 0 // a crashed one's next start is a new try
+	}
+	if err := o.ensureContainer(ctx, j, spec); err != nil {
+		return false, err
+	}
+	return false, o.power(ctx, j)
+}
+
+// ensureContainer leaves exactly one container, the right one, at boxes[0], with
+// its volume ready to be used.
+func (o *owner) ensureContainer(ctx context.Context, j job, spec runtime.ContainerSpec) error {
+	if len(o.boxes) == 0 || o.boxes[0].SpecHash != spec.SpecHash || o.boxes[0].Status == runtime.Dead {
+		if err := o.renew(ctx, j, spec); err != nil {
+			return err
+		}
+	}
+	if err := o.removeFrom(ctx, 1); err != nil {
+		return err
+	}
+	if o.live != "" {
+		return nil // what it runs with is in place
+	}
+	return o.prepare(ctx, j)
+}
+
+// renew makes the container anew. What can fail without harm comes first, while
+// the old one still runs.
+func (o *owner) renew(ctx context.Context, j job, spec runtime.ContainerSpec) error {
+	if err := o.beginInstall(j); err != nil {
+		return err
+	}
+	if err := o.ensureImage(ctx, j); err != nil {
+		return err
+	}
+	if err := o.ensureVolume(); err != nil {
+		return err
+	}
+	if err := o.m.ensureNetwork(ctx); err != nil {
+		return err
+	}
+	if len(o.boxes) > 0 && isUp(o.boxes[0]) {
+		if err := o.bringDown(ctx, j); err != nil {
+			return err
+		}
+	}
+	if err := o.removeFrom(ctx, 0); err != nil {
+		return err
+	}
+	return o.create(ctx, j, spec)
+}
+
+// beginInstall tells that an instance that was never ready is being made.
+func (o *owner) beginInstall(j job) error {
+	o.set(j, func(s *wire.State) {
+		if s.Phase == wire.PhaseReady {
+			return
+		}
+		s.Phase = wire.PhaseInstalling
+		if o.live == "" {
+			s.Actual = wire.ActualStopped
+		}
+	})
+	return o.tell()
+}
+
+// removeFrom removes the containers from the n-th on.
+func (o *owner) removeFrom(ctx context.Context, n int) error {
+	for len(o.boxes) > n {
+		last := len(o.boxes) - 1
+		if err := o.m.deps.Engine.Remove(ctx, o.boxes[last].ID); err != nil && runtime.ReasonOf(err) != runtime.Missing {
+			o.unsure = true
+			return err
+		}
+		if o.boxes[last].ID == o.live {
+			o.live = ""
+		}
+		o.boxes = o.boxes[:last]
+	}
+	return nil
+}
+
+// createGrace is how long a create may go on after the turn was interrupted. An
+// engine that was told to make a container makes it even when its caller has
+// gone: only the answer says that there is one to be removed.
+const createGrace = 5 * time.Second
+
+func (o *owner) create(ctx context.Context, j job, spec runtime.ContainerSpec) error {
+	o.step(j, "create", "Creating the container")
+	if err := o.m.work.enter(ctx); err != nil {
+		return err
+	}
+	defer o.m.work.leave()
+	ctx, cancel := outlast(ctx, createGrace)
+	defer cancel()
+	id, err := o.m.deps.Engine.Create(ctx, spec)
+	if runtime.ReasonOf(err) == runtime.Conflict { // one that an interrupted create left
+		o.unsure = true
+		if err := o.look(ctx); err != nil {
+			return err
+		}
+		if err := o.removeFrom(ctx, 0); err != nil {
+			return err
+		}
+		id, err = o.m.deps.Engine.Create(ctx, spec)
+	}
+	if err != nil {
+		o.unsure = true
+		return err
+	}
+	o.boxes = []runtime.Container{{
+		ID: id, Name: spec.Name, Instance: o.id, Generation: spec.Generation, SpecHash: spec.SpecHash, Status: runtime.Created,
+	}}
+	return nil
+}
+
+// outlast gives a context that ends the grace later than ctx does.
+func outlast(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
+}
+
+// ensureVolume makes the data directory. One that had to be made is new: nobody
+// owns it yet and nothing is installed in it.
+func (o *owner) ensureVolume() error {
+	created, err := o.m.deps.Volumes.Ensure(o.id)
+	if err != nil {
+		return err
+	}
+	if created {
+		o.learn(func(k *journal.Known) { k.Owner, k.Installed = nil, false })
+	}
+	return nil
+}
+
+// prepare gives the volume to the image's user and installs into it, each once.
+func (o *owner) prepare(ctx context.Context, j job) error {
+	if err := o.ensureVolume(); err != nil {
+		return err
+	}
+	known, _ := o.know()
+	if known.Owner == nil {
+		owner, err := o.imageUser(ctx, j)
+		if err != nil {
+			return err
+		}
+		if err := o.m.deps.Volumes.Own(o.id, owner.UID, owner.GID); err != nil {
+			return err
+		}
+		o.learn(func(k *journal.Known) { k.Owner = &owner })
+		known.Owner = &owner
+	}
+	if known.Installed {
+		return nil
+	}
+	spec := j.desired.Spec
+	if files := spec.Install.Downloads; len(files) > 0 {
+		if err := o.beginInstall(j); err != nil {
+			return err
+		}
+		put := func(path string, fill func(io.Writer) error) error {
+			return o.m.deps.Volumes.Put(o.id, path, known.Owner.UID, known.Owner.GID, fill)
+		}
+		progress := func(p wire.Progress) { o.report(j, p) }
+		if err := o.m.deps.Installer.Run(ctx, files, spec.Limits.DiskMiB<<20, put, progress); err != nil {
+			return err
+		}
+	}
+	o.learn(func(k *journal.Known) { k.Installed = true })
+	return nil
+}
+
+// explain makes a failure one for people, without its cause: it goes over the wire.
+func explain(err error) *problem.Problem {
+	var p *problem.Problem
+	if errors.As(err, &p) {
+		return &problem.Problem{Code: p.Code, Message: p.Message, Fields: p.Fields}
+	}
+	var f *runtime.Failure
+	if errors.As(err, &f) {
+		return explainEngine(f)
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return problem.New(problem.InsufficientResources, "the node's disk is full")
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return problem.New(problem.Internal, "the instance's volume can't be used: %s", path.Err)
+	}
+	return problem.New(problem.Internal, "something went wrong on the node; the agent's log says what")
+}
+
+// explainEngine is the one place that turns an engine's reason into what the
+// instance's owner reads.
+func explainEngine(f *runtime.Failure) *problem.Problem {
+	switch f.Reason {
+	case runtime.PortInUse:
+		if f.Port == 0 {
+			return problem.New(problem.Conflict, "a port of the instance is in use on this node by another program")
+		}
+		return problem.New(problem.Conflict, "port %d is in use on this node by another program", f.Port)
+	case runtime.ImageMissing, runtime.ImageNotFound, runtime.Missing:
+		return problem.New(problem.NotFound, "%s", f.Message)
+	case runtime.ImageDenied:
+		return problem.New(problem.Forbidden, "%s", f.Message)
+	case runtime.RegistryDown:
+		return problem.New(problem.ResourceBusy, "%s", f.Message)
+	case runtime.RegistryLimited:
+		return problem.New(problem.RateLimited, "%s", f.Message)
+	case runtime.NoSpace:
+		return problem.New(problem.InsufficientResources, "%s", f.Message)
+	case runtime.Conflict:
+		return problem.New(problem.Conflict, "%s", f.Message)
+	case runtime.ImageWrongArch, runtime.AddressNotHere, runtime.BadReference, runtime.CommandNotFound, runtime.InvalidSpec:
+		return problem.New(problem.Validation, "%s", f.Message)
+	case runtime.Unreachable:
+		return problem.New(problem.NodeOffline, "%s", f.Message)
+	default:
+		return problem.New(problem.Internal, "%s", f.Message)
+	}
+}
+
+// sentence is what an engine's error says to people.
+func sentence(err error) string {
+	var f *runtime.Failure
+	if errors.As(err, &f) {
+		return f.Message
+	}
+	return "the container engine doesn't answer"
+}

@@ -1,0 +1,239 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/berth-panel/berth/agent/journal"
+	"github.com/berth-panel/berth/agent/runtime"
+	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+// errForgotten answers an order to an owner that was dropped from the Manager.
+var errForgotten = errors.New("the owner was forgotten")
+
+// never is the wait of an owner with nothing to do until it is woken.
+const never = time.Duration(-1)
+
+// owner is the one goroutine that acts on an instance, and its mailbox.
+type owner struct {
+	m    *Manager
+	id   ident.Instance
+	log  *slog.Logger
+	wake chan struct{} // holds one token
+	done chan struct{} // closed by retire
+
+	mu       sync.Mutex
+	desired  journal.Desired
+	known    journal.Known // State and Told in it are what was last told
+	unsaved  bool          // known differs from the journal
+	state    wire.State    // as it is now
+	gone     bool          // a tombstone
+	retired  bool
+	cancel   context.CancelFunc // of the turn under way
+	mail     mail
+	progress struct {
+		step string
+		at   time.Time
+	}
+
+	// What follows is the goroutine's own.
+	boxes     []runtime.Container // this instance's containers, as far as known
+	stale     bool                // boxes must be inspected
+	unsure    bool                // there may be containers that boxes doesn't hold
+	live      runtime.ContainerID // the one that was seen running and not seen ending
+	condemned runtime.ContainerID // the one that was asked to stop: its end is no exit by itself
+	failed    int64               // the generation that has failed for good
+	attempts  int                 // of a removal that doesn't work
+}
+
+// mail is what others told the owner since its last turn.
+type mail struct {
+	listed  bool // boxes is the whole truth
+	boxes   []runtime.Container
+	changed bool
+	broke   time.Time // when the stream broke; zero if it did not
+}
+
+func newOwner(m *Manager, id ident.Instance) *owner {
+	return &owner{
+		m: m, id: id, log: m.log.With("instance", string(id)), wake: make(chan struct{}, 1), done: make(chan struct{}),
+		state: wire.State{Phase: wire.PhaseInstalling, Actual: wire.ActualUnknown},
+	}
+}
+
+// recall makes the owner of an instance that the journal holds.
+func recall(m *Manager, r journal.Record) *owner {
+	o := newOwner(m, r.Instance)
+	o.desired, o.known, o.gone = r.Desired, r.Known, r.Gone
+	if r.Known.Told == 0 {
+		return o // nothing was told yet: the state of a new one
+	}
+	o.state = r.Known.State
+	if r.Known.Told != r.Desired.Generation {
+		o.state.Converged, o.state.Failure = false, nil
+	} else if o.state.Phase == wire.PhaseFailed && o.state.Converged {
+		o.failed = r.Desired.Generation
+	}
+	return o
+}
+
+// run takes turns until ctx ends or the owner is retired.
+func (o *owner) run(ctx context.Context) {
+	for {
+		wait := o.turn(ctx)
+		var timeout <-chan time.Time
+		var timer *time.Timer
+		if wait != never {
+			timer = time.NewTimer(wait)
+			timeout = timer.C
+		}
+		select {
+		case <-timeout:
+		case <-o.wake:
+		case <-o.done:
+		case <-ctx.Done():
+		}
+		if timer != nil {
+			timer.Stop()
+		}
+		select {
+		case <-o.done:
+			return
+		case <-ctx.Done():
+			return
+		default:
+		}
+	}
+}
+
+func (o *owner) rouse() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// interrupt ends the turn under way; the caller holds mu.
+func (o *owner) interrupt() {
+	if o.cancel != nil {
+		o.cancel()
+	}
+	o.rouse()
+}
+
+// apply takes a spec; see Manager.Apply.
+func (o *owner) apply(spec wire.Spec) (wire.Accepted, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	held := o.desired.Generation
+	switch {
+	case o.retired:
+		return wire.Accepted{}, errForgotten
+	case spec.Generation < held || spec.Generation == held && o.desired.Removal != nil:
+		return wire.Accepted{Generation: held}, nil
+	case spec.Generation == held:
+		return wire.Accepted{Generation: held}, o.sayAgain()
+	}
+	desired := journal.Desired{Generation: spec.Generation, Spec: &spec}
+	known, state := o.known, o.state
+	if o.gone {
+		known, state = journal.Known{}, newOwner(o.m, o.id).state
+	}
+	if err := o.m.deps.Journal.Write(journal.Change{Instance: o.id, Desired: &desired, Known: &known}); err != nil {
+		return wire.Accepted{}, err
+	}
+	o.desired, o.known, o.state, o.gone, o.unsaved = desired, known, state, false, false
+	o.state.Converged, o.state.Failure = false, nil
+	if known.Doomed > 0 {
+		o.state.Phase = wire.PhaseInstalling // a new one, once the old one is gone
+	}
+	o.interrupt()
+	return wire.Accepted{Generation: spec.Generation}, nil
+}
+
+// remove takes a removal; see Manager.Remove.
+func (o *owner) remove(removal wire.Removal) (wire.Accepted, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.retired {
+		return wire.Accepted{}, errForgotten
+	}
+	if removal.Generation < o.desired.Generation {
+		return wire.Accepted{Generation: o.desired.Generation}, nil
+	}
+	change := journal.Change{Instance: o.id, Desired: &journal.Desired{Generation: removal.Generation, Removal: &removal}}
+	known := o.known
+	if o.gone { // nothing is left to do but to say so again
+		change.Events = []wire.Event{o.event(wire.EventRemoved, removal.Generation)}
+		change.Tombstone = true
+	} else {
+		known.Doomed = removal.Generation
+		change.Known = &known
+	}
+	if err := o.m.deps.Journal.Write(change); err != nil {
+		return wire.Accepted{}, err
+	}
+	again := o.desired.Removal != nil && o.desired.Generation == removal.Generation
+	o.desired, o.known = *change.Desired, known
+	o.state.Converged, o.state.Failure = false, nil
+	switch {
+	case o.gone:
+	case again:
+		o.rouse() // it is under way: don't begin it anew
+	default:
+		o.interrupt()
+	}
+	return wire.Accepted{Generation: removal.Generation}, nil
+}
+
+// sayAgain tells the state as it is, for a controller that lost the answer; the
+// caller holds mu.
+func (o *owner) sayAgain() error {
+	return o.write(true)
+}
+
+// holding is the owner's line of the inventory; false when it holds nothing.
+func (o *owner) holding() (wire.Holding, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return wire.Holding{Instance: o.id, Generation: o.desired.Generation, Removing: o.desired.Removal != nil, State: o.state}, o.desired.Generation > 0
+}
+
+// retire ends the owner when it holds nothing any more, and says whether it does.
+func (o *owner) retire() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.desired.Generation > 0 && !o.gone {
+		return false
+	}
+	if !o.retired {
+		o.retired = true
+		close(o.done)
+	}
+	return true
+}
+
+func (o *owner) listed(boxes []runtime.Container) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mail.listed, o.mail.boxes, o.mail.changed = true, boxes, false
+	o.rouse()
+}
+
+func (o *owner) changed() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mail.changed = true
+	o.rouse()
+}
+
+func (o *owner) streamBroke(at time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mail.broke = at
+}

@@ -1,0 +1,130 @@
+package instance
+
+import (
+	"context"
+	"time"
+
+	"github.com/berth-panel/berth/agent/journal"
+	"github.com/berth-panel/berth/agent/runtime"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+// power carries out a new power order once, and then sees to it that the
+// container runs or doesn't.
+func (o *owner) power(ctx context.Context, j job) error {
+	if err := o.obey(ctx, j); err != nil {
+		return err
+	}
+	if o.condemned != "" {
+		if err := o.bringDown(ctx, j); err != nil {
+			return err
+		}
+	}
+	if !j.runs() {
+		o.set(j, func(s *wire.State) { s.RetryAt = nil })
+		if isUp(o.boxes[0]) {
+			return o.bringDown(ctx, j)
+		}
+		return nil
+	}
+	known, state := o.know()
+	if o.live != "" || known.Halt != journal.HaltNone || state.RetryAt != nil && state.RetryAt.After(o.m.now()) {
+		return nil
+	}
+	return o.start(ctx, j)
+}
+
+// obey carries out what only a new order asks for: a restart's stop, and the
+// pardon of earlier exits. It is journalled before the start that follows, so
+// that an agent that dies in between starts but doesn't restart.
+func (o *owner) obey(ctx context.Context, j job) error {
+	order := j.desired.Spec.Power
+	if known, _ := o.know(); order.Order <= known.Applied {
+		return nil
+	}
+	if isUp(o.boxes[0]) && (!j.runs() || order.Restart) {
+		if err := o.bringDown(ctx, j); err != nil {
+			return err
+		}
+	}
+	o.learn(func(k *journal.Known) {
+		k.Applied, k.Halt, k.HaltAt, k.Crashes = order.Order, journal.HaltNone, time.Time{}, nil
+	})
+	o.set(j, func(s *wire.State) { s.RetryAt = nil })
+	return nil
+}
+
+// bringDown ends the container at boxes[0]: in the way the spec says, or at once
+// when a new order says so.
+func (o *owner) bringDown(ctx context.Context, j job) error {
+	spec := j.desired.Spec
+	id := o.boxes[0].ID
+	known, _ := o.know()
+	force := spec.Power.Force && spec.Power.Want == wire.WantStopped && spec.Power.Order > known.Applied
+	o.set(j, func(s *wire.State) { s.Actual = wire.ActualStopping })
+	if err := o.tell(); err != nil {
+		return err
+	}
+	o.condemned = id
+	var err error
+	if force {
+		o.step(j, "stop", "Killing")
+		err = o.m.deps.Engine.Kill(ctx, id)
+	} else {
+		o.step(j, "stop", "Stopping")
+		err = o.m.deps.Engine.Stop(ctx, id, stopSpec(spec.Stop))
+	}
+	if err != nil {
+		o.stale = true
+		if runtime.ReasonOf(err) == runtime.Missing {
+			return errMoved
+		}
+		return err
+	}
+	o.condemned, o.live = "", ""
+	o.boxes[0].Status = runtime.Exited
+	o.set(j, func(s *wire.State) {
+		s.Actual, s.StartedAt, s.RetryAt, s.ExitCode, s.OOM = wire.ActualStopped, nil, nil, nil, false
+	})
+	return nil
+}
+
+func stopSpec(s wire.Stop) runtime.StopSpec {
+	return runtime.StopSpec{Command: s.Command, Signal: s.Signal, Grace: time.Duration(s.GraceSeconds) * time.Second}
+}
+
+// start starts the container at boxes[0] and looks at what became of it.
+func (o *owner) start(ctx context.Context, j job) error {
+	o.set(j, func(s *wire.State) { s.Actual, s.RetryAt = wire.ActualStarting, nil })
+	if err := o.tell(); err != nil {
+		return err
+	}
+	o.step(j, "start", "Starting")
+	c, err := o.startAndLook(ctx, o.boxes[0].ID)
+	if err != nil {
+		o.stale = true
+		if runtime.ReasonOf(err) == runtime.Missing {
+			return errMoved
+		}
+		return err
+	}
+	o.replace(c)
+	if isUp(c) {
+		o.adopt(j, c)
+		return nil
+	}
+	o.live = c.ID
+	o.ended(j, c)
+	return nil
+}
+
+func (o *owner) startAndLook(ctx context.Context, id runtime.ContainerID) (runtime.Container, error) {
+	if err := o.m.work.enter(ctx); err != nil {
+		return runtime.Container{}, err
+	}
+	defer o.m.work.leave()
+	if err := o.m.deps.Engine.Start(ctx, id); err != nil {
+		return runtime.Container{}, err
+	}
+	return o.m.deps.Engine.Inspect(ctx, id)
+}

@@ -1,0 +1,98 @@
+package instance
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+const badInstance = "must be 8 lower-case hex characters"
+
+const (
+	maxPorts     = 100
+	maxDownloads = 100
+	maxEnv       = 1000
+	maxGrace     = 3600 // seconds
+	maxMiB       = 1 << 32
+)
+
+// Validate says what is wrong with a spec, as a *problem.Problem with each field
+// named. The controller has checked all this for people; here it guards the node.
+func Validate(s wire.Spec) error {
+	var v validator
+	v.check(s.Instance.Valid(), "instance", badInstance)
+	v.check(s.Generation >= 1, "generation", "must be 1 or more")
+	v.check(plain(s.Image.Reference, 512) && s.Image.Reference != "", "image.reference", "must be the name of an image")
+	v.texts("image.entrypoint", s.Image.Entrypoint)
+	v.texts("image.command", s.Image.Command)
+	v.check(len(s.Env) <= maxEnv, "env", "too many")
+	for i, e := range s.Env {
+		name, _, ok := strings.Cut(e, "=")
+		v.check(ok && name != "" && !strings.ContainsRune(e, 0), fmt.Sprintf("env[%d]", i), "must be NAME=value without a NUL")
+	}
+	v.limits(s.Limits)
+	v.ports(s.Ports)
+	v.check(path.IsAbs(s.Volume) && path.Clean(s.Volume) == s.Volume && s.Volume != "/" && plain(s.Volume, 512) && !strings.Contains(s.Volume, ":"),
+		"volume", "must be a clean absolute path below /")
+	v.check(plain(s.Stop.Command, 1024), "stop.command", "must be one line")
+	v.check(plain(s.Stop.Signal, 32), "stop.signal", "must be the name of a signal")
+	v.check(s.Stop.GraceSeconds >= 0 && s.Stop.GraceSeconds <= maxGrace, "stop.grace_seconds", "must be 0 to 3600")
+	v.check(len(s.Install.Downloads) <= maxDownloads, "install.downloads", "too many")
+	for i, d := range s.Install.Downloads {
+		v.check(filepath.IsLocal(d.Path) && path.Clean(d.Path) != "." && plain(d.Path, 1024), fmt.Sprintf("install.downloads[%d].path", i), "must be a path inside the volume")
+		v.check(plain(d.URL, 4096) && d.URL != "", fmt.Sprintf("install.downloads[%d].url", i), "must be an address")
+	}
+	v.check(s.Power.Want == wire.WantRunning || s.Power.Want == wire.WantStopped, "power.want", "must be running or stopped")
+	v.check(s.Power.Order >= 0, "power.order", "must not be negative")
+	if len(v.fields) == 0 {
+		return nil
+	}
+	first := v.fields[0]
+	return &problem.Problem{Code: problem.Validation, Message: first.Field + ": " + first.Message, Fields: v.fields}
+}
+
+type validator struct{ fields []problem.Field }
+
+func (v *validator) check(ok bool, field, message string) {
+	if !ok {
+		v.fields = append(v.fields, problem.Field{Field: field, Message: message})
+	}
+}
+
+func (v *validator) texts(field string, list []string) {
+	v.check(len(list) <= maxEnv, field, "too many")
+	for i, text := range list {
+		v.check(!strings.ContainsRune(text, 0), fmt.Sprintf("%s[%d]", field, i), "must not hold a NUL")
+	}
+}
+
+func (v *validator) limits(l wire.Limits) {
+	v.check(l.MemoryMiB > 0 && l.MemoryMiB < maxMiB, "limits.memory_mib", "must be positive")
+	v.check(l.NanoCPUs > 0, "limits.nano_cpus", "must be positive")
+	v.check(l.DiskMiB > 0 && l.DiskMiB < maxMiB, "limits.disk_mib", "must be positive")
+	v.check(l.Pids >= 0, "limits.pids", "must not be negative")
+}
+
+func (v *validator) ports(ports []wire.Port) {
+	v.check(len(ports) <= maxPorts, "ports", "too many")
+	taken := map[string]bool{}
+	for i, p := range ports {
+		field := fmt.Sprintf("ports[%d]", i)
+		_, err := netip.ParseAddr(p.IP)
+		v.check(err == nil, field+".ip", "must be an address")
+		v.check(p.Host > 0 && p.Container > 0, field, "must be 1 to 65535")
+		at := fmt.Sprintf("%s %d", p.IP, p.Host)
+		v.check(!taken[at], field, "is there twice")
+		taken[at] = true
+	}
+}
+
+// plain says that the text has no control characters and at most so many bytes.
+func plain(text string, most int) bool {
+	return len(text) <= most && !strings.ContainsFunc(text, func(r rune) bool { return r < 0x20 || r == 0x7f })
+}

@@ -1,0 +1,31 @@
+// Package docker is the runtime.Engine on a Docker Engine, from 20.10 on (the
+// API's version is negotiated). It is the only room that knows Docker's client,
+// and classify.go the only file that knows Docker's error texts.
+//
+// Every object that it makes carries the label berth.node; what does not carry
+// this node's is neither listed nor touched, whatever id is asked for. An image
+// that Load makes carries berth.loaded instead: a container inherits its image's
+// labels, so with berth.node on an image a container that somebody starts from
+// it by hand would look like ours.
+//
+// Choices that the shape of the code follows from:
+//
+//   - Containers run under Docker's init process, so a command that is not in the
+//     image does not fail the start: init starts, can't find it and exits with
+//     127. Start therefore looks for the command before it starts anything (and
+//     remembers what it found, per image), and Inspect reads init's last words
+//     when a container ended at once.
+//   - Stop is a signal or a line, a wait and a kill of our own making, not the
+//     engine's stop call: an engine carries its stop call on to the kill even when
+//     the caller has gone, and a cancelled Stop has to leave the container be.
+//   - Docker skips a listener of its events that is not ready within 100 ms. Watch
+//     reads them as they come into a queue, and breaks off when that grows too
+//     long, so that its caller looks at everything again.
+//   - Docker may tell of a container's end before it gives its ports back. What
+//     waits for an end inspects the container once more: that waits for the lock
+//     under which the engine cleans up.
+//   - Health checks of images are switched off: nothing here reads them, and each
+//     one starts a process inside somebody's memory and CPU limit.
+//   - Volumes that an image declares are made with the container and removed with
+//     it: an instance's data is in its mounts only.
+package docker

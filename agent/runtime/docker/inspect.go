@@ -1,0 +1,171 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/berth-panel/berth/agent/runtime"
+	"github.com/berth-panel/berth/shared/ident"
+)
+
+// inspectAtOnce is how many containers List looks at together.
+const inspectAtOnce = 8
+
+// endedAtOnce is the longest life of a container whose command never began.
+const endedAtOnce = 2 * time.Second
+
+// Inspect looks at one container of this node.
+func (e *Engine) Inspect(ctx context.Context, id runtime.ContainerID) (runtime.Container, error) {
+	found, err := e.own(ctx, id)
+	if err != nil {
+		return runtime.Container{}, err
+	}
+	return e.container(ctx, found), nil
+}
+
+// own inspects a container and makes sure that it is this node's. Every verb
+// goes through it before it acts.
+func (e *Engine) own(ctx context.Context, id runtime.ContainerID) (container.InspectResponse, error) {
+	if !isHex64(string(id)) {
+		return container.InspectResponse{}, missing(nil)
+	}
+	found, err := e.api.ContainerInspect(ctx, string(id))
+	switch {
+	case errdefs.IsNotFound(err):
+		return found, missing(err)
+	case err != nil:
+		return found, failure(ctx, err, runtime.Unknown, "the container engine could not look at the container")
+	case found.ContainerJSONBase == nil || found.State == nil || found.Config == nil:
+		return found, runtime.Fail(runtime.Unknown, nil, "the container engine does not say how the container is")
+	case found.Config.Labels[labelNode] != string(e.node):
+		return container.InspectResponse{}, runtime.Fail(runtime.Missing, errForeign, "the container is not this node's")
+	}
+	return found, nil
+}
+
+// errForeign marks the failure about a container that is there and isn't ours.
+var errForeign = errors.New("it does not carry this node's label")
+
+func missing(cause error) error {
+	return runtime.Fail(runtime.Missing, cause, "the container is gone")
+}
+
+// List gives every container of this node. Those that vanish meanwhile are left
+// out.
+func (e *Engine) List(ctx context.Context) ([]runtime.Container, error) {
+	summaries, err := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: e.mine()})
+	if err != nil {
+		return nil, failure(ctx, err, runtime.Unknown, "the container engine could not list containers")
+	}
+	looked := make([]*runtime.Container, len(summaries))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(inspectAtOnce)
+	for i, s := range summaries {
+		group.Go(func() error {
+			c, err := e.Inspect(ctx, runtime.ContainerID(s.ID))
+			if runtime.ReasonOf(err) == runtime.Missing {
+				return nil
+			}
+			looked[i] = &c
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	list := make([]runtime.Container, 0, len(looked))
+	for _, c := range looked {
+		if c != nil {
+			list = append(list, *c)
+		}
+	}
+	return list, nil
+}
+
+// mine selects what carries this node's label.
+func (e *Engine) mine() filters.Args {
+	return filters.NewArgs(filters.Arg("label", labelNode+"="+string(e.node)))
+}
+
+// container translates what the engine says.
+func (e *Engine) container(ctx context.Context, c container.InspectResponse) runtime.Container {
+	generation, _ := strconv.ParseInt(c.Config.Labels[labelGeneration], 10, 64) // ours; 0 if somebody forged it
+	out := runtime.Container{
+		ID:         runtime.ContainerID(c.ID),
+		Name:       trimSlash(c.Name),
+		Instance:   ident.Instance(c.Config.Labels[labelInstance]),
+		Generation: generation,
+		SpecHash:   c.Config.Labels[labelSpec],
+		ImageID:    c.Image,
+		Status:     status(c.State.Status),
+		ExitCode:   c.State.ExitCode,
+		OOMKilled:  c.State.OOMKilled,
+		StartedAt:  moment(c.State.StartedAt),
+		FinishedAt: moment(c.State.FinishedAt),
+	}
+	if c.State.Error != "" {
+		out.Error = startFailure(errors.New(c.State.Error)).Message
+	} else {
+		out.Error = e.lastWordsOf(ctx, out)
+	}
+	return out
+}
+
+// lastWordsOf reads why init could not start the command of a container that
+// ended at once with a code that init ends with then.
+func (e *Engine) lastWordsOf(ctx context.Context, c runtime.Container) string {
+	if c.Status != runtime.Exited || c.FinishedAt.Sub(c.StartedAt) > endedAtOnce {
+		return ""
+	}
+	if c.ExitCode != 1 && c.ExitCode != 126 && c.ExitCode != 127 {
+		return ""
+	}
+	logs, err := e.api.ContainerLogs(ctx, string(c.ID), container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: "3"})
+	if err != nil {
+		return "" // removed meanwhile, or the engine went away: nothing is lost but the sentence
+	}
+	defer func() { _ = logs.Close() }()
+	text, _ := io.ReadAll(io.LimitReader(logs, 16<<10))
+	return lastWords(string(text))
+}
+
+func trimSlash(name string) string {
+	if len(name) > 0 && name[0] == '/' {
+		return name[1:]
+	}
+	return name
+}
+
+func status(s container.ContainerState) runtime.Status {
+	switch s {
+	case container.StateCreated:
+		return runtime.Created
+	case container.StateRunning:
+		return runtime.Running
+	case container.StatePaused:
+		return runtime.Paused
+	case container.StateRestarting:
+		return runtime.Restarting
+	case container.StateExited:
+		return runtime.Exited
+	default: // "removing", "dead"
+		return runtime.Dead
+	}
+}
+
+// moment reads a time of the engine's; the zero time for "never".
+func moment(text string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || t.Year() <= 1 {
+		return time.Time{}
+	}
+	return t
+}

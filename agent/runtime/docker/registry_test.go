@@ -1,0 +1,199 @@
+package docker_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/client"
+
+	"github.com/berth-panel/berth/shared/ident"
+)
+
+// registry is an image registry in memory. It listens on the loopback, which
+// engines take without TLS.
+type registry struct {
+	address string
+	mu      sync.Mutex
+	blobs   map[string][]byte // by digest
+	tags    map[string][]byte // manifests by "repository:tag"
+	refuse  func(w http.ResponseWriter, r *http.Request) bool
+}
+
+func newRegistry(t testing.TB) *registry {
+	t.Helper()
+	r := &registry{blobs: map[string][]byte{}, tags: map[string][]byte{}}
+	server := httptest.NewServer(r)
+	t.Cleanup(server.Close)
+	r.address = strings.TrimPrefix(server.URL, "http://")
+	return r
+}
+
+const (
+	manifestType = "application/vnd.docker.distribution.manifest.v2+json"
+	listType     = "application/vnd.docker.distribution.manifest.list.v2+json"
+)
+
+func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.refuse != nil && g.refuse(w, r) {
+		return
+	}
+	path, ok := strings.CutPrefix(r.URL.Path, "/v2/")
+	if !ok || path == "" {
+		return
+	}
+	if repository, tag, ok := strings.Cut(path, "/manifests/"); ok {
+		manifest := g.tags[repository+":"+tag]
+		if manifest == nil {
+			manifest = g.blobs[tag]
+		}
+		if manifest == nil {
+			answerError(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown")
+			return
+		}
+		var kind struct{ MediaType string }
+		_ = json.Unmarshal(manifest, &kind)
+		w.Header().Set("Content-Type", kind.MediaType)
+		w.Header().Set("Docker-Content-Digest", digestOf(manifest))
+		_, _ = w.Write(manifest)
+		return
+	}
+	if _, digest, ok := strings.Cut(path, "/blobs/"); ok && g.blobs[digest] != nil {
+		w.Header().Set("Content-Length", strconv.Itoa(len(g.blobs[digest])))
+		_, _ = w.Write(g.blobs[digest])
+		return
+	}
+	answerError(w, http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry")
+}
+
+func answerError(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, code, message)
+}
+
+func digestOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+func (g *registry) blob(text []byte) map[string]any {
+	digest := digestOf(text)
+	g.blobs[digest] = text
+	return map[string]any{"digest": digest, "size": len(text)}
+}
+
+// tag gives a manifest the tag 1; engines ask for it by its digest, too.
+func (g *registry) tag(repository string, manifest []byte) {
+	g.tags[repository+":1"] = manifest
+	g.blob(manifest)
+}
+
+// offer makes an image of two layers and gives its reference. The engine's copy
+// is removed at the end.
+func (g *registry) offer(t testing.TB, host, repository string) string {
+	t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var diffs []string
+	var layers []map[string]any
+	for i := range 2 {
+		plain := layerTar(t, fmt.Sprintf("file-%d", i), 1<<20)
+		var packed bytes.Buffer
+		z := gzip.NewWriter(&packed)
+		_, _ = z.Write(plain)
+		_ = z.Close()
+		layer := g.blob(packed.Bytes())
+		layer["mediaType"] = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+		layers, diffs = append(layers, layer), append(diffs, digestOf(plain))
+	}
+	config := g.blob(asJSON(t, map[string]any{
+		"architecture": "amd64", "os": "linux", "config": map[string]any{"Cmd": []string{"/file-0"}},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": diffs},
+	}))
+	config["mediaType"] = "application/vnd.docker.container.image.v1+json"
+	g.tag(repository, asJSON(t, map[string]any{"schemaVersion": 2, "mediaType": manifestType, "config": config, "layers": layers}))
+	reference := g.address + "/" + repository + ":1"
+	dropImage(t, host, reference)
+	return reference
+}
+
+// offerForeign makes an image for another kind of machine only.
+func (g *registry) offerForeign(t testing.TB, repository string) string {
+	t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	entry := g.blob([]byte(`{}`))
+	entry["mediaType"] = manifestType
+	entry["platform"] = map[string]any{"architecture": "s390x", "os": "linux"}
+	g.tag(repository, asJSON(t, map[string]any{"schemaVersion": 2, "mediaType": listType, "manifests": []any{entry}}))
+	return g.address + "/" + repository + ":1"
+}
+
+func asJSON(t testing.TB, v any) []byte {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// layerTar is a tar of one file that no compression makes smaller.
+func layerTar(t testing.TB, name string, size int) []byte {
+	t.Helper()
+	text := make([]byte, size)
+	noise := rand.NewChaCha8([32]byte([]byte(ident.New())[:32]))
+	_, _ = noise.Read(text)
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: int64(size)}); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = w.Write(text)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// rawClient is Docker's own client, for what the Engine does not show.
+func rawClient(t testing.TB, host string) *client.Client {
+	t.Helper()
+	c, err := client.NewClientWithOpts(client.WithHost(host), client.WithAPIVersionNegotiation())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// dropImage removes an image at the end that carries no label of ours.
+func dropImage(t testing.TB, host, reference string) {
+	t.Helper()
+	c := rawClient(t, host)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_, err := c.ImageRemove(ctx, reference, image.RemoveOptions{Force: true})
+		if err != nil && !client.IsErrNotFound(err) {
+			t.Errorf("removing %s: %v", reference, err)
+		}
+	})
+}

@@ -1,0 +1,111 @@
+package docker_test
+
+import (
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/berth-panel/berth/agent/runtime"
+	"github.com/berth-panel/berth/agent/runtime/docker"
+	"github.com/berth-panel/berth/agent/runtime/runtimetest"
+	"github.com/berth-panel/berth/shared/ident"
+)
+
+// TestSuite runs what every engine has to pass.
+func TestSuite(t *testing.T) {
+	t.Parallel()
+	host := runtimetest.DockerHost(t)
+	image := loadedProbe(t, host)
+	runtimetest.Run(t, func(t testing.TB) runtimetest.Harness {
+		registry, node, beside := newRegistry(t), runtimetest.NewNode(), runtimetest.NewNode()
+		runtimetest.CleanDocker(t, host, node, beside)
+		return runtimetest.Harness{
+			Engine: engineOf(t, host, node), Beside: engineOf(t, host, beside), Away: awayEngine(t),
+			Image: image, Pullable: registry.offer(t, host, "bt/game"), Unknown: registry.address + "/bt/nope:1",
+			Occupy: occupy, Address: "127.0.0.1", BlindToOOM: blindToOOM(t, host),
+		}
+	})
+}
+
+// blindToOOM says whether the engine can't tell that memory ran out. On the first
+// version of control groups its runtime refuses to look at any of them when one
+// that the kernel has is not mounted; it logs that and goes on.
+func blindToOOM(t testing.TB, host string) bool {
+	t.Helper()
+	info, err := rawClient(t, host).Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.CgroupVersion != "1" {
+		return false
+	}
+	mounts, err := os.ReadFile("/proc/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, err := os.ReadFile("/proc/cgroups")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(groups)) {
+		f := strings.Fields(line)
+		if len(f) == 4 && f[3] == "1" && !regexp.MustCompile(`(?m) cgroup \S*\b`+f[0]+`\b`).Match(mounts) {
+			t.Logf("the engine can't tell that memory ran out: control group %s is not mounted", f[0])
+			return true
+		}
+	}
+	return false
+}
+
+// newEngine is a node of its own whose things are removed at the end.
+func newEngine(t testing.TB, host string) *docker.Engine {
+	t.Helper()
+	node := runtimetest.NewNode()
+	runtimetest.CleanDocker(t, host, node)
+	return engineOf(t, host, node)
+}
+
+func engineOf(t testing.TB, host string, node ident.Node) *docker.Engine {
+	t.Helper()
+	e, err := docker.New(docker.Options{Host: host, Node: node})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	return e
+}
+
+// loadedProbe loads the probe's image for a test and its subtests.
+func loadedProbe(t testing.TB, host string) string {
+	t.Helper()
+	reference := "bt/probe-" + string(ident.NewInstance()) + ":1"
+	runtimetest.LoadProbe(t, newEngine(t, host), reference)
+	return reference
+}
+
+func awayEngine(t testing.TB) *docker.Engine {
+	t.Helper()
+	return engineOf(t, "unix://"+t.TempDir()+"/nobody", runtimetest.NewNode())
+}
+
+func occupy(t testing.TB, port uint16, protocol runtime.Protocol) {
+	t.Helper()
+	var listen net.ListenConfig
+	address := "0.0.0.0:" + strconv.Itoa(int(port))
+	if protocol == runtime.UDP {
+		c, err := listen.ListenPacket(t.Context(), "udp4", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return
+	}
+	l, err := listen.Listen(t.Context(), "tcp4", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+}

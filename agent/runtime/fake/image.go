@@ -1,0 +1,228 @@
+package fake
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/distribution/reference"
+
+	"github.com/berth-panel/berth/agent/runtime"
+)
+
+// image is one on the machine.
+type image struct {
+	runtime.Image
+	loaded bool // by Load: may be replaced by Load
+	files  map[string]string
+	links  map[string]string
+}
+
+// Offer is an image that a registry would give.
+type Offer struct {
+	Image runtime.Image
+	Files map[string]string
+	Bytes int64         // to download; Image.SizeBytes when 0
+	Takes time.Duration // to download them
+	Fails error         // the pull fails with it, after Takes
+}
+
+// AddImage puts an image on the machine as if it had been pulled. An ID is made
+// up when it has none. files are what it holds, by absolute path. A reference
+// that isn't one does nothing, here and in OfferImage and DropImage.
+func (e *Engine) AddImage(ref string, i runtime.Image, files map[string]string) {
+	named, err := parse(ref)
+	if err != nil {
+		return
+	}
+	e.machine.mu.Lock()
+	defer e.machine.mu.Unlock()
+	e.machine.put(named.String(), &image{Image: i, files: files})
+}
+
+// OfferImage lets a registry have an image: Pull puts it on the machine.
+func (e *Engine) OfferImage(ref string, o Offer) {
+	named, err := parse(ref)
+	if err != nil {
+		return
+	}
+	e.machine.mu.Lock()
+	defer e.machine.mu.Unlock()
+	e.machine.offers[named.String()] = o
+}
+
+// DropImage takes an image off the machine and out of the registry.
+func (e *Engine) DropImage(ref string) {
+	named, err := parse(ref)
+	if err != nil {
+		return
+	}
+	e.machine.mu.Lock()
+	defer e.machine.mu.Unlock()
+	delete(e.machine.images, named.String())
+	delete(e.machine.offers, named.String())
+}
+
+func parse(ref string) (reference.Named, error) {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		return nil, runtime.Fail(runtime.BadReference, err, "%.120q is not the name of an image", ref)
+	}
+	return reference.TagNameOnly(named), nil
+}
+
+// put is called under the mutex.
+func (m *machine) put(name string, i *image) {
+	if i.ID == "" {
+		sum := sha256.Sum256([]byte(name))
+		i.ID = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	m.images[name] = i
+}
+
+// find looks an image up by reference or id, under the mutex.
+func (m *machine) find(ref string) (*image, error) {
+	if strings.HasPrefix(ref, "sha256:") {
+		for _, i := range m.images {
+			if i.ID == ref {
+				return i, nil
+			}
+		}
+		return nil, runtime.Fail(runtime.ImageMissing, nil, "image %s is not on this node", ref)
+	}
+	named, err := parse(ref)
+	if err != nil {
+		return nil, err
+	}
+	i, ok := m.images[named.String()]
+	if !ok {
+		return nil, runtime.Fail(runtime.ImageMissing, nil, "image %s is not on this node", ref)
+	}
+	return i, nil
+}
+
+// Image looks an image up on the machine.
+func (e *Engine) Image(ctx context.Context, ref string) (runtime.Image, error) {
+	if err := e.enter(ctx, Image); err != nil {
+		return runtime.Image{}, err
+	}
+	e.machine.mu.Lock()
+	defer e.machine.mu.Unlock()
+	i, err := e.machine.find(ref)
+	if err != nil {
+		return runtime.Image{}, err
+	}
+	return i.Image, nil
+}
+
+// pullSteps is how often a pull tells how far it is.
+const pullSteps = 4
+
+// Pull takes an offered image.
+func (e *Engine) Pull(ctx context.Context, ref string, progress func(runtime.PullProgress)) error {
+	named, err := parse(ref)
+	if err != nil {
+		return err
+	}
+	if err := e.enter(ctx, Pull); err != nil {
+		return err
+	}
+	e.machine.mu.Lock()
+	o, ok := e.machine.offers[named.String()]
+	e.machine.mu.Unlock()
+	if !ok {
+		return runtime.Fail(runtime.ImageNotFound, nil, "image %s not found in registry %s", reference.FamiliarString(named), reference.Domain(named))
+	}
+	total := o.Bytes
+	if total == 0 {
+		total = o.Image.SizeBytes
+	}
+	for step := range int64(pullSteps + 1) {
+		if progress != nil {
+			progress(runtime.PullProgress{DoneBytes: total * step / pullSteps, TotalBytes: total, Message: "Downloading"})
+		}
+		if step == pullSteps {
+			break
+		}
+		if err := wait(ctx, nil, o.Takes/pullSteps, e.gone()); err != nil {
+			return err
+		}
+	}
+	if o.Fails != nil {
+		return o.Fails
+	}
+	e.machine.mu.Lock()
+	defer e.machine.mu.Unlock()
+	e.machine.put(named.String(), &image{Image: o.Image, files: o.Files})
+	return nil
+}
+
+// mostFile is the size up to which Load keeps a file's content for ReadFile.
+const mostFile = 64 << 10
+
+// Load makes an image whose small files ReadFile gives.
+func (e *Engine) Load(ctx context.Context, ref string, rootfs io.Reader, config runtime.ImageConfig) error {
+	named, err := parse(ref)
+	if err != nil {
+		return err
+	}
+	if err := e.enter(ctx, Load); err != nil {
+		return err
+	}
+	i, err := unpack(rootfs, config)
+	if err != nil {
+		return runtime.Fail(runtime.Unknown, err, "the files of image %s could not be read", ref)
+	}
+	i.User, i.Entrypoint, i.WorkingDir = config.User, config.Entrypoint, config.WorkingDir
+	e.machine.mu.Lock()
+	defer e.machine.mu.Unlock()
+	if there := e.machine.images[named.String()]; there != nil && !there.loaded {
+		return runtime.Fail(runtime.Conflict, nil, "image %s is on this node already and was not made by Berth", reference.FamiliarString(named))
+	}
+	e.machine.put(named.String(), i)
+	return e.leave(Load)
+}
+
+// unpack reads the root filesystem. The id is made of it and of the config.
+func unpack(rootfs io.Reader, config runtime.ImageConfig) (*image, error) {
+	i := &image{loaded: true, files: map[string]string{}, links: map[string]string{}}
+	sum := sha256.New()
+	_, _ = fmt.Fprintf(sum, "%+v", config)
+	all := io.TeeReader(rootfs, sum)
+	entries := tar.NewReader(all)
+	count := 0
+	for {
+		head, err := entries.Next()
+		if errors.Is(err, io.EOF) && count > 0 {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("not a tar: %w", err)
+		}
+		count++
+		at := path.Join("/", head.Name)
+		switch {
+		case head.Typeflag == tar.TypeSymlink:
+			i.links[at] = head.Linkname
+		case head.Typeflag == tar.TypeReg && head.Size <= mostFile:
+			text, err := io.ReadAll(entries)
+			if err != nil {
+				return nil, err
+			}
+			i.files[at] = string(text)
+		}
+		i.SizeBytes += head.Size
+	}
+	if _, err := io.Copy(io.Discard, all); err != nil {
+		return nil, err
+	}
+	i.ID = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	return i, nil
+}

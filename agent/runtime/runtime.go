@@ -1,0 +1,223 @@
+package runtime
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/berth-panel/berth/shared/ident"
+)
+
+// Engine is a container engine as the agent needs it. Every method is safe for
+// concurrent use, obeys its context, and reports failures as *Failure (see
+// Reason) or the context's error. Only containers, networks and images that
+// carry this node's labels are ever listed, changed or removed.
+type Engine interface {
+	// Info asks the engine for its version and the machine's size. A Failure
+	// with reason Unreachable means that the engine is away.
+	Info(ctx context.Context) (Info, error)
+
+	// Image looks a reference up among the images on this machine: it asks no
+	// registry. A miss is a Failure with reason ImageMissing.
+	Image(ctx context.Context, reference string) (Image, error)
+	// Pull fetches a reference from its registry; progress is called from the
+	// pulling goroutine, at most a few times a second, and may be nil.
+	Pull(ctx context.Context, reference string, progress func(PullProgress)) error
+	// Load makes an image out of a plain tar of its root filesystem. Loading the
+	// same again changes nothing; a reference that names an image which no Berth
+	// loaded is a Failure with reason Conflict.
+	Load(ctx context.Context, reference string, rootfs io.Reader, config ImageConfig) error
+
+	// EnsureNetwork makes Berth's own bridge when it is missing: containers on
+	// it can't reach each other. An existing one with another subnet, or of
+	// somebody else's making, is a Failure with reason Conflict. Nodes that share
+	// an engine share the network.
+	EnsureNetwork(ctx context.Context, spec NetworkSpec) error
+
+	// Create makes a container and does not start it. A container of that name
+	// already there is a Failure with reason Conflict, a spec that is not Valid
+	// or that the engine refuses one with reason InvalidSpec.
+	Create(ctx context.Context, spec ContainerSpec) (ContainerID, error)
+	// Start starts a container; one that runs already is left alone. When it
+	// fails the container stays as it was, with Container.Error set where the
+	// engine itself refused, and may be started again later.
+	Start(ctx context.Context, id ContainerID) error
+	// Stop asks the container to end in the way that how says, waits at most
+	// how.Grace, then kills. It returns once the container is down; one that is
+	// down already is left alone. Cancelling ctx leaves the container be. Stop,
+	// Kill and Start of a container that is gone are Failures with reason Missing.
+	Stop(ctx context.Context, id ContainerID, how StopSpec) error
+	// Kill ends the container at once (SIGKILL) and returns once it is down.
+	Kill(ctx context.Context, id ContainerID) error
+	// Remove kills and removes the container; one that is gone is no error. One
+	// that is there and is not this node's is a Failure with reason Missing.
+	Remove(ctx context.Context, id ContainerID) error
+	// Inspect looks at one container. A miss is a Failure with reason Missing.
+	Inspect(ctx context.Context, id ContainerID) (Container, error)
+	// List gives every container that carries this node's label, in any state.
+	List(ctx context.Context) ([]Container, error)
+	// ReadFile gives one regular file (links inside the container's root are
+	// followed there), at most limit bytes of it. The container needs not run.
+	ReadFile(ctx context.Context, id ContainerID, path string, limit int64) ([]byte, error)
+
+	// Watch calls handle for each change of this node's containers, from one
+	// goroutine, until ctx ends or the engine breaks off; it returns why. ready
+	// is called once the stream stands: what changed before must be listed, what
+	// changes after is handled. An engine that breaks off, or changes that come
+	// faster than handle takes them for long, end it with reason Unreachable.
+	Watch(ctx context.Context, ready func(), handle func(Change)) error
+
+	// Close frees the client; the containers stay as they are.
+	Close() error
+}
+
+// ContainerID is the engine's own name of a container.
+type ContainerID string
+
+// Info describes the engine and its machine.
+type Info struct {
+	Engine       string // "docker"
+	Version      string // "20.10.24"
+	OS           string // "Debian GNU/Linux 12 (bookworm)"
+	Kernel       string
+	Arch         string // Go's name: "amd64", "arm64"
+	Cores        int
+	MemoryBytes  int64
+	StorageBytes int64 // size of the filesystem that holds the engine's data; 0 when unknown
+}
+
+// Image is what we need of an image on this machine.
+type Image struct {
+	ID         string // "sha256:…"
+	User       string // as the image says: "", "1000", "1000:1000", "redis"
+	Entrypoint []string
+	Command    []string
+	WorkingDir string
+	SizeBytes  int64
+}
+
+// ImageConfig is the config of an image that Load makes.
+type ImageConfig struct {
+	Entrypoint []string
+	Env        []string
+	WorkingDir string
+	User       string
+	Ports      []uint16 // documented as exposed
+}
+
+// PullProgress is the sum over an image's layers. Total grows while layers are
+// discovered; both are 0 while the registry is being asked.
+type PullProgress struct {
+	DoneBytes, TotalBytes int64
+	Message               string // "Downloading", "Extracting"
+}
+
+// NetworkSpec is Berth's bridge on the node.
+type NetworkSpec struct {
+	Name   string // "berth"
+	Subnet string // CIDR; "" leaves the choice to the engine
+}
+
+// Protocol is how a port is published.
+type Protocol string
+
+// The protocols of a published port.
+const (
+	TCP Protocol = "tcp"
+	UDP Protocol = "udp"
+)
+
+// Port publishes one port of the container.
+type Port struct {
+	HostIP    string // "0.0.0.0", "::", or an address of the node
+	Host      uint16
+	Container uint16
+	Protocol  Protocol
+}
+
+// Mount binds a directory of the host into the container.
+type Mount struct {
+	Source string // absolute path on the host
+	Target string // absolute path in the container
+}
+
+// ContainerSpec is a container to make. What every container of Berth has is
+// not in it but in each engine: an init process, no capabilities but the few
+// that common entrypoints need, no new privileges, rotating logs, no restart
+// policy (the agent restarts), open stdin.
+type ContainerSpec struct {
+	Name        string
+	Instance    ident.Instance
+	Generation  int64
+	SpecHash    string   // of all that needs a new container when it changes
+	Image       string   // reference, or ID
+	Entrypoint  []string // nil keeps the image's
+	Command     []string // nil keeps the image's, but drops it where Entrypoint is given
+	Env         []string // "NAME=value"
+	User        string   // "" keeps the image's
+	WorkingDir  string   // "" keeps the image's
+	TTY         bool
+	MemoryBytes int64 // hard limit, and no swap on top
+	NanoCPUs    int64 // 1e9 is one core
+	PidsLimit   int64 // 0 is the engine's default (Berth's, never "none")
+	Ports       []Port
+	Mounts      []Mount
+	Network     string // one that EnsureNetwork made; "" is no network at all
+	Hostname    string
+}
+
+// StopSpec says how a container is asked to end.
+type StopSpec struct {
+	Command string        // written to its stdin with a newline; wins over Signal
+	Signal  string        // "SIGINT"; "" is the image's own, or SIGTERM
+	Grace   time.Duration // then SIGKILL
+}
+
+// Status is what the engine says of a container.
+type Status string
+
+// The statuses of a container.
+const (
+	Created    Status = "created" // never started
+	Running    Status = "running"
+	Paused     Status = "paused" // by hand: Berth never pauses
+	Restarting Status = "restarting"
+	Exited     Status = "exited"
+	Dead       Status = "dead" // half removed
+)
+
+// Container is what the engine knows of one container.
+type Container struct {
+	ID         ContainerID
+	Name       string
+	Instance   ident.Instance // from its label
+	Generation int64          // from its label
+	SpecHash   string         // from its label
+	ImageID    string
+	Status     Status
+	ExitCode   int
+	OOMKilled  bool
+	Error      string // why it could not be started, as a sentence; "" when it could
+	StartedAt  time.Time
+	FinishedAt time.Time
+}
+
+// ChangeKind is what happened to a container.
+type ChangeKind string
+
+// The kinds of a Change.
+const (
+	Started ChangeKind = "started"
+	Died    ChangeKind = "died"
+	OOM     ChangeKind = "oom" // a process in it ran out of memory; the container may live on
+	Removed ChangeKind = "removed"
+	Other   ChangeKind = "other" // paused, renamed, updated, …: look at it again
+)
+
+// Change is one thing that happened to a container of this node. It says only
+// that a look is due: the truth is Inspect.
+type Change struct {
+	Kind     ChangeKind
+	ID       ContainerID
+	Instance ident.Instance
+}

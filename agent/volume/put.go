@@ -1,0 +1,86 @@
+package volume
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/berth-panel/berth/shared/ident"
+)
+
+// Put writes one file into the instance's volume: what fill writes goes to a
+// temporary name beside it and takes the place of path when fill has succeeded.
+// path is relative to the volume's root; directories on the way are made. The
+// file and those directories belong to uid:gid.
+func (s *Store) Put(id ident.Instance, path string, uid, gid int, fill func(io.Writer) error) error {
+	if err := check(id); err != nil {
+		return err
+	}
+	path = filepath.Clean(path)
+	if !filepath.IsLocal(path) || path == "." {
+		return fmt.Errorf("%q is not a path inside a volume", path)
+	}
+	volume, err := s.root.OpenRoot(filepath.Join(string(id), data))
+	if err != nil {
+		return fmt.Errorf("open volume %s: %w", id, err)
+	}
+	defer func() { _ = volume.Close() }()
+	w := writer{volume: volume, uid: uid, gid: gid, privileged: s.Privileged}
+	if err := w.put(path, fill); err != nil {
+		return fmt.Errorf("write into volume %s: %w", id, err)
+	}
+	return nil
+}
+
+type writer struct {
+	volume     *os.Root
+	uid, gid   int
+	privileged bool
+}
+
+func (w writer) put(path string, fill func(io.Writer) error) error {
+	if err := w.parents(filepath.Dir(path)); err != nil {
+		return err
+	}
+	temporary := path + ".berth-part"
+	_ = w.volume.Remove(temporary) // what an interrupted one left
+	file, err := w.volume.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	err = fill(file)
+	if err == nil && w.privileged {
+		err = file.Chown(w.uid, w.gid)
+	}
+	if closing := file.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = w.volume.Rename(temporary, path)
+	}
+	if err != nil {
+		_ = w.volume.Remove(temporary)
+	}
+	return err
+}
+
+// parents makes the directories down to dir and gives the new ones away.
+func (w writer) parents(dir string) error {
+	if dir == "." {
+		return nil
+	}
+	if info, err := w.volume.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	if err := w.parents(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := w.volume.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if !w.privileged {
+		return nil
+	}
+	return w.volume.Lchown(dir, w.uid, w.gid)
+}

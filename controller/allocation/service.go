@@ -1,0 +1,197 @@
+package allocation
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/berth-panel/berth/controller/access"
+	"github.com/berth-panel/berth/controller/event"
+	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/store"
+	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
+)
+
+// Service is the verbs of allocations. Safe for concurrent use.
+type Service struct {
+	db     *store.DB
+	events *event.Log
+	nodes  Nodes
+	now    func() time.Time
+}
+
+// Nodes finds nodes.
+type Nodes interface {
+	Find(ctx context.Context, q store.Querier, id ident.Node) (node.Node, error)
+}
+
+// NewService makes the service.
+func NewService(db *store.DB, events *event.Log, nodes Nodes, now func() time.Time) *Service {
+	return &Service{db: db, events: events, nodes: nodes, now: now}
+}
+
+// ClaimRequest asks for ports of a node for an instance.
+type ClaimRequest struct {
+	Node     ident.Node
+	Instance ident.Instance
+	IP       string // the address on which ports outside the pool are made
+	Ports    []Mapping
+}
+
+// Claim takes the ports for the instance, in tx: free ones of the pool, else new
+// ones. A port that another instance holds is a CONFLICT that names it, and
+// nothing is taken.
+func (s *Service) Claim(ctx context.Context, tx *store.Tx, r ClaimRequest) ([]Allocation, error) {
+	if err := Check(r.Ports); err != nil {
+		return nil, err
+	}
+	out := make([]Allocation, 0, len(r.Ports))
+	for position, want := range r.Ports {
+		a, err := s.take(ctx, tx, r, want)
+		if err != nil {
+			return nil, err
+		}
+		a.Instance, a.ContainerPort, a.Primary = r.Instance, want.Container, want.Primary
+		if err := hold(ctx, tx, a, position); err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// take finds or makes the free allocation of one port.
+func (s *Service) take(ctx context.Context, tx *store.Tx, r ClaimRequest, want Mapping) (Allocation, error) {
+	there, err := onPort(ctx, tx, r.Node, want.Host)
+	if err != nil {
+		return Allocation{}, err
+	}
+	var best *Allocation
+	for n, a := range there {
+		if a.Instance != "" && overlap(a.IP, r.IP) {
+			return Allocation{}, problem.New(problem.Conflict, "port %d of the node is taken by instance %s; choose another", want.Host, a.Instance)
+		}
+		if a.Instance == "" && (best == nil || a.IP == r.IP) && !heldBeside(there, a) {
+			best = &there[n]
+		}
+	}
+	if best != nil {
+		return *best, nil
+	}
+	a := Allocation{ID: ident.Allocation(ident.New()), Node: r.Node, IP: r.IP, Port: want.Host, CreatedAt: s.now().UTC()}
+	return a, insert(ctx, tx, a)
+}
+
+// heldBeside says whether somebody holds the port on an address that overlaps.
+func heldBeside(all []Allocation, a Allocation) bool {
+	for _, other := range all {
+		if other.Instance != "" && overlap(other.IP, a.IP) {
+			return true
+		}
+	}
+	return false
+}
+
+// Replace makes the ports of an instance those of the request, in tx.
+func (s *Service) Replace(ctx context.Context, tx *store.Tx, r ClaimRequest) ([]Allocation, error) {
+	if err := free(ctx, tx, r.Instance); err != nil {
+		return nil, err
+	}
+	return s.Claim(ctx, tx, r)
+}
+
+// ReleaseAll gives everything back that an instance holds, in tx.
+func (s *Service) ReleaseAll(ctx context.Context, tx *store.Tx, id ident.Instance) error {
+	return free(ctx, tx, id)
+}
+
+// Added is what Add did.
+type Added struct {
+	Made    int
+	Present int // were there already
+}
+
+// Add fills a node's pool with ports ("8080", "25565-25600") on an address; ""
+// is the node's bind address. What is there already stays as it is, but stays
+// for good.
+func (s *Service) Add(ctx context.Context, c access.Caller, id ident.Node, ip string, ports []string) (done Added, err error) {
+	numbers, err := parseRanges(ports)
+	if err != nil {
+		return done, err
+	}
+	err = s.db.Write(ctx, func(tx *store.Tx) error {
+		host, err := s.nodes.Find(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if ip == "" {
+			ip = host.BindAddress
+		}
+		addr, err := netip.ParseAddr(ip)
+		if err != nil {
+			return problem.Invalid("ip", "%.40q is not an IP address", ip)
+		}
+		ip = addr.String()
+		for _, port := range numbers {
+			if err := s.add(ctx, tx, id, ip, port, &done); err != nil {
+				return err
+			}
+		}
+		return s.events.Append(ctx, tx, event.Event{Type: "allocation.added", Node: id, Actor: c.Actor},
+			map[string]any{"ip": ip, "ports": ports, "made": done.Made})
+	})
+	return done, err
+}
+
+func (s *Service) add(ctx context.Context, tx *store.Tx, id ident.Node, ip string, port uint16, done *Added) error {
+	there, err := onPort(ctx, tx, id, port)
+	if err != nil {
+		return err
+	}
+	for _, a := range there {
+		if a.IP == ip {
+			done.Present++
+			return pool(ctx, tx, a.ID)
+		}
+		if overlap(a.IP, ip) {
+			return problem.New(problem.Conflict, "port %d is there on %s already, which overlaps with %s", port, a.IP, ip)
+		}
+	}
+	done.Made++
+	return insert(ctx, tx, Allocation{ID: ident.Allocation(ident.New()), Node: id, IP: ip, Port: port, Pooled: true, CreatedAt: s.now().UTC()})
+}
+
+// List gives a page of a node's allocations and how many match in all.
+func (s *Service) List(ctx context.Context, f Filter) (items []Allocation, total int, err error) {
+	err = s.db.Read(ctx, func(q store.Querier) error {
+		if _, err := s.nodes.Find(ctx, q, f.Node); err != nil {
+			return err
+		}
+		items, total, err = list(ctx, q, f)
+		return err
+	})
+	return items, total, err
+}
+
+// Delete takes a free allocation out of a node's pool; one in use is a CONFLICT.
+func (s *Service) Delete(ctx context.Context, c access.Caller, node ident.Node, id ident.Allocation) error {
+	return s.db.Write(ctx, func(tx *store.Tx) error {
+		a, err := get(ctx, tx, node, id)
+		if errors.Is(err, store.ErrNoRows) {
+			return problem.New(problem.NotFound, "this node has no such allocation")
+		}
+		if err != nil {
+			return err
+		}
+		if a.Instance != "" {
+			return problem.New(problem.Conflict, "instance %s uses port %d; delete it or change its ports first", a.Instance, a.Port)
+		}
+		if err := remove(ctx, tx, id); err != nil {
+			return err
+		}
+		return s.events.Append(ctx, tx, event.Event{Type: "allocation.removed", Node: node, Subject: string(id), Actor: c.Actor},
+			map[string]any{"ip": a.IP, "port": a.Port})
+	})
+}

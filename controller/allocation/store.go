@@ -1,0 +1,91 @@
+package allocation
+
+import (
+	"context"
+	"time"
+
+	"github.com/berth-panel/berth/controller/store"
+	"github.com/berth-panel/berth/shared/ident"
+)
+
+const columns = `id, node_id, ip, port, pooled, COALESCE(instance_id, ''), COALESCE(container_port, 0), is_primary, created_at`
+
+func scan(row func(...any) error) (Allocation, error) {
+	var a Allocation
+	var created int64
+	err := row(&a.ID, &a.Node, &a.IP, &a.Port, &a.Pooled, &a.Instance, &a.ContainerPort, &a.Primary, &created)
+	a.CreatedAt = time.UnixMilli(created).UTC()
+	return a, err
+}
+
+// Of gives what an instance holds, in the order in which it asked.
+func Of(ctx context.Context, q store.Querier, id ident.Instance) ([]Allocation, error) {
+	return store.Collect(ctx, q, scan, `SELECT `+columns+` FROM allocations WHERE instance_id = ? ORDER BY position, port`, string(id))
+}
+
+// onPort gives a node's allocations of one port, on any address.
+func onPort(ctx context.Context, q store.Querier, node ident.Node, port uint16) ([]Allocation, error) {
+	return store.Collect(ctx, q, scan, `SELECT `+columns+` FROM allocations WHERE node_id = ? AND port = ?`, string(node), port)
+}
+
+func insert(ctx context.Context, tx *store.Tx, a Allocation) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO allocations (id, node_id, ip, port, pooled, created_at) VALUES (?, ?, ?, ?, ?, ?)`,
+		string(a.ID), string(a.Node), a.IP, a.Port, a.Pooled, a.CreatedAt.UnixMilli())
+	return err
+}
+
+func hold(ctx context.Context, tx *store.Tx, a Allocation, position int) error {
+	_, err := tx.ExecContext(ctx, `UPDATE allocations SET instance_id = ?, container_port = ?, is_primary = ?, position = ? WHERE id = ?`,
+		string(a.Instance), a.ContainerPort, a.Primary, position, string(a.ID))
+	return err
+}
+
+// free gives an instance's allocations back: the pool's to the pool, the others
+// go.
+func free(ctx context.Context, tx *store.Tx, id ident.Instance) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM allocations WHERE instance_id = ? AND pooled = 0`, string(id)); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE allocations SET instance_id = NULL, container_port = NULL, is_primary = 0, position = 0
+		WHERE instance_id = ?`, string(id))
+	return err
+}
+
+func get(ctx context.Context, q store.Querier, node ident.Node, id ident.Allocation) (Allocation, error) {
+	return scan(q.QueryRowContext(ctx, `SELECT `+columns+` FROM allocations WHERE node_id = ? AND id = ?`, string(node), string(id)).Scan)
+}
+
+func remove(ctx context.Context, tx *store.Tx, id ident.Allocation) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM allocations WHERE id = ?`, string(id))
+	return err
+}
+
+// pool keeps an allocation that was made for an instance when that goes.
+func pool(ctx context.Context, tx *store.Tx, id ident.Allocation) error {
+	_, err := tx.ExecContext(ctx, `UPDATE allocations SET pooled = 1 WHERE id = ?`, string(id))
+	return err
+}
+
+// Filter narrows a list.
+type Filter struct {
+	Node   ident.Node
+	Use    string // "free", "used"; "" both
+	Limit  int
+	Offset int
+}
+
+func list(ctx context.Context, q store.Querier, f Filter) ([]Allocation, int, error) {
+	where := ` WHERE node_id = ?`
+	switch f.Use {
+	case "free":
+		where += ` AND instance_id IS NULL`
+	case "used":
+		where += ` AND instance_id IS NOT NULL`
+	}
+	total, err := store.Count(ctx, q, `SELECT COUNT(*) FROM allocations`+where, string(f.Node))
+	if err != nil {
+		return nil, 0, err
+	}
+	items, err := store.Collect(ctx, q, scan, `SELECT `+columns+` FROM allocations`+where+` ORDER BY port, ip LIMIT ? OFFSET ?`, string(f.Node), f.Limit, f.Offset)
+	return items, total, err
+}

@@ -1,0 +1,173 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/berth-panel/berth/controller/allocation"
+	"github.com/berth-panel/berth/controller/classic"
+	"github.com/berth-panel/berth/controller/event"
+	"github.com/berth-panel/berth/controller/fleet"
+	"github.com/berth-panel/berth/controller/httpapi"
+	"github.com/berth-panel/berth/controller/identity"
+	"github.com/berth-panel/berth/controller/image"
+	"github.com/berth-panel/berth/controller/instance"
+	"github.com/berth-panel/berth/controller/job"
+	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/secret"
+	"github.com/berth-panel/berth/controller/store"
+	"github.com/berth-panel/berth/shared/build"
+	"github.com/berth-panel/berth/web"
+)
+
+// Config is how a controller runs.
+type Config struct {
+	Data      string // directory of everything it keeps
+	PublicURL string // what agents are told to call, without a slash at the end
+	RateLimit int    // calls a minute for a key; 0 none
+	// APIKey and AdminPassword become the first admin's at the first start; ""
+	// has them generated.
+	APIKey        string
+	AdminPassword string
+	Log           *slog.Logger
+	Now           func() time.Time
+}
+
+// App is a controller. Close it when it was not Run.
+type App struct {
+	cfg     Config
+	started time.Time
+	lock    *lock
+	first   identity.FirstRun
+
+	DB        *store.DB
+	API       *httpapi.API
+	Events    *event.Log
+	Jobs      *job.Service
+	Fleet     *fleet.Fleet
+	Users     *identity.Service
+	Nodes     *node.Service
+	Ports     *allocation.Service
+	Images    *image.Service
+	Instances *instance.Service
+}
+
+// New opens the data directory and makes every room. ErrInUse says that another
+// controller has the directory.
+func New(ctx context.Context, cfg Config) (*App, error) {
+	held, err := acquire(cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{cfg: cfg, lock: held, started: cfg.Now()}
+	if err := a.open(ctx); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+func (a *App) open(ctx context.Context) (err error) {
+	cfg := a.cfg
+	if a.DB, err = store.Open(ctx, filepath.Join(cfg.Data, databaseFile)); err != nil {
+		return err
+	}
+	box, err := secret.Open(cfg.Data)
+	if err != nil {
+		return err
+	}
+	authority, err := fleet.OpenAuthority(cfg.Data, cfg.Now)
+	if err != nil {
+		return err
+	}
+	a.Events = event.New(cfg.Now)
+	a.Jobs = job.NewService(a.DB, a.Events, cfg.Log, cfg.Now)
+	a.Fleet = fleet.New(fleet.Options{Authority: authority, Logger: cfg.Log, Now: cfg.Now})
+	if a.Users, err = identity.New(identity.Config{DB: a.DB, Events: a.Events, Logger: cfg.Log, Now: cfg.Now}); err != nil {
+		return err
+	}
+	links := &links{}
+	a.Users.Attach(links)
+	a.Nodes = node.NewService(node.Deps{DB: a.DB, Events: a.Events, Fleet: a.Fleet, Authority: authority, Secrets: box, Instances: links,
+		PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now})
+	a.Ports = allocation.NewService(a.DB, a.Events, a.Nodes, cfg.Now)
+	a.Images = image.NewService(a.DB, a.Events, links, cfg.Now)
+	a.Instances = instance.NewService(instance.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
+		Log: cfg.Log, Now: cfg.Now})
+	links.Service = a.Instances
+	if a.first, err = a.Users.Bootstrap(ctx, cfg.APIKey, cfg.AdminPassword); err != nil {
+		return err
+	}
+	if a.first.Created {
+		if err := a.Images.Seed(ctx); err != nil {
+			return fmt.Errorf("fill the catalogue: %w", err)
+		}
+	}
+	return a.mount()
+}
+
+// links is how earlier rooms reach instance, which is made after them.
+type links struct{ *instance.Service }
+
+func (a *App) mount() (err error) {
+	pages, err := web.Pages()
+	if err != nil {
+		return err
+	}
+	a.API, err = httpapi.New(httpapi.Config{
+		Authenticator: a.Users, DB: a.DB, Logger: a.cfg.Log, Now: a.cfg.Now, RateLimit: a.cfg.RateLimit,
+		Title: "Berth", Version: build.Version, Static: pages,
+	})
+	if err != nil {
+		return err
+	}
+	a.Users.Register(a.API)
+	a.Nodes.Mount(a.API)
+	a.Ports.Mount(a.API)
+	a.Images.Mount(a.API)
+	a.Instances.Mount(a.API)
+	a.Jobs.Mount(a.API)
+	event.NewAPI(a.Events, a.DB).Mount(a.API)
+	classic.New(classic.Deps{DB: a.DB, Users: a.Users, Nodes: a.Nodes, Images: a.Images, Instances: a.Instances, Jobs: a.Jobs, Fleet: a.Fleet, Log: a.cfg.Log}).Mount(a.API)
+	a.mountStatus()
+	return a.API.Err()
+}
+
+// FirstRun tells what was made at the first start, with its secrets; Created is
+// false at every later one.
+func (a *App) FirstRun() identity.FirstRun { return a.first }
+
+// Run serves on the listener and on the local socket, keeps the fleet connected
+// and works jobs off, until ctx ends. It closes the App.
+func (a *App) Run(ctx context.Context, ln net.Listener) error {
+	defer func() { _ = a.Close() }()
+	socket, err := a.listenLocal()
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.API.Serve(ctx, ln) })
+	group.Go(func() error { return a.API.Serve(ctx, socket) })
+	group.Go(func() error { a.Users.Run(ctx); return nil })
+	group.Go(func() error { return a.Jobs.Run(ctx) })
+	group.Go(func() error { return a.Fleet.Run(ctx, a.Nodes, a.Nodes) })
+	if err := group.Wait(); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// Close frees the data directory.
+func (a *App) Close() error {
+	var err error
+	if a.DB != nil {
+		err = a.DB.Close()
+	}
+	return errors.Join(err, a.lock.release())
+}

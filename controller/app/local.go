@@ -1,0 +1,103 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+const databaseFile = "berth.db"
+
+// ErrInUse says that another controller has the data directory.
+var ErrInUse = errors.New("another controller runs on this data directory")
+
+// lock holds a data directory for one process; the kernel frees it when that
+// process dies, however it does.
+type lock struct{ file *os.File }
+
+func acquire(dir string) (*lock, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the data directory: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%s: %w", dir, ErrInUse)
+		}
+		return nil, fmt.Errorf("lock the data directory: %w", err)
+	}
+	return &lock{file: f}, nil
+}
+
+func (l *lock) release() error { return l.file.Close() }
+
+func socketPath(dir string) string { return filepath.Join(dir, "control.sock") }
+
+// listenLocal opens the local socket: only who may read the data directory can
+// reach it, and is an admin there.
+func (a *App) listenLocal() (net.Listener, error) {
+	path := socketPath(a.cfg.Data)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove the last run's socket: %w", err)
+	}
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("open the local socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	return ln, nil
+}
+
+// LocalClient gives an HTTP client whose every request goes to the controller of
+// a data directory, as an admin: to the one that runs, else to one that is
+// opened here until done is called. The host in a request's URL means nothing.
+func LocalClient(ctx context.Context, dir string) (client *http.Client, done func(), err error) {
+	if _, err := os.Stat(filepath.Join(dir, databaseFile)); err != nil {
+		return nil, nil, fmt.Errorf("no controller has run on %s yet: start one with serve, or name its directory with --data", dir)
+	}
+	a, err := New(ctx, Config{Data: dir, Log: slog.New(slog.DiscardHandler), Now: time.Now}) //nolint:forbidigo // the clock of a command
+	if errors.Is(err, ErrInUse) {
+		return dial(dir), func() {}, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	socket, err := a.listenLocal()
+	if err != nil {
+		return nil, nil, errors.Join(err, a.Close())
+	}
+	serving, stop := context.WithCancel(ctx)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = a.API.Serve(serving, socket)
+	}()
+	client = dial(dir)
+	return client, func() {
+		client.CloseIdleConnections()
+		stop()
+		<-served
+		_ = a.Close()
+	}, nil
+}
+
+func dial(dir string) *http.Client {
+	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socketPath(dir))
+		},
+	}}
+}

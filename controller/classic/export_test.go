@@ -1,0 +1,6 @@
+package classic
+
+import "time"
+
+// SetWaits sets how long deploy and delete wait for the node.
+func (s *Service) SetWaits(deploy, remove time.Duration) { s.deployWait, s.deleteWait = deploy, remove }

@@ -1,0 +1,171 @@
+package classic
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// The bounds of what is kept. A list of 10,000 instances has some 15 MB.
+const (
+	memoEntries = 64
+	memoBytes   = 48 << 20
+	memoIdle    = time.Minute // nobody asked for so long: everything is forgotten
+)
+
+// memo keeps rendered answers for as long as nothing has changed. Each is made
+// once, however many ask for it at the same time. Safe for concurrent use.
+type memo struct {
+	most int // bytes
+
+	mu      sync.Mutex
+	entries map[string]*rendered
+	bytes   int
+	uses    uint64
+	idle    *time.Timer
+}
+
+// moment is what an answer depends on: the commits so far, and which nodes are
+// connected, which no commit needs to tell.
+type moment struct {
+	version uint64
+	online  string
+}
+
+// rendered is an answer, or one that somebody is making: then done is open.
+type rendered struct {
+	moment // what was read is at least as new as this
+	done   chan struct{}
+	body   []byte
+	err    error
+	used   uint64
+}
+
+var errNotMade = errors.New("the one who was making this answer did not end")
+
+func newMemo() *memo { return &memo{most: memoBytes, entries: map[string]*rendered{}} }
+
+// get gives the answer of that name as it is at the moment or later: the kept
+// one, the one that is being made, or else render's. The caller must not change it.
+//
+// Nobody is given an answer that was begun before the moment he asks for, so
+// whoever changed something sees his change.
+func (m *memo) get(ctx context.Context, name string, at moment, render func() ([]byte, error)) ([]byte, error) {
+	for {
+		r, mine := m.join(name, at)
+		if mine {
+			return m.fill(name, r, render)
+		}
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if r.err == nil {
+			return r.body, nil
+		}
+		// It failed for another caller, perhaps by his own deadline: try by ourselves.
+		m.drop(name, r)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// join finds an answer that is new enough, or begins one that the caller makes.
+func (m *memo) join(name string, at moment) (r *rendered, mine bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.uses++
+	if m.idle == nil {
+		m.idle = time.AfterFunc(memoIdle, m.forget)
+	}
+	m.idle.Reset(memoIdle)
+	if r := m.entries[name]; r != nil {
+		if r.version >= at.version && r.online == at.online {
+			r.used = m.uses
+			return r, false
+		}
+		m.remove(name, r)
+	}
+	r = &rendered{moment: at, done: make(chan struct{}), used: m.uses}
+	m.entries[name] = r
+	return r, true
+}
+
+// fill renders, and lets go those who wait whatever happens.
+func (m *memo) fill(name string, r *rendered, render func() ([]byte, error)) ([]byte, error) {
+	body, err := []byte(nil), errNotMade
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		r.body, r.err = body, err
+		close(r.done)
+		if m.entries[name] != r {
+			return // a newer one has taken its place
+		}
+		if err != nil {
+			delete(m.entries, name)
+			return
+		}
+		m.bytes += cap(body)
+		m.shrink()
+	}()
+	body, err = render()
+	return body, err
+}
+
+// shrink needs the lock: it forgets what was not used the longest until what is
+// kept is within bounds.
+func (m *memo) shrink() {
+	for m.bytes > m.most || len(m.entries) > memoEntries {
+		var oldest string
+		var found *rendered
+		for name, r := range m.entries {
+			if r.ended() && (found == nil || r.used < found.used) {
+				oldest, found = name, r
+			}
+		}
+		if found == nil {
+			return // all are being made; each shrinks when it is
+		}
+		m.remove(oldest, found)
+	}
+}
+
+// remove needs the lock.
+func (m *memo) remove(name string, r *rendered) {
+	if r.ended() {
+		m.bytes -= cap(r.body)
+	}
+	delete(m.entries, name)
+}
+
+// drop forgets one that failed, unless another has taken its place.
+func (m *memo) drop(name string, r *rendered) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.entries[name] == r {
+		m.remove(name, r)
+	}
+}
+
+// forget gives the memory of everything back.
+func (m *memo) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, r := range m.entries {
+		m.remove(name, r)
+	}
+}
+
+// ended says whether it is made; needs the lock, under which done is closed.
+func (r *rendered) ended() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/berth-panel/berth/controller/app"
+	"github.com/berth-panel/berth/controller/identity"
+)
+
+type serveCommand struct {
+	Data      string `help:"Directory of everything the controller keeps." default:"./data" env:"BERTH_DATA" type:"path"`
+	Listen    string `help:"HOST:PORT of the API and the panel." default:"0.0.0.0:8080" env:"BERTH_LISTEN"`
+	PublicURL string `help:"What agents and people call, such as https://panel.example.com; made from --listen when absent." env:"BERTH_PUBLIC_URL"`
+	RateLimit int    `help:"Calls that a key may make in a minute; 0 for any number." default:"100" env:"BERTH_RATE_LIMIT"`
+	LogFormat string `help:"text or json." enum:"text,json" default:"text" env:"BERTH_LOG_FORMAT"`
+	LogLevel  string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"BERTH_LOG_LEVEL"`
+}
+
+func (s serveCommand) Run(ctx context.Context, out *output) error {
+	log, err := logger(out, s.LogFormat, s.LogLevel)
+	if err != nil {
+		return err
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w; name another HOST:PORT with --listen", s.Listen, err)
+	}
+	if s.PublicURL == "" {
+		s.PublicURL = guessURL(ln.Addr())
+	}
+	a, err := app.New(ctx, app.Config{
+		Data: s.Data, PublicURL: strings.TrimRight(s.PublicURL, "/"), RateLimit: s.RateLimit, Log: log, Now: time.Now,
+		// Secrets are no flags: those are in the list of processes.
+		APIKey: os.Getenv("BERTH_API_KEY"), AdminPassword: os.Getenv("BERTH_ADMIN_PASSWORD"),
+	})
+	if err != nil {
+		_ = ln.Close()
+		return err
+	}
+	if err := greet(out, a.FirstRun()); err != nil {
+		return err
+	}
+	log.Info("the controller runs", "address", ln.Addr().String(), "url", s.PublicURL, "data", s.Data)
+	defer log.Info("the controller has stopped")
+	return a.Run(ctx, ln)
+}
+
+// greet prints the first admin's secrets, the one time that they are known.
+func greet(out *output, first identity.FirstRun) error {
+	if !first.Created {
+		return nil
+	}
+	_, err := fmt.Fprintf(out.stdout, "First start. This is shown once:\n  login     %s\n  password  %s\n  API key   %s\n", first.Username, first.Password, first.Key)
+	return err
+}
+
+// guessURL is where this machine can be reached, as far as it can know.
+func guessURL(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return "http://" + addr.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+		// No packet is sent: this only asks which of our addresses routes outwards.
+		if conn, err := net.Dial("udp", "192.0.2.1:9"); err == nil {
+			if local, ok := conn.LocalAddr().(*net.UDPAddr); ok {
+				host = local.IP.String()
+			}
+			_ = conn.Close()
+		}
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+func logger(out *output, format, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, err
+	}
+	options := &slog.HandlerOptions{Level: l}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(out.stderr, options)), nil
+	}
+	return slog.New(slog.NewTextHandler(out.stderr, options)), nil
+}

@@ -1,0 +1,34 @@
+// Package identity knows the users and their API keys, and who is calling.
+//
+// A user has a name, an address and a password; admins may do everything that a
+// key's scopes let them, others only what concerns themselves. A user is enabled
+// or disabled; a disabled one's keys open nothing. A key belongs to a user, has
+// scopes (read, write, admin: each includes the one before), a dialect of the
+// classic API, and may have an end and a rate limit of its own. It is stored as
+// its SHA-256 and shown once.
+//
+// Promises:
+//
+//   - Two users never share an id, a name or an address, compared without ASCII
+//     case: checked in the transaction that makes them and held by constraints.
+//   - There is always an enabled admin once there was one: the last can't be
+//     demoted, disabled or deleted.
+//   - A key that is revoked, expired or whose user is disabled opens nothing from
+//     the next request on. Nothing about keys is cached: the one query that
+//     authenticating takes costs some ten microseconds.
+//   - Nobody makes or changes a key so that it can do more, or for longer, than
+//     the key he calls with. Only who calls with an admin's key of scope admin
+//     may set rate limits and manage other users' keys.
+//   - Passwords are hashed with argon2id before any transaction, two at a time.
+//   - Every change appends its event in the same transaction. Neither passwords
+//     nor keys are in events or logs.
+//   - When a key was last used is written every half minute, not on the request's
+//     path: what is shown may be as old as that, and a crash loses it.
+//
+// A key is random over 256 bits, so a plain SHA-256 of it is as safe as a slow
+// hash and can be looked up by an index. That doesn't hold for a key that an
+// admin made up himself (BERTH_API_KEY); 16 characters are the least there.
+//
+// What becomes of a user's instances when he is deleted is decided by the room
+// of the instances, which comes later and is attached through Instances.
+package identity

@@ -1,0 +1,244 @@
+package image
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/berth-panel/berth/shared/problem"
+)
+
+// Classic is the JSON form of the classic panel. Two shapes are read: the newer
+// one and the older one with Scripts.install and ConfigFilePath.
+type Classic struct {
+	ID             string           `json:"Id,omitempty"`
+	Name           string           `json:"Name"`
+	Description    string           `json:"Description"`
+	Author         string           `json:"Author"`
+	AuthorName     string           `json:"AuthorName"`
+	Image          string           `json:"Image"`
+	AltImages      []string         `json:"AltImages"`
+	Cmd            classicCommand   `json:"Cmd"`
+	Env            []string         `json:"Env"`
+	StopCommand    string           `json:"StopCommand"`
+	StartedMessage string           `json:"StartedMessage,omitempty"`
+	Features       classicList      `json:"features"`
+	Scripts        classicScripts   `json:"Scripts"`
+	ConfigFilePath string           `json:"ConfigFilePath,omitempty"`
+	ConfigContent  string           `json:"ConfigFileContent,omitempty"`
+	Variables      classicVariables `json:"Variables"`
+	Meta           *classicMeta     `json:"Meta,omitempty"`
+}
+
+type classicMeta struct {
+	Version classicText `json:"Version"`
+}
+
+type classicScripts struct {
+	Install []classicDownload `json:"Install"`
+	Older   *struct {
+		URL    string `json:"URL"`
+		Rename string `json:"renameto"`
+	} `json:"install,omitempty"`
+}
+
+// UnmarshalJSON keeps Install and install apart, which encoding/json would not.
+func (s *classicScripts) UnmarshalJSON(b []byte) error {
+	var parts map[string]json.RawMessage
+	if err := json.Unmarshal(b, &parts); err != nil {
+		return err
+	}
+	if raw, there := parts["Install"]; there {
+		if err := json.Unmarshal(raw, &s.Install); err != nil {
+			return fmt.Errorf("Scripts.Install: %w", err)
+		}
+	}
+	if raw, there := parts["install"]; there {
+		if err := json.Unmarshal(raw, &s.Older); err != nil {
+			return fmt.Errorf("Scripts.install: %w", err)
+		}
+	}
+	return nil
+}
+
+type classicDownload struct {
+	URI  string `json:"Uri"`
+	Path string `json:"Path"`
+}
+
+// classicCommand is a string or a list, and is written as it was read.
+type classicCommand struct {
+	line  string
+	words []string
+}
+
+func (c *classicCommand) UnmarshalJSON(b []byte) error {
+	if bytes.HasPrefix(b, []byte(`[`)) {
+		return json.Unmarshal(b, &c.words)
+	}
+	return json.Unmarshal(b, &c.line)
+}
+
+func (c classicCommand) MarshalJSON() ([]byte, error) {
+	if len(c.words) > 0 {
+		return json.Marshal(c.words)
+	}
+	return json.Marshal(c.line)
+}
+
+// classicText is a string, or a number that is taken as its text.
+type classicText string
+
+func (t *classicText) UnmarshalJSON(b []byte) error {
+	if bytes.HasPrefix(b, []byte(`"`)) {
+		return json.Unmarshal(b, (*string)(t))
+	}
+	if bytes.HasPrefix(b, []byte(`{`)) || bytes.HasPrefix(b, []byte(`[`)) {
+		return fmt.Errorf("text was expected, not %.20s", b)
+	}
+	if !bytes.Equal(b, []byte("null")) {
+		*t = classicText(b)
+	}
+	return nil
+}
+
+// classicList is a list of text; anything empty counts as none.
+type classicList []string
+
+func (l *classicList) UnmarshalJSON(b []byte) error {
+	if bytes.HasPrefix(b, []byte(`{`)) || bytes.Equal(b, []byte(`""`)) {
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(l))
+}
+
+// classicVariables is an object whose order is the order of the form.
+type classicVariables []Variable
+
+type classicVariable struct {
+	Type        classicText `json:"type"`
+	Default     classicText `json:"default"`
+	Required    bool        `json:"required"`
+	Description string      `json:"description,omitempty"`
+}
+
+func (v *classicVariables) UnmarshalJSON(b []byte) error {
+	if bytes.Equal(b, []byte("null")) || bytes.Equal(b, []byte("[]")) {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return fmt.Errorf("Variables must be an object")
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		var c classicVariable
+		if err := d.Decode(&c); err != nil {
+			return fmt.Errorf("Variables.%v: %w", name, err)
+		}
+		*v = append(*v, Variable{Name: fmt.Sprint(name), Type: string(c.Type), Default: string(c.Default), Required: c.Required, Description: c.Description})
+	}
+	return nil
+}
+
+func (v classicVariables) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, one := range v {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		name, err := json.Marshal(one.Name)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(classicVariable{Type: classicText(one.Type), Default: classicText(one.Default), Required: one.Required, Description: one.Description})
+		if err != nil {
+			return nil, err
+		}
+		b.Write(name)
+		b.WriteByte(':')
+		b.Write(value)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// ParseClassic reads the classic JSON form.
+func ParseClassic(text []byte) (Image, error) {
+	var c Classic
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	if err := json.Unmarshal(text, &c); err != nil {
+		return Image{}, unreadable(text, err)
+	}
+	if c.Name == "" || c.Image == "" {
+		return Image{}, problem.New(problem.Validation, "this is not a classic image: it needs at least Name and Image")
+	}
+	d := Definition{
+		Description: c.Description, Author: c.Author, AuthorName: c.AuthorName, References: []string{c.Image},
+		Command: c.Cmd.words, CommandLine: c.Cmd.line, Env: c.Env, StopCommand: c.StopCommand, ReadyLine: c.StartedMessage,
+		Features: c.Features, Variables: c.Variables,
+	}
+	for _, alt := range c.AltImages {
+		if alt != c.Image {
+			d.References = append(d.References, alt)
+		}
+	}
+	for _, s := range c.Scripts.Install {
+		d.Install = append(d.Install, Download(s))
+	}
+	if o := c.Scripts.Older; o != nil && o.URL != "" {
+		path := o.Rename
+		if path == "" {
+			path = o.URL[strings.LastIndexByte(o.URL, '/')+1:]
+		}
+		d.Install = append(d.Install, Download{URI: o.URL, Path: path})
+	}
+	if c.ConfigFilePath != "" {
+		d.ConfigFile = &File{Path: c.ConfigFilePath, Content: c.ConfigContent}
+	}
+	if c.Meta != nil {
+		d.Release = string(c.Meta.Version)
+	}
+	i := Image{Name: strings.TrimSpace(c.Name), Definition: d}
+	return i, i.check()
+}
+
+// unreadable says where and why a text is no JSON of the right form.
+func unreadable(text []byte, err error) error {
+	var offset int64 = -1
+	switch e := err.(type) { //nolint:errorlint // encoding/json returns these two unwrapped
+	case *json.SyntaxError:
+		offset = e.Offset
+	case *json.UnmarshalTypeError:
+		return problem.New(problem.Validation, "this is not a classic image: %s must be %s, not %s", e.Field, e.Type, e.Value).Because(err)
+	}
+	if offset >= 0 && offset <= int64(len(text)) {
+		line := 1 + bytes.Count(text[:offset], []byte("\n"))
+		return problem.New(problem.BadRequest, "this is not JSON: line %d: %s", line, err).Because(err)
+	}
+	return problem.New(problem.Validation, "this is not a classic image: %s", err).Because(err)
+}
+
+// ToClassic gives the classic JSON form of the image.
+func (i Image) ToClassic() Classic {
+	c := Classic{
+		ID: string(i.ID), Name: i.Name, Description: i.Description, Author: i.Author, AuthorName: i.AuthorName,
+		Image: i.References[0], AltImages: append([]string{}, i.References[1:]...),
+		Cmd: classicCommand{line: i.CommandLine, words: i.Command}, Env: append([]string{}, i.Env...), StopCommand: i.StopCommand,
+		StartedMessage: i.ReadyLine, Features: append(classicList{}, i.Features...), Variables: i.Variables,
+		Scripts: classicScripts{Install: []classicDownload{}},
+		Meta:    &classicMeta{Version: classicText(i.Release)},
+	}
+	for _, s := range i.Install {
+		c.Scripts.Install = append(c.Scripts.Install, classicDownload(s))
+	}
+	if i.ConfigFile != nil {
+		c.ConfigFilePath, c.ConfigContent = i.ConfigFile.Path, i.ConfigFile.Content
+	}
+	return c
+}

@@ -1,0 +1,331 @@
+package image
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-shellwords"
+
+	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+// Image is an entry of the catalogue.
+type Image struct {
+	ID        ident.Image
+	Name      string
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	Definition
+}
+
+// Definition is all that an image says. It is kept as JSON.
+type Definition struct {
+	Description      string     `json:"description,omitempty" doc:"What it is, for people"`
+	Author           string     `json:"author,omitempty"`
+	AuthorName       string     `json:"author_name,omitempty"`
+	References       []string   `json:"references" minItems:"1" maxItems:"100" doc:"Container images, such as nginx:1.27; the first is the default"`
+	Command          []string   `json:"command,omitempty" doc:"Start command, word by word; none keeps the container image's own"`
+	CommandLine      string     `json:"command_line,omitempty" doc:"Start command as one line, instead of command; run by sh -c only where it needs a shell"`
+	Env              []string   `json:"env,omitempty" doc:"NAME=value; {{VARIABLE}} is replaced"`
+	StopCommand      string     `json:"stop_command,omitempty" doc:"A line for the console, ^C for SIGINT, or ^SIGNAME; empty is the container image's stop signal"`
+	StopGraceSeconds int        `json:"stop_grace_seconds,omitempty" minimum:"0" maximum:"3600" doc:"How long a stop may take before it is a kill; 0 is 10"`
+	ReadyLine        string     `json:"ready_line,omitempty" doc:"Console text that says that it is up"`
+	Features         []string   `json:"features,omitempty"`
+	Volume           string     `json:"volume,omitempty" doc:"Where the data is mounted in the container; empty is /app/data"`
+	NoTTY            bool       `json:"no_tty,omitempty" doc:"Run without a terminal"`
+	Install          []Download `json:"install,omitempty" doc:"Files that are put into a new volume"`
+	Variables        []Variable `json:"variables,omitempty" doc:"In the order of the form"`
+	Release          string     `json:"release,omitempty" doc:"Version of this definition"`
+	ConfigFile       *File      `json:"config_file,omitempty" doc:"A file of the classic form, kept for its export"`
+}
+
+// Download is one file of an install: both texts may name variables.
+type Download struct {
+	URI  string `json:"uri"`
+	Path string `json:"path" doc:"Relative to the volume"`
+}
+
+// File is a file's path and content.
+type File struct {
+	Path    string `json:"path"`
+	Content string `json:"content"`
+}
+
+// Variable is one value that an instance of the image takes.
+type Variable struct {
+	Name        string `json:"name" minLength:"1" maxLength:"256"`
+	Type        string `json:"type,omitempty"`
+	Default     string `json:"default,omitempty"`
+	Required    bool   `json:"required,omitempty"`
+	Description string `json:"description,omitempty"`
+}
+
+// The defaults of a definition.
+const (
+	DefaultVolume = "/app/data"
+	DefaultGrace  = 10 // seconds
+)
+
+var (
+	variableName = regexp.MustCompile(`^[^=\x00-\x1f\x7f{}]{1,256}$`)
+	shellName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	placeholder  = regexp.MustCompile(`\{\{\s*([^{}]{1,256}?)\s*\}\}`)
+	reference    = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,254}$`)
+	signalName   = regexp.MustCompile(`^SIG[A-Z0-9+]{1,12}$`)
+)
+
+// maxText is how large a definition's single texts may be, in bytes.
+const maxText = 64 << 10
+
+// check says what is wrong with an image that is to be kept.
+func (i Image) check() error {
+	if err := checkName(i.Name); err != nil {
+		return err
+	}
+	return i.Definition.check()
+}
+
+func checkName(name string) error {
+	if name == "" || len(name) > 200 || hasControl(name) || strings.TrimSpace(name) != name {
+		return problem.Invalid("name", "1 to 200 characters, none of them a control character, no space at the ends")
+	}
+	return nil
+}
+
+func (d Definition) check() error {
+	if len(d.References) == 0 {
+		return problem.Invalid("references", "at least one container image, such as nginx:1.27")
+	}
+	for n, ref := range d.References {
+		if !reference.MatchString(ref) {
+			return problem.Invalid("references", "number %d is not the name of a container image: %.80q", n+1, ref)
+		}
+	}
+	if len(d.Command) > 0 && d.CommandLine != "" {
+		return problem.Invalid("command_line", "give either command or command_line")
+	}
+	if _, err := d.Argv(map[string]string{}); err != nil {
+		return err
+	}
+	for _, e := range d.Env {
+		if name, _, ok := strings.Cut(e, "="); !ok || !variableName.MatchString(name) || strings.ContainsRune(e, 0) {
+			return problem.Invalid("env", "%.80q is not of the form NAME=value", e)
+		}
+	}
+	if v := d.Volume; v != "" && (!strings.HasPrefix(v, "/") || len(v) > 255 || hasControl(v) || v == "/" || slices.Contains(strings.Split(v, "/"), "..") || strings.Contains(v, ":")) {
+		return problem.Invalid("volume", "an absolute path in the container, not its root")
+	}
+	if _, err := d.Stop(); err != nil {
+		return err
+	}
+	return d.checkSmall()
+}
+
+func (d Definition) checkSmall() error {
+	seen := map[string]bool{}
+	for _, v := range d.Variables {
+		if !variableName.MatchString(v.Name) {
+			return problem.Invalid("variables", "%.80q is no name of a variable: no control characters, no = { }", v.Name)
+		}
+		if seen[v.Name] {
+			return problem.Invalid("variables", "%s is there twice", v.Name)
+		}
+		seen[v.Name] = true
+		if strings.ContainsRune(v.Default, 0) {
+			return problem.Invalid("variables", "the default of %s holds a NUL character", v.Name)
+		}
+	}
+	for _, s := range d.Install {
+		if s.URI == "" || s.Path == "" || strings.ContainsRune(s.Path, 0) {
+			return problem.Invalid("install", "every step needs a uri and a path")
+		}
+	}
+	for field, text := range map[string]string{"description": d.Description, "command_line": d.CommandLine, "ready_line": d.ReadyLine, "stop_command": d.StopCommand} {
+		if len(text) > maxText {
+			return problem.Invalid(field, "at most %d bytes", maxText)
+		}
+	}
+	return nil
+}
+
+// Stop is how the image's containers are asked to end.
+func (d Definition) Stop() (wire.Stop, error) {
+	s := wire.Stop{GraceSeconds: d.StopGraceSeconds}
+	if s.GraceSeconds <= 0 {
+		s.GraceSeconds = DefaultGrace
+	}
+	switch c := d.StopCommand; {
+	case c == "":
+	case strings.EqualFold(c, "^C") || strings.EqualFold(c, "^^C"):
+		s.Signal = "SIGINT"
+	case strings.HasPrefix(c, "^SIG"):
+		if !signalName.MatchString(c[1:]) {
+			return s, problem.Invalid("stop_command", "%.40q is not ^C, ^SIGNAME or a line for the console", c)
+		}
+		s.Signal = c[1:]
+	case strings.ContainsAny(c, "\x00\n\r"):
+		return s, problem.Invalid("stop_command", "it must be one line")
+	default:
+		s.Command = c
+	}
+	return s, nil
+}
+
+// MountPath is where the volume is mounted.
+func (d Definition) MountPath() string {
+	if d.Volume == "" {
+		return DefaultVolume
+	}
+	return d.Volume
+}
+
+// Argv is the start command with the values put in; none keeps the container
+// image's own.
+func (d Definition) Argv(values map[string]string) ([]string, error) {
+	words := d.Command
+	if len(words) == 0 && strings.TrimSpace(d.CommandLine) != "" {
+		if needsShell(d.CommandLine) {
+			return []string{"sh", "-c", viaEnvironment(d.CommandLine)}, nil
+		}
+		var err error
+		if words, err = shellwords.Parse(protect(d.CommandLine)); err != nil {
+			return nil, problem.Invalid("command_line", "its quotes don't match")
+		}
+		for i := range words {
+			words[i] = unprotect(words[i])
+		}
+	}
+	out := make([]string, 0, len(words))
+	for _, w := range words {
+		out = append(out, Expand(w, values))
+	}
+	return out, nil
+}
+
+// needsShell says whether a line uses what only a shell understands.
+func needsShell(line string) bool {
+	return strings.ContainsAny(placeholder.ReplaceAllString(line, ""), "|&;<>()$`*?[]~#\n!") ||
+		regexp.MustCompile(`^\s*[A-Za-z_][A-Za-z0-9_]*=`).MatchString(line)
+}
+
+// viaEnvironment turns placeholders into references to the environment: the
+// shell reads the values as data.
+func viaEnvironment(line string) string {
+	return placeholder.ReplaceAllStringFunc(line, func(m string) string {
+		if name := placeholder.FindStringSubmatch(m)[1]; shellName.MatchString(name) {
+			return "${" + name + "}"
+		}
+		return m
+	})
+}
+
+// Placeholders may hold spaces; the word splitter must not see them.
+func protect(line string) string {
+	return placeholder.ReplaceAllStringFunc(line, func(m string) string {
+		return "{{" + strings.ReplaceAll(placeholder.FindStringSubmatch(m)[1], " ", "\x01") + "}}"
+	})
+}
+
+func unprotect(word string) string { return strings.ReplaceAll(word, "\x01", " ") }
+
+// Expand puts values into an image author's text, once: a value that holds
+// {{…}} stays as it is, and an unknown name too.
+func Expand(text string, values map[string]string) string {
+	return placeholder.ReplaceAllStringFunc(text, func(m string) string {
+		if v, known := values[placeholder.FindStringSubmatch(m)[1]]; known {
+			return v
+		}
+		return m
+	})
+}
+
+// maxValues bounds all names and values of an instance together, in bytes.
+const maxValues = 32 << 10
+
+// Values checks a user's values against the image's variables and gives them
+// completed with the defaults. A value is any text without NUL.
+func (d Definition) Values(given map[string]string) (map[string]string, error) {
+	size := 0
+	out := map[string]string{}
+	for name, value := range given {
+		if !variableName.MatchString(name) {
+			return nil, problem.Invalid("variables", "%.80q is no name of a variable: 1 to 256 characters, no control characters, no = { }", name)
+		}
+		if strings.ContainsRune(value, 0) {
+			return nil, problem.Invalid("variables."+name, "a value can't hold a NUL character")
+		}
+		size += len(name) + len(value)
+		out[name] = value
+	}
+	if size > maxValues {
+		return nil, problem.Invalid("variables", "names and values together may have at most 32 KiB")
+	}
+	for _, v := range d.Variables {
+		if out[v.Name] != "" {
+			continue
+		}
+		if _, isGiven := out[v.Name]; !isGiven && v.Default != "" {
+			out[v.Name] = v.Default
+		}
+		if v.Required && out[v.Name] == "" {
+			return nil, problem.Invalid("variables."+v.Name, "this image needs a value here")
+		}
+	}
+	return out, nil
+}
+
+// Environment is what the container gets: the image's, over it the values. Each
+// name is there once; the image's order comes first.
+func (d Definition) Environment(values map[string]string) []string {
+	var order []string
+	set := map[string]string{}
+	put := func(name, value string) {
+		if _, there := set[name]; !there {
+			order = append(order, name)
+		}
+		set[name] = value
+	}
+	for _, e := range d.Env {
+		name, value, _ := strings.Cut(e, "=")
+		put(name, Expand(value, values))
+	}
+	declared := map[string]bool{}
+	for _, v := range d.Variables {
+		declared[v.Name] = true
+		if value, there := values[v.Name]; there {
+			put(v.Name, value)
+		}
+	}
+	var rest []string
+	for name := range values {
+		if !declared[name] {
+			rest = append(rest, name)
+		}
+	}
+	slices.Sort(rest)
+	for _, name := range rest {
+		put(name, values[name])
+	}
+	env := make([]string, 0, len(order))
+	for _, name := range order {
+		env = append(env, name+"="+set[name])
+	}
+	return env
+}
+
+// Downloads are the install's files with the values put in.
+func (d Definition) Downloads(values map[string]string) []wire.Download {
+	out := make([]wire.Download, 0, len(d.Install))
+	for _, s := range d.Install {
+		out = append(out, wire.Download{URL: Expand(s.URI, values), Path: Expand(s.Path, values)})
+	}
+	return out
+}
+
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f })
+}

@@ -1,0 +1,259 @@
+package instance
+
+import (
+	"context"
+	"math"
+	"net/http"
+
+	"github.com/berth-panel/berth/controller/access"
+	"github.com/berth-panel/berth/controller/allocation"
+	"github.com/berth-panel/berth/controller/httpapi"
+	"github.com/berth-panel/berth/controller/image"
+	"github.com/berth-panel/berth/controller/job"
+	"github.com/berth-panel/berth/controller/store"
+	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
+)
+
+// InstanceCreateBody is an instance to deploy.
+type InstanceCreateBody struct {
+	Name      string             `json:"name" minLength:"1" maxLength:"200"`
+	OwnerID   string             `json:"owner_id" minLength:"1"`
+	NodeID    string             `json:"node_id" minLength:"1"`
+	ImageID   string             `json:"image_id,omitempty" doc:"Of the catalogue; or give a reference"`
+	Reference string             `json:"reference,omitempty" doc:"A container image that an image of the catalogue has; with image_id one of its references"`
+	Memory    int64              `json:"memory" minimum:"6" maximum:"1073741824" doc:"MiB, and no swap on top"`
+	CPU       float64            `json:"cpu" minimum:"0.01" maximum:"1024" doc:"Cores"`
+	Disk      int64              `json:"disk,omitempty" minimum:"1" maximum:"1073741824" doc:"MiB; 5120 when absent"`
+	Ports     []InstancePortBody `json:"ports,omitempty" maxItems:"100"`
+	Variables map[string]string  `json:"variables,omitempty"`
+	Start     *bool              `json:"start,omitempty" doc:"Start it after the install; true when absent"`
+}
+
+// InstancePortBody is a port to publish on tcp and udp.
+type InstancePortBody struct {
+	Container uint16 `json:"container" minimum:"1" maximum:"65535"`
+	Host      uint16 `json:"host,omitempty" minimum:"1" maximum:"65535" doc:"On the node; the same number when absent"`
+	Primary   bool   `json:"primary,omitempty" doc:"One of them; the first when none says so"`
+}
+
+// InstanceChangeBody names what is to change; what is absent stays.
+type InstanceChangeBody struct {
+	Name      *string             `json:"name,omitempty" minLength:"1" maxLength:"200"`
+	OwnerID   *string             `json:"owner_id,omitempty" minLength:"1"`
+	Reference *string             `json:"reference,omitempty" minLength:"1"`
+	Memory    *int64              `json:"memory,omitempty" minimum:"6" maximum:"1073741824" doc:"MiB"`
+	CPU       *float64            `json:"cpu,omitempty" minimum:"0.01" maximum:"1024" doc:"Cores"`
+	Disk      *int64              `json:"disk,omitempty" minimum:"1" maximum:"1073741824" doc:"MiB"`
+	Ports     *[]InstancePortBody `json:"ports,omitempty" maxItems:"100" doc:"All of them; those that stay keep their allocation"`
+	Variables *map[string]string  `json:"variables,omitempty" doc:"Those to set; the others stay"`
+}
+
+// SuspendBody says why.
+type SuspendBody struct {
+	Reason string `json:"reason,omitempty" maxLength:"1000" doc:"Shown to the owner"`
+}
+
+type createInput struct{ Body InstanceCreateBody }
+
+// InstancePath names an instance in a path.
+type InstancePath struct {
+	ID string `path:"id" doc:"The instance's id"`
+}
+
+type changeInput struct {
+	InstancePath
+	Body InstanceChangeBody
+}
+
+type suspendInput struct {
+	InstancePath
+	Body *SuspendBody
+}
+
+type deleteInput struct {
+	InstancePath
+	Forget bool `query:"forget" doc:"Drop it from the controller without asking the node, for a node that will never come back"`
+}
+
+type listQuery struct {
+	httpapi.PageQuery
+	Owner  string `query:"owner_id" doc:"Only this user's"`
+	Node   string `query:"node_id" doc:"Only on this node"`
+	Image  string `query:"image_id" doc:"Only of this image"`
+	Status string `query:"status" enum:"unknown,starting,running,stopping,stopped,crashed,suspended,installing,failed,deleting"`
+	Search string `query:"search" maxLength:"200" doc:"Part of the name, or the id"`
+	Sort   string `query:"sort" enum:"created_at,-created_at,name,-name,memory,-memory,cpu,-cpu" default:"created_at"`
+}
+
+// Mount registers the operations of instances.
+func (s *Service) Mount(a *httpapi.API) {
+	const base, tag = "/api/v1/instances", "instances"
+	read, write := access.Needs(access.ScopeRead), access.Needs(access.ScopeWrite)
+	admin := access.AdminNeeds(access.ScopeWrite)
+	op := func(id, method, path, summary string, rule access.Rule, status int) httpapi.Operation {
+		return httpapi.Operation{ID: id, Method: method, Path: base + path, Tag: tag, Summary: summary, Access: rule, Status: status,
+			Idempotent: method == http.MethodPost}
+	}
+	httpapi.HandlePage(a, op("listInstances", http.MethodGet, "", "List instances", read, 0), s.handleList)
+	httpapi.Handle(a, op("createInstance", http.MethodPost, "", "Deploy an instance", admin, http.StatusAccepted), s.handleCreate)
+	httpapi.Handle(a, op("getInstance", http.MethodGet, "/{id}", "Get an instance", read, 0), s.handleGet)
+	httpapi.Handle(a, op("changeInstance", http.MethodPatch, "/{id}", "Change limits, name, variables, ports or owner", write, http.StatusAccepted), s.handleChange)
+	httpapi.Handle(a, op("deleteInstance", http.MethodDelete, "/{id}", "Delete an instance with its data", admin, http.StatusAccepted), s.handleDelete)
+	for _, v := range []Verb{Start, Stop, Restart, Kill} {
+		httpapi.Handle(a, op(string(v)+"Instance", http.MethodPost, "/{id}/"+string(v), summaries[v], write, http.StatusAccepted), s.handlePower(v))
+	}
+	httpapi.Handle(a, op("suspendInstance", http.MethodPost, "/{id}/suspend", "Stop it and refuse it power", admin, http.StatusAccepted), s.handleSuspend)
+	httpapi.Handle(a, op("unsuspendInstance", http.MethodPost, "/{id}/unsuspend", "Give it its power back, and start it if it ran", admin, http.StatusAccepted), s.handleUnsuspend)
+}
+
+var summaries = map[Verb]string{
+	Start: "Start it", Stop: "Ask it to stop, kill it after its grace time", Restart: "Stop it, then start it", Kill: "End it at once",
+}
+
+func (s *Service) handleList(ctx context.Context, in *listQuery) (httpapi.Page[InstanceView], error) {
+	items, total, err := s.List(ctx, access.From(ctx), Filter{
+		Owner: ident.User(in.Owner), Node: ident.Node(in.Node), Image: ident.Image(in.Image), Status: Status(in.Status), Search: in.Search,
+		Deleting: true, Sort: in.Sort, Limit: in.Limit, Offset: in.Offset(),
+	})
+	page := httpapi.Page[InstanceView]{Items: make([]InstanceView, len(items)), Total: total}
+	for n, l := range items {
+		if page.Items[n], err = l.View(); err != nil {
+			return page, err
+		}
+	}
+	return page, err
+}
+
+func (s *Service) handleCreate(ctx context.Context, in *createInput) (InstanceJobView, error) {
+	b := in.Body
+	ports, err := mappings(b.Ports)
+	if err != nil {
+		return InstanceJobView{}, err
+	}
+	n := New{
+		Name: b.Name, Owner: ident.User(b.OwnerID), Node: ident.Node(b.NodeID), Image: ident.Image(b.ImageID), Reference: b.Reference,
+		MemoryMiB: b.Memory, NanoCPUs: NanoCPUs(b.CPU), DiskMiB: b.Disk, Ports: ports, Variables: b.Variables, Stopped: b.Start != nil && !*b.Start,
+	}
+	if n.Image == "" {
+		if n.Image, err = s.imageOf(ctx, b.Reference); err != nil {
+			return InstanceJobView{}, err
+		}
+	}
+	return answer(s.Create(ctx, access.From(ctx), n))
+}
+
+// imageOf finds the catalogue's image for a bare reference.
+func (s *Service) imageOf(ctx context.Context, reference string) (ident.Image, error) {
+	if reference == "" {
+		return "", problem.Invalid("image_id", "give an image_id or a reference")
+	}
+	var found image.Image
+	err := s.DB.Read(ctx, func(q store.Querier) (err error) {
+		found, err = image.ByReference(ctx, q, reference)
+		return err
+	})
+	return found.ID, asField(err, "reference", "no image of the catalogue has this reference; add it to one first")
+}
+
+func (s *Service) handleGet(ctx context.Context, in *InstancePath) (InstanceDetailView, error) {
+	i, err := s.Get(ctx, access.From(ctx), ident.Instance(in.ID))
+	if err != nil {
+		return InstanceDetailView{}, err
+	}
+	return i.Detail(), nil
+}
+
+func (s *Service) handleChange(ctx context.Context, in *changeInput) (InstanceJobView, error) {
+	b := in.Body
+	p := Patch{Name: b.Name, Reference: b.Reference, MemoryMiB: b.Memory, DiskMiB: b.Disk, Variables: b.Variables}
+	if b.OwnerID != nil {
+		owner := ident.User(*b.OwnerID)
+		p.Owner = &owner
+	}
+	if b.CPU != nil {
+		nano := NanoCPUs(*b.CPU)
+		p.NanoCPUs = &nano
+	}
+	if b.Ports != nil {
+		ports, err := mappings(*b.Ports)
+		if err != nil {
+			return InstanceJobView{}, err
+		}
+		p.Ports = &ports
+	}
+	return answer(s.Change(ctx, access.From(ctx), ident.Instance(in.ID), p))
+}
+
+func (s *Service) handleDelete(ctx context.Context, in *deleteInput) (InstanceJobView, error) {
+	c, id := access.From(ctx), ident.Instance(in.ID)
+	if !in.Forget {
+		return answer(s.Delete(ctx, c, id))
+	}
+	i, err := s.Get(ctx, c, id)
+	if err != nil {
+		return InstanceJobView{}, err
+	}
+	return InstanceJobView{Instance: i.View()}, s.Forget(ctx, c, id)
+}
+
+func (s *Service) handlePower(v Verb) func(context.Context, *InstancePath) (InstanceJobView, error) {
+	return func(ctx context.Context, in *InstancePath) (InstanceJobView, error) {
+		return answer(s.Power(ctx, access.From(ctx), ident.Instance(in.ID), v))
+	}
+}
+
+func (s *Service) handleSuspend(ctx context.Context, in *suspendInput) (InstanceJobView, error) {
+	reason := ""
+	if in.Body != nil {
+		reason = in.Body.Reason
+	}
+	return answer(s.Suspend(ctx, access.From(ctx), ident.Instance(in.ID), reason))
+}
+
+func (s *Service) handleUnsuspend(ctx context.Context, in *InstancePath) (InstanceJobView, error) {
+	return answer(s.Unsuspend(ctx, access.From(ctx), ident.Instance(in.ID)))
+}
+
+func answer(i Instance, j job.Job, err error) (InstanceJobView, error) {
+	if err != nil {
+		return InstanceJobView{}, err
+	}
+	v := InstanceJobView{Instance: i.View()}
+	if j.ID != "" {
+		view := j.View()
+		v.Job = &view
+	}
+	return v, nil
+}
+
+// mappings turns the body's ports into what allocation takes.
+func mappings(ports []InstancePortBody) ([]allocation.Mapping, error) {
+	out := make([]allocation.Mapping, 0, len(ports))
+	primary := -1
+	for n, p := range ports {
+		m := allocation.Mapping{Host: p.Host, Container: p.Container}
+		if m.Host == 0 {
+			m.Host = m.Container
+		}
+		if p.Primary {
+			if primary >= 0 {
+				return nil, problem.Invalid("ports", "only one port can be the primary one")
+			}
+			primary = n
+		}
+		out = append(out, m)
+	}
+	if len(out) > 0 {
+		out[max(primary, 0)].Primary = true
+	}
+	return out, allocation.Check(out)
+}
+
+// NanoCPUs turns cores into billionths of one; what is no number is 0.
+func NanoCPUs(cores float64) int64 {
+	if math.IsNaN(cores) || cores <= 0 || cores > 1e9 {
+		return 0
+	}
+	return int64(math.Round(cores * 1e9))
+}

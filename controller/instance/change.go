@@ -1,0 +1,172 @@
+package instance
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/berth-panel/berth/controller/access"
+	"github.com/berth-panel/berth/controller/allocation"
+	"github.com/berth-panel/berth/controller/image"
+	"github.com/berth-panel/berth/controller/job"
+	"github.com/berth-panel/berth/controller/store"
+	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
+)
+
+// Patch names what is to change; nil stays.
+type Patch struct {
+	Name      *string
+	Owner     *ident.User
+	Reference *string
+	MemoryMiB *int64
+	NanoCPUs  *int64
+	DiskMiB   *int64
+	Ports     *[]allocation.Mapping
+	Variables *map[string]string // names the values to set; the others stay
+}
+
+// adminOnly says whether the patch holds what an owner may not change himself.
+func (p Patch) adminOnly() bool {
+	return p.Owner != nil || p.MemoryMiB != nil || p.NanoCPUs != nil || p.DiskMiB != nil || p.Ports != nil || p.Reference != nil
+}
+
+// Change edits an instance. What its container is made from changes with a job,
+// and restarts it when it runs; a new name or owner alone needs none, and the
+// job is then the zero one.
+func (s *Service) Change(ctx context.Context, c access.Caller, id ident.Instance, p Patch) (i Instance, j job.Job, err error) {
+	if p.adminOnly() && !c.Admin {
+		return i, j, problem.New(problem.Forbidden, "only an admin may change limits, ports, reference and owner")
+	}
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		if i, err = living(ctx, tx, c, id); err != nil {
+			return err
+		}
+		before, err := json.Marshal(i.Spec)
+		if err != nil {
+			return err
+		}
+		if err := s.patch(ctx, tx, &i, p); err != nil {
+			return err
+		}
+		after, err := json.Marshal(i.Spec)
+		if err != nil {
+			return err
+		}
+		i.UpdatedAt = s.Now().UTC()
+		if string(before) != string(after) {
+			i.Spec.Hold = false
+			i.raise(i.UpdatedAt)
+			if j, err = s.enqueue(ctx, tx, c.Actor, i, KindUpdate); err != nil {
+				return err
+			}
+		}
+		if err := save(ctx, tx, i); err != nil {
+			return err
+		}
+		return s.tell(ctx, tx, c.Actor, "instance.updated", i, map[string]any{"job": j.ID})
+	})
+	return i, j, err
+}
+
+func (s *Service) patch(ctx context.Context, tx *store.Tx, i *Instance, p Patch) error {
+	if p.Name != nil {
+		i.Name = *p.Name
+	}
+	if err := checkName(i.Name); err != nil {
+		return err
+	}
+	if p.Owner != nil && *p.Owner != i.Owner {
+		if err := mayOwn(ctx, tx, *p.Owner); err != nil {
+			return err
+		}
+		i.Owner = *p.Owner
+	}
+	set(&i.Reference, p.Reference)
+	set(&i.MemoryMiB, p.MemoryMiB)
+	set(&i.NanoCPUs, p.NanoCPUs)
+	set(&i.DiskMiB, p.DiskMiB)
+	if p.Variables != nil {
+		merged := maps.Clone(i.Variables)
+		if merged == nil {
+			merged = map[string]string{}
+		}
+		maps.Copy(merged, *p.Variables)
+		i.Variables = merged
+	}
+	if p.MemoryMiB != nil || p.NanoCPUs != nil || p.DiskMiB != nil {
+		if err := checkLimits(i.MemoryMiB, i.NanoCPUs, i.DiskMiB); err != nil {
+			return err
+		}
+		if _, err := s.room(ctx, tx, i.Node, i.ID, i.MemoryMiB, i.NanoCPUs, i.DiskMiB); err != nil {
+			return err
+		}
+	}
+	if p.Reference == nil && p.MemoryMiB == nil && p.NanoCPUs == nil && p.DiskMiB == nil && p.Ports == nil && p.Variables == nil {
+		return nil // nothing of the container: it stays as it was made
+	}
+	return s.redescribe(ctx, tx, i, p.Ports)
+}
+
+// redescribe makes the spec anew from the image as it now is.
+func (s *Service) redescribe(ctx context.Context, tx *store.Tx, i *Instance, ports *[]allocation.Mapping) error {
+	img, err := image.ByID(ctx, tx, i.Image)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(img.References, i.Reference) && i.Spec.Image.Reference != i.Reference {
+		return problem.Invalid("reference", "%s has no reference %.100q", img.Name, i.Reference)
+	}
+	var given []allocation.Allocation
+	if ports != nil {
+		host, err := s.Nodes.Find(ctx, tx, i.Node)
+		if err != nil {
+			return err
+		}
+		given, err = s.Ports.Replace(ctx, tx, allocation.ClaimRequest{Node: i.Node, Instance: i.ID, IP: host.BindAddress, Ports: *ports})
+		if err != nil {
+			return err
+		}
+	} else {
+		for _, p := range i.Spec.Ports {
+			given = append(given, allocation.Allocation{IP: p.IP, Port: p.Host, ContainerPort: p.Container, Primary: p.Primary})
+		}
+	}
+	return i.describe(img, given)
+}
+
+func set[T any](field *T, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+// TransferAll gives all instances of one user to another, in tx.
+func (s *Service) TransferAll(ctx context.Context, tx *store.Tx, from, to ident.User, by access.Actor) error {
+	if err := mayOwn(ctx, tx, to); err != nil {
+		return err
+	}
+	ids, err := idsOf(ctx, tx, from)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		i, err := byID(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if err := s.bequeath(ctx, tx, &i, to, by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) bequeath(ctx context.Context, tx *store.Tx, i *Instance, to ident.User, by access.Actor) error {
+	i.Owner, i.UpdatedAt = to, s.Now().UTC()
+	if err := save(ctx, tx, *i); err != nil {
+		return err
+	}
+	return s.tell(ctx, tx, by, "instance.updated", *i, map[string]any{"owner": to})
+}

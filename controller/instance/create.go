@@ -1,0 +1,241 @@
+package instance
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/berth-panel/berth/controller/access"
+	"github.com/berth-panel/berth/controller/allocation"
+	"github.com/berth-panel/berth/controller/identity"
+	"github.com/berth-panel/berth/controller/image"
+	"github.com/berth-panel/berth/controller/job"
+	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/store"
+	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+// New asks for an instance.
+type New struct {
+	Name      string
+	Owner     ident.User
+	Node      ident.Node
+	Image     ident.Image
+	Reference string // one of the image's; "" is its first
+	MemoryMiB int64
+	NanoCPUs  int64
+	DiskMiB   int64 // 0 is DefaultDiskMiB
+	Ports     []allocation.Mapping
+	Variables map[string]string
+	Stopped   bool // don't start it after the install
+}
+
+// The limits of limits.
+const (
+	DefaultDiskMiB = 5 * 1024
+	minMemoryMiB   = 6 // Docker refuses less
+	maxMiB         = 1 << 30
+	minNanoCPUs    = 10_000_000 // a hundredth of a core: the kernel's smallest quota
+	maxNanoCPUs    = 1024 * 1e9
+	maxName        = 200
+)
+
+// Create deploys an instance: it is there, installing, with its ports and its
+// job, or nothing is.
+func (s *Service) Create(ctx context.Context, c access.Caller, n New) (i Instance, j job.Job, err error) {
+	if n.DiskMiB == 0 {
+		n.DiskMiB = DefaultDiskMiB
+	}
+	if err := checkName(n.Name); err != nil {
+		return i, j, err
+	}
+	if err := checkLimits(n.MemoryMiB, n.NanoCPUs, n.DiskMiB); err != nil {
+		return i, j, err
+	}
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		if i, err = s.place(ctx, tx, n); err != nil {
+			return err
+		}
+		if j, err = s.enqueue(ctx, tx, c.Actor, i, KindDeploy); err != nil {
+			return err
+		}
+		return s.tell(ctx, tx, c.Actor, "instance.created", i, map[string]any{"name": i.Name, "image": i.Reference, "job": j.ID})
+	})
+	return i, j, err
+}
+
+// place checks everything that only the transaction can know and writes the
+// row with its ports.
+func (s *Service) place(ctx context.Context, tx *store.Tx, n New) (Instance, error) {
+	img, err := image.ByID(ctx, tx, n.Image)
+	if err != nil {
+		return Instance{}, asField(err, "image", "there is no such image in the catalogue")
+	}
+	if n.Reference == "" {
+		n.Reference = img.References[0]
+	}
+	if !contains(img.References, n.Reference) {
+		return Instance{}, problem.Invalid("reference", "%s has no reference %.100q; it has %s", img.Name, n.Reference, strings.Join(img.References, ", "))
+	}
+	if err := mayOwn(ctx, tx, n.Owner); err != nil {
+		return Instance{}, err
+	}
+	host, err := s.room(ctx, tx, n.Node, "", n.MemoryMiB, n.NanoCPUs, n.DiskMiB)
+	if err != nil {
+		return Instance{}, err
+	}
+	now := s.Now().UTC()
+	i := Instance{
+		Name: n.Name, Owner: n.Owner, Node: n.Node, Image: n.Image, Reference: n.Reference, MemoryMiB: n.MemoryMiB, NanoCPUs: n.NanoCPUs,
+		DiskMiB: n.DiskMiB, Variables: n.Variables, Phase: Installing, Actual: wire.ActualUnknown, CreatedAt: now,
+	}
+	if i.ID, err = freeID(ctx, tx); err != nil {
+		return Instance{}, err
+	}
+	i.order(Start)
+	if n.Stopped {
+		i.order(Stop)
+	}
+	i.raise(now)
+	if err := insert(ctx, tx, i); err != nil { // the ports refer to it
+		return Instance{}, err
+	}
+	given, err := s.Ports.Claim(ctx, tx, allocation.ClaimRequest{Node: n.Node, Instance: i.ID, IP: host.BindAddress, Ports: n.Ports})
+	if err != nil {
+		return Instance{}, err
+	}
+	if err := i.describe(img, given); err != nil {
+		return Instance{}, err
+	}
+	return i, save(ctx, tx, i)
+}
+
+func freeID(ctx context.Context, tx *store.Tx) (ident.Instance, error) {
+	for range 20 {
+		id := ident.NewInstance()
+		there, err := taken(ctx, tx, id)
+		if err != nil {
+			return "", err
+		}
+		if !there {
+			return id, nil
+		}
+	}
+	return "", fmt.Errorf("20 random instance ids were all taken")
+}
+
+// room finds the node and checks that it has place for these limits beside
+// everything that it hosts but one instance.
+func (s *Service) room(ctx context.Context, tx *store.Tx, id ident.Node, but ident.Instance, memoryMiB, nanoCPUs, diskMiB int64) (node.Node, error) {
+	n, err := s.Nodes.Find(ctx, tx, id)
+	if err != nil {
+		return n, asField(err, "node_id", "there is no such node")
+	}
+	if cores := n.Hello.Engine.Cores; cores > 0 && nanoCPUs > int64(cores)*1e9 {
+		return n, problem.Invalid("cpu", "node %s has %d cores", n.Name, cores)
+	}
+	usedMemory, usedDisk, err := load(ctx, tx, id, but)
+	if err != nil {
+		return n, err
+	}
+	if free := int64(float64(n.MemoryMiB)*n.MemoryFactor) - usedMemory; memoryMiB > free {
+		return n, problem.New(problem.InsufficientResources, "node %s has %d MiB of memory left, %d were asked for", n.Name, max(free, 0), memoryMiB)
+	}
+	if free := int64(float64(n.DiskMiB)*n.DiskFactor) - usedDisk; diskMiB > free {
+		return n, problem.New(problem.InsufficientResources, "node %s has %d MiB of disk left, %d were asked for", n.Name, max(free, 0), diskMiB)
+	}
+	return n, nil
+}
+
+func mayOwn(ctx context.Context, q store.Querier, owner ident.User) error {
+	u, err := identity.Lookup(ctx, q, owner)
+	if err == nil && u.Disabled {
+		return problem.Invalid("owner_id", "user %s is disabled", u.Username)
+	}
+	return asField(err, "owner_id", "there is no such user")
+}
+
+// describe writes into the spec what the container is made from: the image, the
+// limits, the ports and the environment. Power and suspension stay.
+func (i *Instance) describe(img image.Image, ports []allocation.Allocation) error {
+	values, err := img.Values(i.Variables)
+	if err != nil {
+		return err
+	}
+	env := img.Environment(values)
+	spec := wire.Spec{
+		Instance: i.ID, Generation: i.Generation, Power: i.Spec.Power, Suspended: i.Suspended,
+		Image:  wire.ImageSpec{Reference: i.Reference},
+		Limits: wire.Limits{MemoryMiB: i.MemoryMiB, NanoCPUs: i.NanoCPUs, DiskMiB: i.DiskMiB},
+		Ports:  []wire.Port{}, Volume: img.MountPath(), TTY: !img.NoTTY,
+	}
+	for _, p := range ports {
+		spec.Ports = append(spec.Ports, wire.Port{IP: p.IP, Host: p.Port, Container: p.ContainerPort, Primary: p.Primary})
+		if p.Primary {
+			number := fmt.Sprint(p.ContainerPort)
+			values["PRIMARY_PORT"] = number
+			env = setEnv(env, "PRIMARY_PORT", number)
+		}
+	}
+	if spec.Image.Command, err = img.Argv(values); err != nil {
+		return err
+	}
+	if spec.Stop, err = img.Stop(); err != nil {
+		return err
+	}
+	spec.Env, spec.Install = env, wire.Install{Downloads: img.Downloads(values)}
+	i.Spec = spec
+	return nil
+}
+
+// setEnv sets a name that wins over the image's and the user's.
+func setEnv(env []string, name, value string) []string {
+	for n, e := range env {
+		if strings.HasPrefix(e, name+"=") {
+			env[n] = name + "=" + value
+			return env
+		}
+	}
+	return append(env, name+"="+value)
+}
+
+func checkName(name string) error {
+	if name == "" || len(name) > maxName || strings.TrimSpace(name) != name ||
+		strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+		return problem.Invalid("name", "1 to %d characters, none of them a control character, no space at the ends", maxName)
+	}
+	return nil
+}
+
+func checkLimits(memoryMiB, nanoCPUs, diskMiB int64) error {
+	switch {
+	case memoryMiB < minMemoryMiB || memoryMiB > maxMiB:
+		return problem.Invalid("memory", "%d to %d MiB", minMemoryMiB, maxMiB)
+	case nanoCPUs < minNanoCPUs || nanoCPUs > maxNanoCPUs:
+		return problem.Invalid("cpu", "0.01 to 1024 cores")
+	case diskMiB < 1 || diskMiB > maxMiB:
+		return problem.Invalid("disk", "1 to %d MiB", maxMiB)
+	default:
+		return nil
+	}
+}
+
+// asField turns a NOT_FOUND of something that the request named into what is
+// wrong with that field.
+func asField(err error, field, message string) error {
+	if problem.Is(err, problem.NotFound) {
+		return problem.Invalid(field, "%s", message)
+	}
+	return err
+}
+
+func contains(list []string, s string) bool {
+	for _, l := range list {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,116 @@
+package instance
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/berth-panel/berth/controller/job"
+	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+// InstanceView is an instance as lists show it.
+type InstanceView struct {
+	ID            string               `json:"id"`
+	Name          string               `json:"name"`
+	Status        Status               `json:"status" doc:"suspended, installing, failed, deleting, else what the container does: unknown, starting, running, stopping, stopped, crashed"`
+	OwnerID       string               `json:"owner_id"`
+	NodeID        string               `json:"node_id"`
+	ImageID       string               `json:"image_id"`
+	Reference     string               `json:"reference" doc:"The container image that it runs"`
+	Memory        int64                `json:"memory" doc:"MiB"`
+	CPU           float64              `json:"cpu" doc:"Cores"`
+	Disk          int64                `json:"disk" doc:"MiB"`
+	Ports         []InstancePortView   `json:"ports"`
+	Power         wire.Want            `json:"power" doc:"What was ordered last: running or stopped"`
+	Actual        wire.Actual          `json:"actual" doc:"What the container does"`
+	Phase         Phase                `json:"phase"`
+	Suspended     bool                 `json:"suspended"`
+	SuspendReason string               `json:"suspend_reason,omitempty"`
+	Failure       *InstanceFailureView `json:"failure,omitempty" doc:"Why the last order was not carried out"`
+	ContainerID   string               `json:"container_id,omitempty"`
+	Generation    int64                `json:"generation" doc:"Rises with each change"`
+	CreatedAt     time.Time            `json:"created_at"`
+	UpdatedAt     time.Time            `json:"updated_at"`
+}
+
+// InstancePortView is one published port, on tcp and udp.
+type InstancePortView struct {
+	IP        string `json:"ip"`
+	Host      uint16 `json:"host" doc:"On the node"`
+	Container uint16 `json:"container" doc:"In the container"`
+	Primary   bool   `json:"primary,omitempty"`
+}
+
+// InstanceFailureView is a problem of the instance.
+type InstanceFailureView struct {
+	Code    problem.Code `json:"code"`
+	Message string       `json:"message"`
+}
+
+// InstanceDetailView is one instance with all that can be set, and what its
+// container last did.
+type InstanceDetailView struct {
+	InstanceView
+	Variables map[string]string `json:"variables"`
+	Env       []string          `json:"env" doc:"What the container gets"`
+	Volume    string            `json:"volume" doc:"Where the data is mounted in the container"`
+	ExitCode  *int              `json:"exit_code,omitempty"`
+	OOM       bool              `json:"oom,omitempty" doc:"It ended for want of memory"`
+	StartedAt *time.Time        `json:"started_at,omitempty"`
+	RetryAt   *time.Time        `json:"retry_at,omitempty" doc:"When it is started again after a crash"`
+}
+
+// InstanceJobView is an instance and the job that changes it.
+type InstanceJobView struct {
+	Instance InstanceView `json:"instance"`
+	Job      *job.JobView `json:"job,omitempty" doc:"None when there was nothing to do"`
+}
+
+// View shows a listed instance.
+func (l Listed) View() (InstanceView, error) {
+	v := InstanceView{
+		ID: string(l.ID), Name: l.Name, Status: l.Status(), OwnerID: string(l.Owner), NodeID: string(l.Node), ImageID: string(l.Image),
+		Reference: l.Reference, Memory: l.MemoryMiB, CPU: cores(l.NanoCPUs), Disk: l.DiskMiB, Ports: []InstancePortView{}, Power: l.Power, Actual: l.Actual,
+		Phase: l.Phase, Suspended: l.Suspended, SuspendReason: l.SuspendReason, ContainerID: l.Container, Generation: l.Generation,
+		CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt,
+	}
+	if len(l.Failure) > 0 {
+		v.Failure = new(InstanceFailureView)
+		if err := json.Unmarshal(l.Failure, v.Failure); err != nil {
+			return v, err
+		}
+	}
+	return v, json.Unmarshal(l.Ports, &v.Ports)
+}
+
+// View shows the instance as a list would.
+func (i Instance) View() InstanceView {
+	v := InstanceView{
+		ID: string(i.ID), Name: i.Name, Status: i.Status(), OwnerID: string(i.Owner), NodeID: string(i.Node), ImageID: string(i.Image),
+		Reference: i.Reference, Memory: i.MemoryMiB, CPU: cores(i.NanoCPUs), Disk: i.DiskMiB, Ports: []InstancePortView{}, Power: i.Power, Actual: i.Actual,
+		Phase: i.Phase, Suspended: i.Suspended, SuspendReason: i.SuspendReason, ContainerID: i.Container, Generation: i.Generation,
+		CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
+	}
+	for _, p := range i.Spec.Ports {
+		v.Ports = append(v.Ports, InstancePortView{IP: p.IP, Host: p.Host, Container: p.Container, Primary: p.Primary})
+	}
+	if i.Failure != nil {
+		v.Failure = &InstanceFailureView{Code: i.Failure.Code, Message: i.Failure.Message}
+	}
+	return v
+}
+
+// Detail shows everything of the instance.
+func (i Instance) Detail() InstanceDetailView {
+	d := InstanceDetailView{
+		InstanceView: i.View(), Variables: i.Variables, Env: i.Spec.Env, Volume: i.Spec.Volume,
+		ExitCode: i.Observed.ExitCode, OOM: i.Observed.OOM, StartedAt: i.Observed.StartedAt, RetryAt: i.Observed.RetryAt,
+	}
+	if d.Variables == nil {
+		d.Variables = map[string]string{}
+	}
+	return d
+}
+
+func cores(nano int64) float64 { return float64(nano) / 1e9 }

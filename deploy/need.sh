@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Makes sure that what a build or a test needs is on this machine, and installs
+# what is missing: need.sh go compiler curl debootstrap
+set -euo pipefail
+# shellcheck source=deploy/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+for what in "$@"; do
+  case $what in
+    go) need_go ;;
+    compiler) need_compiler ;;
+    curl) need_curl ;;
+    debootstrap) need debootstrap debootstrap ;;
+    *) die "nobody here knows what $what is" ;;
+  esac
+done

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# make test and make bench: sees to a Docker Engine, runs go test against it,
+# and stops the engine again if it was started here. The last lines are go
+# test's own; the exit code is 0 only if everything passed.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$here/.."
+# shellcheck source=deploy/lib.sh
+. "$here/lib.sh"
+
+mode=${1:-test}
+pkg=${PKG:-./...}
+read -r -a more <<<"${TEST_FLAGS:-}"
+
+# Everything that installs comes first, so that nothing fails late for want of it.
+# debootstrap makes the image of a real server without asking a registry.
+"$here/need.sh" go compiler curl debootstrap
+
+trap '"$here/engine.sh" stop --for $$' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+# In a session of its own the engine outlives us: the EXIT trap ends it.
+host=$("$here/engine.sh" ensure --state .cache/engine --for $$)
+say "the Docker Engine at $host answers"
+
+# A test that wants Docker may skip elsewhere; here that is a failure.
+export BERTH_TEST_DOCKER=required
+export BERTH_TEST_DOCKER_HOST=$host
+
+# The tests give files to other users and talk to the engine, which takes root.
+# Compiling doesn't, and must not leave root's files in this user's caches.
+as_user=()
+if [ "$(id -u)" != 0 ]; then
+  have sudo || die "the tests need root: run make as root, or install sudo"
+  mkdir -p .cache/root
+  as_user=(-exec "sudo -E env 'PATH=$PATH' 'GOCACHE=$PWD/.cache/root' GOFLAGS=-buildvcs=false")
+fi
+
+failed=()
+case $mode in
+  test)
+    # What make verify tests is among the packages below: only its files are
+    # looked at here. All of it runs even when one part fails.
+    make --no-print-directory lint >&2 || failed+=(lint)
+    make --no-print-directory verify-files >&2 || failed+=(verify)
+    # shellcheck disable=SC2086 # several packages may be named
+    go test -race -count=1 -timeout "${TEST_TIMEOUT:-12m}" "${as_user[@]}" "${more[@]}" $pkg || failed+=("the tests")
+    ;;
+  bench)
+    export BERTH_TEST_BIN=$PWD/bin
+    # shellcheck disable=SC2086
+    go test -run '^$' -bench "${BENCH:-.}" -count=1 -timeout 30m "${as_user[@]}" "${more[@]}" $pkg |
+      { grep -v -e '\[no test files\]$' -e '^PASS$' || true; } || failed+=("the benchmarks")
+    ;;
+  *) die "usage: test.sh test|bench" ;;
+esac
+
+if [ ${#failed[@]} -gt 0 ]; then
+  say "failed: $(printf '%s, ' "${failed[@]}" | sed 's/, $//') (see above)"
+  exit 1
+fi

@@ -1,0 +1,85 @@
+package arch
+
+// module is the path that all our packages begin with.
+const module = "github.com/berth-panel/berth"
+
+// topLevel is all that may lie in the root of the tree, beside what .gitignore
+// names.
+var topLevel = []string{
+	"controller", "agent", "shared", "web", "migrations", "deploy", "docs",
+	"go.mod", "go.sum", "Makefile", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
+	".ci", ".github", ".git", ".gitignore", ".gitattributes", ".golangci.yml",
+}
+
+// baseRooms of the controller know no feature: they would be the same in
+// another program.
+var baseRooms = []string{"store", "access", "event", "job", "httpapi", "fleet", "secret"}
+
+// featureOrder is the order of the controller's features: each may know those
+// of its own line and the lines above.
+var featureOrder = [][]string{
+	{"identity"},
+	{"node", "allocation"},
+	{"image"},
+	{"instance"},
+	{"classic"},
+}
+
+// topRooms of the controller may know everything on their side, and only each
+// other knows them: the wiring, the command line above it, and the e2e tests,
+// which alone see both sides.
+var topRooms = []string{"app", "cli", "e2e"}
+
+// agentRooms are the agent's. Only app wires them; between them Go's own ban of
+// cycles is enough.
+var agentRooms = []string{
+	"app", "server", "journal", "runtime", "instance", "volume", "files", "install", "demo", "enrol",
+}
+
+// pathRooms are the folders of the agent that may name files of the host, and
+// for what. Any other reaches a volume only through agent/files and
+// agent/volume, which never leave it.
+var pathRooms = map[string]string{
+	"agent":                "its configuration",
+	"agent/app":            "the agent's own data directory",
+	"agent/demo":           "runs inside its container; its image is made of this very program",
+	"agent/enrol":          "the node's certificate and key",
+	"agent/files":          "every access inside a volume, beneath its root",
+	"agent/journal":        "its database file",
+	"agent/runtime/docker": "a temporary copy of an image on its way to the engine",
+	"agent/volume":         "makes and removes the roots",
+}
+
+// A door is something of the outside world that few rooms may know.
+type door struct {
+	imports []string // import paths, with all below them
+	name    string
+	rooms   []string // folders, with all below them; nil: none
+	files   []string // or file names anywhere in the controller, as path.Match has it
+	tests   []string // folders whose tests may know it too; "" is every folder
+}
+
+var doors = []door{
+	{name: "Fiber", imports: []string{"github.com/gofiber", "github.com/valyala/fasthttp"}, rooms: []string{"controller/httpapi"}, tests: []string{""}},
+	{name: "huma", imports: []string{"github.com/danielgtaylor/huma"}, rooms: []string{"controller/httpapi"}},
+	{name: "SQL", imports: []string{"database/sql"}, rooms: []string{"controller/store"}, files: []string{"store.go", "store_*.go"}, tests: []string{"controller"}},
+	{name: "the SQLite driver", imports: []string{"github.com/mattn/go-sqlite3", "github.com/pressly/goose"}, rooms: []string{"controller/store"}},
+	{name: "the Docker client", imports: []string{"github.com/docker"}, rooms: []string{"agent/runtime/docker"}, tests: []string{"controller/e2e"}},
+	{name: "the journal's database", imports: []string{"go.etcd.io/bbolt"}, rooms: []string{"agent/journal"}},
+	{name: "other programs (os/exec)", imports: []string{"os/exec"}, tests: []string{""}},
+}
+
+// maxLines is how long a file may be that people write; maxDepth how many
+// folders may lie above it.
+const (
+	maxLines = 600
+	maxDepth = 3
+)
+
+// noNames are names that say nothing of what a package is for.
+var noNames = []string{
+	"internal", "cmd", "pkg", "util", "utils", "helper", "helpers", "common", "misc", "base", "lib", "core", "types", "models", "tools",
+}
+
+// plurals are the packages that are called by more than one thing on purpose.
+var plurals = []string{"files", "stats", "migrations"}

@@ -1,0 +1,157 @@
+package wire_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var at = time.Date(2026, 11, 22, 10, 30, 0, 123456789, time.UTC)
+
+func ref[T any](v T) *T { return &v }
+
+// goldens are all messages of the wire, with every field filled, and some with
+// none. A change of their JSON is a change of the language: raise Version.
+var goldens = map[string]any{
+	"spec": &wire.Spec{
+		Instance: "0123abcd", Generation: 7,
+		Image:  wire.ImageSpec{Reference: "redis:7", Entrypoint: []string{"/entry"}, Command: []string{"redis-server", "--save", ""}},
+		Env:    []string{"A=1", "PRIMARY_PORT=25565"},
+		Limits: wire.Limits{MemoryMiB: 1024, NanoCPUs: 1_500_000_000, DiskMiB: 5120, Pids: 256},
+		Ports:  []wire.Port{{IP: "0.0.0.0", Host: 25565, Container: 25565}, {IP: "::", Host: 8081, Container: 80}},
+		Volume: "/app/data", TTY: true,
+		Stop:      wire.Stop{Command: "stop", Signal: "SIGINT", GraceSeconds: 10},
+		Install:   wire.Install{Downloads: []wire.Download{{URL: "https://files.example/server.jar", Path: "server.jar"}}},
+		Power:     wire.Power{Want: wire.WantRunning, Order: 3, Restart: true, Force: true},
+		Suspended: true,
+	},
+	"spec_empty": &wire.Spec{},
+	"removal":    &wire.Removal{Generation: 8},
+	"accepted":   &wire.Accepted{Generation: 8},
+	"hello": &wire.Hello{
+		Node: "6f9619ff-8b86-4d01-b42d-00cf4fc964ff", Wire: 1, Release: "0.1.0", Epoch: "c0ffee00-0000-4000-8000-000000000000", LastSeq: 42,
+		Engine: wire.Engine{
+			Reachable: true, Name: "docker", Version: "20.10.24", OS: "Debian GNU/Linux 12 (bookworm)", Kernel: "6.1.0", Arch: "amd64",
+			Cores: 2, MemoryBytes: 8 << 30, StorageBytes: 100 << 30,
+		},
+	},
+	"hello_engine_away": &wire.Hello{Node: "n", Wire: 1, Release: "dev", Epoch: "e", Engine: wire.Engine{Message: "the container engine doesn't answer"}},
+	"inventory": &wire.Inventory{Instances: []wire.Holding{
+		{Instance: "0123abcd", Generation: 7, State: wire.State{Phase: wire.PhaseReady, Actual: wire.ActualRunning, Converged: true, Container: "c1", StartedAt: &at}},
+		{Instance: "0123abce", Generation: 2, Removing: true, State: wire.State{Phase: wire.PhaseInstalling, Actual: wire.ActualUnknown}},
+	}},
+	"inventory_empty": &wire.Inventory{Instances: []wire.Holding{}},
+	"events": &wire.EventBatch{Events: []wire.Event{
+		{Seq: 1, At: at, Type: wire.EventState, Instance: "0123abcd", Generation: 7, State: &wire.State{
+			Phase: wire.PhaseReady, Actual: wire.ActualCrashed, Converged: true, Container: "c1", ExitCode: ref(137), OOM: true, RetryAt: &at,
+		}},
+		{Seq: 2, At: at, Type: wire.EventState, Instance: "0123abcd", Generation: 8, State: &wire.State{
+			Phase: wire.PhaseFailed, Actual: wire.ActualStopped, Converged: true, ExitCode: ref(0),
+			Failure: problem.New(problem.Conflict, "port 25565 is in use on this node by another program"),
+		}},
+		{Seq: 5, At: at, Type: wire.EventProgress, Instance: "0123abcd", Generation: 8, Progress: &wire.Progress{Step: "pull", Percent: -1, Message: "Pulling redis:7"}},
+		{Seq: 6, At: at, Type: wire.EventRemoved, Instance: "0123abcd", Generation: 9},
+		{Seq: 7, At: at, Type: wire.EventEngine, Engine: &wire.Engine{Message: "away"}},
+	}},
+	"events_empty": &wire.EventBatch{Events: []wire.Event{}},
+	"ack":          &wire.Ack{Seq: 7},
+	"problem":      problem.Invalid("ports[0]", "must be 1 to 65535"),
+	"enrol_request": &wire.EnrolRequest{
+		KeyID: "key", Nonce: "bm9uY2U", CSR: "-----BEGIN CERTIFICATE REQUEST-----\n", MAC: "00ff",
+		Agent: wire.EnrolAgent{Release: "0.1.0", Wire: 1, Name: "a", Address: "192.0.2.1", Port: 8443, Tags: []string{"eu"}, MemoryMiB: 1024, DiskMiB: 2048},
+	},
+	"enrol_answer": &wire.EnrolAnswer{Node: "n", CA: "-----BEGIN CERTIFICATE-----\n", Certificate: "-----BEGIN CERTIFICATE-----\n", MAC: "00ff"},
+}
+
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	for name, message := range goldens {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join("testdata", name+".json")
+			got, err := json.MarshalIndent(message, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, '\n')
+			if *update {
+				if err := os.WriteFile(path, got, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatalf("%v (write it with -update)", err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("the JSON has changed: raise wire.Version, then -update. It is\n%s\nwant\n%s", got, want)
+			}
+			back := reflect.New(reflect.TypeOf(message).Elem())
+			strict := json.NewDecoder(bytes.NewReader(want))
+			strict.DisallowUnknownFields()
+			if err := strict.Decode(back.Interface()); err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(back.Interface(), message) {
+				t.Errorf("it reads back as %+v, want %+v", back.Elem(), message)
+			}
+		})
+	}
+}
+
+func TestEveryGoldenFileHasItsMessage(t *testing.T) {
+	t.Parallel()
+	files, err := os.ReadDir("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if _, ok := goldens[strings.TrimSuffix(f.Name(), ".json")]; !ok {
+			t.Errorf("testdata/%s belongs to no message", f.Name())
+		}
+	}
+}
+
+// TestNamesAreSnakeCase holds the house's rule for all JSON on the wire.
+func TestNamesAreSnakeCase(t *testing.T) {
+	t.Parallel()
+	var walk func(t *testing.T, at string, v any)
+	walk = func(t *testing.T, at string, v any) {
+		t.Helper()
+		switch v := v.(type) {
+		case map[string]any:
+			for name, inner := range v {
+				if name != strings.ToLower(name) || strings.ContainsAny(name, "- ") {
+					t.Errorf("%s.%s is not snake_case", at, name)
+				}
+				walk(t, at+"."+name, inner)
+			}
+		case []any:
+			for _, inner := range v {
+				walk(t, at+"[]", inner)
+			}
+		}
+	}
+	for name, message := range goldens {
+		text, err := json.Marshal(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var v any
+		if err := json.Unmarshal(text, &v); err != nil {
+			t.Fatal(err)
+		}
+		walk(t, name, v)
+	}
+}
