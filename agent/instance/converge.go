@@ -29,6 +29,10 @@ func (o *owner) converge(ctx context.Context, j job) (settled bool, err error) {
 			return false, err
 		}
 	}
+	if j.desired.Spec.Hold {
+		o.hold(j)
+		return true, nil
+	}
 	if o.failed == j.desired.Generation {
 		if o.untilRetry() != 0 {
 			return true, nil
@@ -39,6 +43,17 @@ func (o *owner) converge(ctx context.Context, j job) (settled bool, err error) {
 		return false, err
 	}
 	return false, o.power(ctx, j)
+}
+
+// hold leaves everything as it is: the deployment was called off, and the turn
+// that was at it has been interrupted by this spec.
+func (o *owner) hold(j job) {
+	o.set(j, func(s *wire.State) {
+		s.Failure, s.Converged = nil, true
+		if s.Phase != wire.PhaseReady {
+			s.Phase = wire.PhaseFailed
+		}
+	})
 }
 
 // ensureContainer leaves exactly one container, the right one, at boxes[0], with

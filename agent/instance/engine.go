@@ -27,9 +27,12 @@ func (m *Manager) attend(ctx context.Context) {
 			m.report(ctx, wire.Engine{Message: sentence(err)})
 			continue
 		}
-		began := m.now()
+		began, connection := m.now(), m.connection.Load()
 		err = m.watch(ctx, info)
 		m.broke()
+		if m.connection.Load() == connection { // it answers, but can't be worked with
+			m.report(ctx, wire.Engine{Message: sentence(err)})
+		}
 		if ctx.Err() == nil {
 			m.log.Warn("the engine's event stream broke off", "error", err)
 		}
@@ -57,9 +60,13 @@ func (m *Manager) watch(ctx context.Context, info runtime.Info) error {
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
+		late := time.NewTimer(askWithin)
+		defer late.Stop()
 		select {
 		case <-stands:
 			cancel(m.oversee(ctx, info))
+		case <-late.C:
+			cancel(runtime.Fail(runtime.Unreachable, nil, "the container engine doesn't answer"))
 		case <-ctx.Done():
 		}
 	}()

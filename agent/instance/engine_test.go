@@ -3,6 +3,7 @@ package instance
 import (
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,6 +127,36 @@ func TestEngineThatHangsIsNoticed(t *testing.T) {
 			t.Error("it is not noticed that the engine is back")
 		}
 	})
+}
+
+func TestEngineThatAnswersButCannotBeWatchedOrListed(t *testing.T) {
+	t.Parallel()
+	for _, method := range []fake.Method{fake.Watch, fake.List} {
+		t.Run(string(method), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				var release func()
+				if method == fake.Watch {
+					release = w.engine.Hold(fake.Watch)
+				} else {
+					w.engine.Fail(fake.List, runtime.Fail(runtime.Unknown, nil, "no list today"))
+					release = func() { w.engine.Fail(fake.List, nil) }
+				}
+				w.boot()
+				defer func() { w.stop() }()
+				w.apply(basic(one, 1))
+				w.sleep(10 * time.Minute)
+				if e := w.m.Engine(); e.Reachable || e.Message == "" {
+					t.Errorf("engine: %+v", e)
+				}
+				w.expect(one, wire.PhaseInstalling, wire.ActualUnknown, false)
+				release()
+				w.sleep(time.Minute)
+				w.running(one)
+			})
+		})
+	}
 }
 
 func TestEngineThatGoesAwayInEveryStep(t *testing.T) {
@@ -368,6 +399,9 @@ func TestVolumeBelongsToTheImagesUser(t *testing.T) {
 
 func TestNamedUserOwnsTheVolume(t *testing.T) {
 	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives files away")
+	}
 	play(t, func(w *world) {
 		w.engine.AddImage("redis:7", runtime.Image{User: "redis"}, map[string]string{"/etc/passwd": "redis:x:999:1000::/:/\n"})
 		spec := basic(one, 1)
@@ -375,9 +409,6 @@ func TestNamedUserOwnsTheVolume(t *testing.T) {
 		spec.Install.Downloads = []wire.Download{{URL: "u", Path: "conf/redis.conf"}}
 		w.apply(spec)
 		w.running(one)
-		if !w.volumes.Privileged {
-			t.Skip("only root gives files away")
-		}
 		for _, name := range []string{"", "conf", "conf/redis.conf"} {
 			if uid, gid := ownerOf(t, w.volumeFile(one, name)); uid != 999 || gid != 1000 {
 				t.Errorf("%q belongs to %d:%d", name, uid, gid)

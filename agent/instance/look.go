@@ -10,18 +10,8 @@ import (
 
 // look brings boxes up to date, as far as that is due.
 func (o *owner) look(ctx context.Context) error {
-	if o.unsure {
-		all, err := o.m.deps.Engine.List(ctx)
-		if err != nil {
-			return err
-		}
-		o.boxes = nil
-		for _, c := range all {
-			if c.Instance == o.id {
-				o.boxes = append(o.boxes, c)
-			}
-		}
-		o.unsure, o.stale = false, false
+	if err := o.relist(ctx); err != nil {
+		return err
 	}
 	if !o.stale {
 		return nil
@@ -38,6 +28,25 @@ func (o *owner) look(ctx context.Context) error {
 		kept = append(kept, c)
 	}
 	o.boxes, o.stale = kept, false
+	return nil
+}
+
+// relist finds the containers that boxes may not hold.
+func (o *owner) relist(ctx context.Context) error {
+	if !o.unsure {
+		return nil
+	}
+	all, err := o.m.deps.Engine.List(ctx)
+	if err != nil {
+		return err
+	}
+	o.boxes = nil
+	for _, c := range all {
+		if c.Instance == o.id {
+			o.boxes = append(o.boxes, c)
+		}
+	}
+	o.unsure, o.stale = false, false
 	return nil
 }
 

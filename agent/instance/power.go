@@ -66,14 +66,7 @@ func (o *owner) bringDown(ctx context.Context, j job) error {
 		return err
 	}
 	o.condemned = id
-	var err error
-	if force {
-		o.step(j, "stop", "Killing")
-		err = o.m.deps.Engine.Kill(ctx, id)
-	} else {
-		o.step(j, "stop", "Stopping")
-		err = o.m.deps.Engine.Stop(ctx, id, stopSpec(spec.Stop))
-	}
+	err := o.end(ctx, j, id, force)
 	if err != nil {
 		o.stale = true
 		if runtime.ReasonOf(err) == runtime.Missing {
@@ -87,6 +80,24 @@ func (o *owner) bringDown(ctx context.Context, j job) error {
 		s.Actual, s.StartedAt, s.RetryAt, s.ExitCode, s.OOM = wire.ActualStopped, nil, nil, nil, false
 	})
 	return nil
+}
+
+// end asks the container to end and kills it, or kills it at once. A way to ask
+// that the engine refuses, such as a signal that isn't one, must not keep an
+// instance running that is to stop.
+func (o *owner) end(ctx context.Context, j job, id runtime.ContainerID, force bool) error {
+	if force {
+		o.step(j, "stop", "Killing")
+		return o.m.deps.Engine.Kill(ctx, id)
+	}
+	o.step(j, "stop", "Stopping")
+	err := o.m.deps.Engine.Stop(ctx, id, stopSpec(j.desired.Spec.Stop))
+	reason := runtime.ReasonOf(err)
+	if err == nil || ctx.Err() != nil || reason == runtime.Unreachable || reason == runtime.Missing {
+		return err
+	}
+	o.log.Warn("the container can't be asked to stop and is killed", "error", err)
+	return o.m.deps.Engine.Kill(ctx, id)
 }
 
 func stopSpec(s wire.Stop) runtime.StopSpec {

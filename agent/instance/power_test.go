@@ -37,6 +37,7 @@ func TestStopAsksAndThenKills(t *testing.T) {
 		{"signal", wire.Stop{Signal: "SIGINT", GraceSeconds: 10}, fake.Program{}, 0, nil, []string{"SIGINT"}},
 		{"the image's own signal", wire.Stop{GraceSeconds: 10}, fake.Program{}, 0, nil, []string{"SIGTERM"}},
 		{"stubborn", wire.Stop{Command: "stop", GraceSeconds: 10}, fake.Program{Stubborn: true}, 10 * time.Second, []string{"stop"}, nil},
+		{"a signal that is none", wire.Stop{Signal: "SIGNOTHING", GraceSeconds: 10}, fake.Program{}, 0, nil, nil},
 		{"no grace", wire.Stop{Command: "stop"}, fake.Program{Stubborn: true}, 0, []string{"stop"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

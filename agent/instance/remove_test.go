@@ -107,7 +107,7 @@ func TestRemoveInterruptsWhatIsUnderWay(t *testing.T) {
 					t.Fatalf("nothing waits in %s", method)
 				}
 				w.remove(one, 3)
-				release() // Inspect is needed by the removal's look
+				release()
 				synctest.Wait()
 				w.removed(one, 3, 1)
 			})

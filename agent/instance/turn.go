@@ -150,7 +150,7 @@ func (o *owner) untilRetry() time.Duration {
 // removeAll takes away everything of the instance, whatever is left of it.
 func (o *owner) removeAll(ctx context.Context, j job) error {
 	o.step(j, "remove", "Removing the container and its data")
-	if err := o.look(ctx); err != nil {
+	if err := o.relist(ctx); err != nil {
 		return err
 	}
 	for len(o.boxes) > 0 {

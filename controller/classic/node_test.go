@@ -46,7 +46,7 @@ func TestCreateNode(t *testing.T) {
 	if l := listed.list(200); len(l) != 1 || !maps.Equal(l[0], want) {
 		t.Errorf("listed %v", l)
 	}
-	if strings.Contains(listed.body, "berth-enrol") || strings.Contains(listed.body, "configure") {
+	if strings.Contains(listed.body, "berth-enrol") || strings.Contains(listed.body, "configureKey") {
 		t.Errorf("the list holds the key: %s", listed.body)
 	}
 	kept := must(b.nodes.Get(t.Context(), ident.Node(id)))(t)

@@ -313,12 +313,19 @@ type host struct {
 // from the answer, and waits until it is online. The agent does as it is told.
 func (b *bundle) host(name string) host {
 	b.t.Helper()
+	h := b.idle(name)
+	h.Obey()
+	return h
+}
+
+// idle is host with an agent that takes orders and does nothing.
+func (b *bundle) idle(name string) host {
+	b.t.Helper()
 	agent := fleettest.Listen(b.t)
 	made := b.post(adminKey, "/api/nodes/create", object{
 		"name": name, "tags": "eu,ssd", "ram": "16", "disk": "500", "processor": "scripted", "address": agent.Host(), "port": fmt.Sprint(agent.Port()),
 	}).object(201)["Message"].(object)
 	b.enrol(agent, made["configureKey"].(string))
-	agent.Obey()
 	h := host{Agent: agent, id: made["id"].(string)}
 	b.online(h, true)
 	return h

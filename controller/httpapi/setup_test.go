@@ -102,7 +102,7 @@ func (l *logs) String() string {
 }
 
 type bundle struct {
-	t     *testing.T
+	t     testing.TB
 	api   *httpapi.API
 	keys  *keys
 	clock *clock
@@ -129,7 +129,7 @@ func static(f fs.FS) option { return func(c *settings) { c.Static = f } }
 
 // setup makes an API with the keys admin, write and read; register adds its
 // operations; it is served on a loopback port.
-func setup(t *testing.T, register func(*httpapi.API), options ...option) *bundle {
+func setup(t testing.TB, register func(*httpapi.API), options ...option) *bundle {
 	t.Helper()
 	b := prepare(t, options...)
 	if register != nil {
@@ -148,7 +148,7 @@ func setup(t *testing.T, register func(*httpapi.API), options ...option) *bundle
 	return b
 }
 
-func prepare(t *testing.T, options ...option) *bundle {
+func prepare(t testing.TB, options ...option) *bundle {
 	t.Helper()
 	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "berth.db"))
 	if err != nil {

@@ -196,11 +196,8 @@ func FuzzBody(f *testing.F) {
 	for _, seed := range []string{`{"name":"x"}`, `{"name":"x","ports":[{"host":1}],"variables":{"a":"b"}}`, `[`, `{"name":"\ud800"}`, `{"memory":1e99}`, `""`, "\x00", `{"limit":null,"":1}`} {
 		f.Add(seed)
 	}
-	var b *bundle
+	b := setup(f, new(things).register)
 	f.Fuzz(func(t *testing.T, body string) {
-		if b == nil || b.t.Context().Err() != nil {
-			b = setup(t, new(things).register)
-		}
 		req, err := http.NewRequestWithContext(t.Context(), "POST", b.url+"/api/v1/things", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -39,7 +40,7 @@ type ImageChangeBody struct {
 type createInput struct{ Body ImageBody }
 
 type importInput struct {
-	RawBody []byte `contentType:"application/json" doc:"An image in the classic JSON form"`
+	Body json.RawMessage `doc:"An image in the classic JSON form"`
 }
 
 // ImagePath names an image in a path.
@@ -91,7 +92,7 @@ func (s *Service) handleCreate(ctx context.Context, in *createInput) (ImageView,
 }
 
 func (s *Service) handleImport(ctx context.Context, in *importInput) (ImageView, error) {
-	parsed, err := ParseClassic(in.RawBody)
+	parsed, err := ParseClassic(in.Body)
 	if err != nil {
 		return ImageView{}, err
 	}

@@ -133,7 +133,7 @@ func list(ctx context.Context, q store.Querier, f Filter, online []ident.Node) (
 		args = append(args, f.Tag)
 	}
 	if condition := states[f.State]; condition != "" {
-		ids, err := json.Marshal(online)
+		ids, err := json.Marshal(append([]ident.Node{}, online...)) // none is [], not null
 		if err != nil {
 			return nil, 0, err
 		}

@@ -5,7 +5,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -18,24 +20,22 @@ type verdict struct {
 func (v *verdict) Helper() {}
 func (v *verdict) Skipf(format string, args ...any) {
 	v.skipped = fmt.Sprintf(format, args...)
-	panic(v)
+	runtime.Goexit()
 }
 
 func (v *verdict) Fatalf(format string, args ...any) {
 	v.failed = fmt.Sprintf(format, args...)
-	panic(v)
+	runtime.Goexit()
 }
 
 // ask runs DockerHost as a test would.
 func ask(t *testing.T) (host string, v *verdict) {
 	t.Helper()
 	v = &verdict{TB: t}
-	defer func() {
-		if r := recover(); r != nil && r != any(v) {
-			panic(r)
-		}
-	}()
-	return DockerHost(v), v
+	var ended sync.WaitGroup
+	ended.Go(func() { host = DockerHost(v) })
+	ended.Wait()
+	return host, v
 }
 
 // TestDockerHost sets the environment, so it does not run beside others.
