@@ -47,7 +47,7 @@ func main() {
 	if err := parsed.Run(); err != nil {
 		stop()
 		fmt.Fprintln(os.Stderr, "berth-agent:", err)
-		os.Exit(1) //nolint:gocritic // stop was called
+		os.Exit(1)
 	}
 }
 

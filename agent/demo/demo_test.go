@@ -68,13 +68,12 @@ func (l *lines) until(t *testing.T, words string) string {
 
 // running is a demo that runs.
 type running struct {
-	t       *testing.T
-	out     *lines
-	in      *io.PipeWriter
-	port    string
-	stop    func()
-	ended   chan error
-	options Options
+	t     *testing.T
+	out   *lines
+	in    *io.PipeWriter
+	port  string
+	stop  func()
+	ended chan error
 }
 
 func serve(t *testing.T, o Options) *running {

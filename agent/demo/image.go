@@ -130,7 +130,7 @@ func (m *Maker) load(ctx context.Context, entrypoint []string) error {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		writer.CloseWithError(writeRoot(writer, file)) //nolint:errcheck // never fails
+		writer.CloseWithError(writeRoot(writer, file))
 	}()
 	err = m.engine.Load(ctx, m.reference, reader, runtime.ImageConfig{
 		Entrypoint: entrypoint,

@@ -63,7 +63,9 @@ func setup(t *testing.T, handler http.HandlerFunc) (*Installer, *httptest.Server
 
 func nothing(wire.Progress) {}
 
-// code runs one download and gives the problem's code and message.
+func flush(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }
+
+// run downloads one file.
 func run(t *testing.T, i *Installer, url string, limit int64) (*memory, error) {
 	t.Helper()
 	var m memory
@@ -109,7 +111,7 @@ func TestLimitHoldsForAllTogether(t *testing.T) {
 	t.Parallel()
 	i, server := setup(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/chunked" {
-			w.(http.Flusher).Flush() // no Content-Length
+			flush(w) // no Content-Length
 		}
 		_, _ = w.Write(make([]byte, 600))
 	})
@@ -158,8 +160,8 @@ func TestFailuresOfTheServer(t *testing.T) {
 		calls.Store(0)
 		m, err := run(t, i, server.URL+tt.path+"?token=secret", 1000)
 		refused(t, err, tt.code, tt.words)
-		if strings.Contains(err.(*problem.Problem).Message, "secret") { //nolint:errorlint,forcetypeassert // checked by refused
-			t.Errorf("the query is shown: %v", err)
+		if p := problem.From(err); strings.Contains(p.Message, "secret") {
+			t.Errorf("the query is shown: %v", p.Message)
 		}
 		if calls.Load() != tt.calls || len(m.files) != 0 {
 			t.Errorf("%s: %d calls, files %q", tt.path, calls.Load(), m.files)
@@ -205,7 +207,12 @@ func TestRedirects(t *testing.T) {
 	}
 	secure := httptest.NewTLSServer(http.RedirectHandler(server.URL, http.StatusFound))
 	defer secure.Close()
-	i.client.Transport.(*http.Transport).TLSClientConfig = secure.Client().Transport.(*http.Transport).TLSClientConfig //nolint:forcetypeassert // both are ours
+	ours, ok := i.client.Transport.(*http.Transport)
+	theirs, ok2 := secure.Client().Transport.(*http.Transport)
+	if !ok || !ok2 {
+		t.Fatal("not the transports that this test knows")
+	}
+	ours.TLSClientConfig = theirs.TLSClientConfig
 	_, err = run(t, i, secure.URL, 1000)
 	refused(t, err, problem.Validation, "from https to http")
 }
@@ -270,7 +277,7 @@ func TestInterruptedAndStalled(t *testing.T) {
 	reached := make(chan struct{}, 10)
 	i, server := setup(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("begin"))
-		w.(http.Flusher).Flush()
+		flush(w)
 		reached <- struct{}{}
 		<-r.Context().Done() // and nothing more
 	})

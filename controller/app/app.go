@@ -30,7 +30,7 @@ import (
 // Config is how a controller runs.
 type Config struct {
 	Data      string // directory of everything it keeps
-	PublicURL string // what agents are told to call, without a slash at the end
+	PublicURL string // what agents are told to call, without a slash at the end; "" is the last run's
 	RateLimit int    // calls a minute for a key; 0 none
 	// APIKey and AdminPassword become the first admin's at the first start; ""
 	// has them generated.
@@ -75,6 +75,9 @@ func New(ctx context.Context, cfg Config) (*App, error) {
 
 func (a *App) open(ctx context.Context) (err error) {
 	cfg := a.cfg
+	if cfg.PublicURL, err = publicURL(cfg.Data, cfg.PublicURL); err != nil {
+		return err
+	}
 	if a.DB, err = store.Open(ctx, filepath.Join(cfg.Data, databaseFile)); err != nil {
 		return err
 	}

@@ -68,12 +68,12 @@ func LocalClient(ctx context.Context, dir string) (client *http.Client, done fun
 	if _, err := os.Stat(filepath.Join(dir, databaseFile)); err != nil {
 		return nil, nil, fmt.Errorf("no controller has run on %s yet: start one with serve, or name its directory with --data", dir)
 	}
-	a, err := New(ctx, Config{Data: dir, Log: slog.New(slog.DiscardHandler), Now: time.Now}) //nolint:forbidigo // the clock of a command
-	if errors.Is(err, ErrInUse) {
-		return dial(dir), func() {}, nil
-	}
+	a, err := openOrReach(ctx, dir)
 	if err != nil {
 		return nil, nil, err
+	}
+	if a == nil {
+		return dial(dir), func() {}, nil
 	}
 	socket, err := a.listenLocal()
 	if err != nil {
@@ -92,6 +92,48 @@ func LocalClient(ctx context.Context, dir string) (client *http.Client, done fun
 		<-served
 		_ = a.Close()
 	}, nil
+}
+
+// openOrReach opens the controller of a directory, or gives none when one runs
+// there that answers. One that has just begun, or another command, holds the
+// directory for a moment without answering: that is waited for.
+func openOrReach(ctx context.Context, dir string) (*App, error) {
+	const pause, patience = 50 * time.Millisecond, 10 * time.Second
+	for waited := time.Duration(0); ; waited += pause {
+		a, err := New(ctx, Config{Data: dir, Log: slog.New(slog.DiscardHandler), Now: time.Now}) //nolint:forbidigo // the clock of a command
+		if !errors.Is(err, ErrInUse) {
+			return a, err
+		}
+		conn, unreached := (&net.Dialer{}).DialContext(ctx, "unix", socketPath(dir))
+		if unreached == nil {
+			return nil, conn.Close()
+		}
+		if waited >= patience {
+			return nil, fmt.Errorf("%w, and it does not answer: %w", err, unreached)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// publicURL is what agents are told to call: as configured, and kept for the
+// commands that open a directory whose controller does not run.
+func publicURL(dir, configured string) (string, error) {
+	path := filepath.Join(dir, "public-url")
+	kept, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("read the public URL: %w", err)
+	}
+	if configured == "" || configured == string(kept) {
+		return string(kept), nil
+	}
+	if err := os.WriteFile(path, []byte(configured), 0o600); err != nil {
+		return "", fmt.Errorf("keep the public URL: %w", err)
+	}
+	return configured, nil
 }
 
 func dial(dir string) *http.Client {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -63,6 +64,9 @@ type HealthView struct {
 	Status string `json:"status" enum:"ok"`
 }
 
+// jobsLate is how long a job may be due before that is worth telling.
+const jobsLate = 2 * time.Minute
+
 func (a *App) mountStatus() {
 	httpapi.Handle(a.API, httpapi.Operation{ID: "getHealth", Method: http.MethodGet, Path: "/api/v1/health", Tag: "system", Access: access.Public(),
 		Unlimited: true, Summary: "Whether the controller answers and can read its database"}, a.health)
@@ -87,7 +91,14 @@ func (a *App) status(ctx context.Context) (StatusView, error) {
 	if err != nil {
 		return v, err
 	}
-	v.Parts = append(v.Parts, StatusPartView{Name: "database", State: "ok"}, StatusPartView{Name: "jobs", State: "ok"})
+	jobs, err := a.jobsPart(ctx)
+	if err != nil {
+		return v, err
+	}
+	if jobs.State != "ok" {
+		v.State = "degraded"
+	}
+	v.Parts = append(v.Parts, StatusPartView{Name: "database", State: "ok"}, jobs)
 	nodes, err := a.Nodes.All(ctx)
 	if err != nil {
 		return v, err
@@ -113,6 +124,17 @@ func (a *App) status(ctx context.Context) (StatusView, error) {
 		v.Parts = append(v.Parts, part)
 	}
 	return v, nil
+}
+
+// jobsPart says whether jobs are begun when their time has come.
+func (a *App) jobsPart(ctx context.Context) (StatusPartView, error) {
+	part := StatusPartView{Name: "jobs", State: "ok"}
+	late, err := store.Count(ctx, a.DB.Snapshot(), `SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'waiting') AND run_at < ?`,
+		a.cfg.Now().Add(-jobsLate).UnixMilli())
+	if late > 0 {
+		part.State, part.Message = "degraded", fmt.Sprintf("%d jobs were due %s ago or earlier and have not begun", late, jobsLate)
+	}
+	return part, err
 }
 
 func (a *App) counts(ctx context.Context, q store.Querier) (c StatusCountsView, err error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -111,6 +112,21 @@ func (a *API) Routes() []Route {
 	})
 	return out
 }
+
+// Served lists what the server really answers to, as "METHOD /path/{part}",
+// sorted: for tests that hold it against Routes and the OpenAPI document. It
+// ends the registration.
+func (a *API) Served() []string {
+	a.built.Do(a.build)
+	var out []string
+	for _, r := range a.app.GetRoutes() {
+		out = append(out, r.Method+" "+fiberParam.ReplaceAllString(r.Path, "{$1}"))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+var fiberParam = regexp.MustCompile(`:([a-zA-Z_]+)`)
 
 // fail keeps the first mistake.
 func (a *API) fail(op Operation, err error) {

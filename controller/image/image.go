@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/mattn/go-shellwords"
 
@@ -90,7 +92,7 @@ func (i Image) check() error {
 }
 
 func checkName(name string) error {
-	if name == "" || len(name) > 200 || hasControl(name) || strings.TrimSpace(name) != name {
+	if name == "" || utf8.RuneCountInString(name) > 200 || hasControl(name) || strings.TrimSpace(name) != name {
 		return problem.Invalid("name", "1 to 200 characters, none of them a control character, no space at the ends")
 	}
 	return nil
@@ -327,5 +329,5 @@ func (d Definition) Downloads(values map[string]string) []wire.Download {
 }
 
 func hasControl(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f })
+	return strings.ContainsFunc(s, unicode.IsControl)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/allocation"
@@ -94,9 +96,10 @@ func (s *Service) place(ctx context.Context, tx *store.Tx, n New) (Instance, err
 	if i.ID, err = freeID(ctx, tx); err != nil {
 		return Instance{}, err
 	}
-	i.order(Start)
 	if n.Stopped {
 		i.order(Stop)
+	} else {
+		i.order(Start)
 	}
 	i.raise(now)
 	if err := insert(ctx, tx, i); err != nil { // the ports refer to it
@@ -202,8 +205,7 @@ func setEnv(env []string, name, value string) []string {
 }
 
 func checkName(name string) error {
-	if name == "" || len(name) > maxName || strings.TrimSpace(name) != name ||
-		strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+	if name == "" || utf8.RuneCountInString(name) > maxName || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
 		return problem.Invalid("name", "1 to %d characters, none of them a control character, no space at the ends", maxName)
 	}
 	return nil

@@ -155,7 +155,7 @@ func (s *Service) retry(ctx context.Context, tx *store.Tx, j job.Job) (job.New, 
 		}
 		i.order(verb)
 	default:
-		if j.Kind == KindDeploy || i.Power == wire.WantRunning {
+		if i.Power == wire.WantRunning || i.Spec.Hold { // held: cancelled, which took the order to run back
 			i.order(Start)
 		}
 	}

@@ -169,6 +169,9 @@ func (s *Service) reconcileOne(ctx context.Context, tx *store.Tx, i Instance, h 
 	if known && h.Generation > i.Generation { // this database is older than the node's journal
 		i.Generation = h.Generation
 		i.raise(s.Now().UTC())
+		// A generation holds one order at most: this number is one that the node
+		// has not seen. What counts is what should be, not that it restarts.
+		i.Spec.Power.Order, i.Spec.Power.Restart = i.Generation, false
 		if err := save(ctx, tx, i); err != nil {
 			return err
 		}

@@ -153,9 +153,11 @@ func (f Filter) where() (string, []any) {
 	}
 	switch f.Status {
 	case "":
+	case StatusDeleting:
+		add("phase = 'deleting'")
 	case StatusSuspended:
-		add("suspended = 1")
-	case StatusInstalling, StatusFailed, StatusDeleting:
+		add("suspended = 1 AND phase <> 'deleting'")
+	case StatusInstalling, StatusFailed:
 		add("suspended = 0 AND phase = ?", string(f.Status))
 	default:
 		add("suspended = 0 AND phase = 'ready' AND actual = ?", string(f.Status))
