@@ -139,7 +139,7 @@ type demoCommand struct {
 func (demoCommand) Run(ctx context.Context) error {
 	host, _ := os.Hostname() // "" shows no name
 	return demo.Serve(ctx, demo.Options{
-		Port: os.Getenv("PRIMARY_PORT"), Name: os.Getenv("INSTANCE_NAME"), Host: host,
+		Port: os.Getenv("PRIMARY_PORT"), Greeting: os.Getenv("GREETING"), Host: host,
 		In: os.Stdin, Out: os.Stdout, Now: time.Now,
 	})
 }

@@ -140,7 +140,7 @@ func cgroups(t *testing.T, files map[string]string) string {
 
 func TestPageCountsInTheVolume(t *testing.T) {
 	t.Parallel()
-	o := Options{Name: `<b>"mine"</b>`, Volume: t.TempDir(), Cgroups: cgroups(t, map[string]string{"memory.max": "268435456\n", "cpu.max": "150000 100000\n"})}
+	o := Options{Greeting: `<b>"mine"</b>`, Volume: t.TempDir(), Cgroups: cgroups(t, map[string]string{"memory.max": "268435456\n", "cpu.max": "150000 100000\n"})}
 	r := serve(t, o)
 	for range 2 {
 		status, page := r.get("/")
@@ -195,7 +195,7 @@ func TestLimitsOfOldCgroups(t *testing.T) {
 
 func TestConsole(t *testing.T) {
 	t.Parallel()
-	r := serve(t, Options{Name: "mine", Volume: t.TempDir(), Cgroups: t.TempDir()})
+	r := serve(t, Options{Greeting: "mine", Volume: t.TempDir(), Cgroups: t.TempDir()})
 	for line, answer := range map[string]string{"help": "stop: end the demo", "hello you": "You said: hello you", "  status ": "mine: memory no limit", "\n": ""} {
 		if _, err := fmt.Fprintln(r.in, line); err != nil {
 			t.Fatal(err)

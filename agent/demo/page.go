@@ -17,7 +17,7 @@ import (
 
 // view is what the demo sees of itself.
 type view struct {
-	Name      string  `json:"name"`
+	Greeting  string  `json:"greeting"`
 	MemoryMiB int64   `json:"memory_mib"` // 0: no limit seen
 	Cores     float64 `json:"cores"`      // 0: no limit seen
 	UptimeS   int64   `json:"uptime_s"`
@@ -40,13 +40,13 @@ func (v view) cores() string {
 }
 
 func (v view) text() string {
-	return fmt.Sprintf("%s: memory %s, cores %s, up %s, %d visits", v.Name, v.memory(), v.cores(), time.Duration(v.UptimeS)*time.Second, v.Hits)
+	return fmt.Sprintf("%s: memory %s, cores %s, up %s, %d visits", v.Greeting, v.memory(), v.cores(), time.Duration(v.UptimeS)*time.Second, v.Hits)
 }
 
 func (s *server) look() view {
-	v := view{Name: s.Name, UptimeS: int64(s.Now().Sub(s.began) / time.Second)}
-	if v.Name == "" {
-		v.Name = s.Host
+	v := view{Greeting: s.Greeting, UptimeS: int64(s.Now().Sub(s.began) / time.Second)}
+	if v.Greeting == "" {
+		v.Greeting = s.Host
 	}
 	v.MemoryMiB = memoryLimit(s.Cgroups)
 	v.Cores = cpuLimit(s.Cgroups)
@@ -82,7 +82,7 @@ func (v view) page() string {
 		kept = "The volume can't be written, so this is counted in memory only."
 	}
 	return strings.NewReplacer(
-		"{name}", html.EscapeString(v.Name), "{memory}", v.memory(), "{cores}", v.cores(), "{kept}", kept,
+		"{greeting}", html.EscapeString(v.Greeting), "{memory}", v.memory(), "{cores}", v.cores(), "{kept}", kept,
 		"{uptime}", (time.Duration(v.UptimeS) * time.Second).String(), "{hits}", strconv.FormatInt(v.Hits, 10),
 	).Replace(pageText)
 }
@@ -92,7 +92,7 @@ const pageText = `<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{name}</title>
+<title>{greeting}</title>
 <style>
 :root { color-scheme: light dark; --line: #8884; --accent: #1f7a8c; }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; font: 16px/1.5 system-ui, sans-serif; }
@@ -109,7 +109,7 @@ small { display: block; margin-top: 1rem; opacity: .7; }
 </head>
 <body>
 <main>
-<h1>{name}</h1>
+<h1>{greeting}</h1>
 <p>This instance runs on Berth.</p>
 <dl>
 <div><dt>Memory</dt><dd>{memory}</dd></div>

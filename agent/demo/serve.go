@@ -18,14 +18,14 @@ const defaultPort = 8080
 
 // Options are what the demo server works with.
 type Options struct {
-	Port    string // "" is 8080
-	Name    string // shown on the page; "" shows Host
-	Host    string
-	Volume  string // where the counter is kept; "" is /app/data
-	Cgroups string // "" is /sys/fs/cgroup
-	In      io.Reader
-	Out     io.Writer
-	Now     func() time.Time
+	Port     string // "" is 8080
+	Greeting string // the page's heading; "" shows Host
+	Host     string
+	Volume   string // where the counter is kept; "" is /app/data
+	Cgroups  string // "" is /sys/fs/cgroup
+	In       io.Reader
+	Out      io.Writer
+	Now      func() time.Time
 }
 
 // server is the running demo.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -20,11 +21,11 @@ const (
 
 // stream is one connection that events are sent on.
 type stream struct {
-	door  *Door
-	conn  *websocket.Conn
-	after int64         // the last number sent
-	quit  chan struct{} // closed when nothing is received any more
-	done  chan struct{} // closed when nothing is sent any more
+	door *Door
+	conn *websocket.Conn
+	sent atomic.Int64  // the last number that the controller may know
+	quit chan struct{} // closed when nothing is received any more
+	done chan struct{} // closed when nothing is sent any more
 }
 
 // events is GET /v1/events: it upgrades, ends the older stream and sends until
@@ -39,7 +40,8 @@ func (d *Door) events(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the upgrader has answered
 	}
-	s := &stream{door: d, conn: conn, after: after, quit: make(chan struct{}), done: make(chan struct{})}
+	s := &stream{door: d, conn: conn, quit: make(chan struct{}), done: make(chan struct{})}
+	s.sent.Store(after)
 	older, ok := d.enter(s)
 	if !ok {
 		s.end("the agent is being stopped")
@@ -135,7 +137,7 @@ func (s *stream) send() {
 // drain sends all events that are there.
 func (s *stream) drain() error {
 	for {
-		events, err := s.door.Events.Events(s.after, batchSize)
+		events, err := s.door.Events.Events(s.sent.Load(), batchSize)
 		if err != nil {
 			s.door.Log.Error("the events can't be read", "error", err)
 			return err
@@ -143,10 +145,10 @@ func (s *stream) drain() error {
 		if len(events) == 0 {
 			return nil
 		}
+		s.sent.Store(events[len(events)-1].Seq) // before it is: the answer may be quick
 		if err := s.write(wire.EventBatch{Events: events}); err != nil {
 			return err
 		}
-		s.after = events[len(events)-1].Seq
 	}
 }
 
@@ -175,8 +177,8 @@ func (s *stream) receive() error {
 		if err := json.Unmarshal(text, &ack); err != nil {
 			return err
 		}
-		if ack.Seq > s.door.Events.LastSeq() || ack.Seq < 0 {
-			return problem.Invalid("seq", "is not a number of this journal")
+		if ack.Seq > s.sent.Load() || ack.Seq < 0 {
+			return problem.Invalid("seq", "is not a number that was sent")
 		}
 		if err := s.door.Instances.Ack(ack.Seq); err != nil {
 			s.door.Log.Error("the acknowledgement can't be journalled", "error", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/berth-panel/berth/controller/access"
@@ -40,16 +41,27 @@ type ClaimRequest struct {
 	Ports    []Mapping
 }
 
-// Claim takes the ports for the instance, in tx: free ones of the pool, else new
-// ones. A port that another instance holds is a CONFLICT that names it, and
-// nothing is taken.
+// Claim takes the ports for the instance, in tx: free ones of the pool (on r.IP
+// if there is one, else on any address of the node), else new ones on r.IP. A
+// port that another instance holds where the addresses overlap is a CONFLICT,
+// which names that instance unless the context's caller is a user without the
+// right to know of it. After an error the transaction must not be committed.
 func (s *Service) Claim(ctx context.Context, tx *store.Tx, r ClaimRequest) ([]Allocation, error) {
+	return s.claim(ctx, tx, r, nil)
+}
+
+// claim prefers, of a port's free allocations, one on the address in had.
+func (s *Service) claim(ctx context.Context, tx *store.Tx, r ClaimRequest, had map[uint16]string) ([]Allocation, error) {
 	if err := Check(r.Ports); err != nil {
 		return nil, err
 	}
 	out := make([]Allocation, 0, len(r.Ports))
 	for position, want := range r.Ports {
-		a, err := s.take(ctx, tx, r, want)
+		ip := r.IP
+		if before, held := had[want.Host]; held {
+			ip = before
+		}
+		a, err := s.take(ctx, tx, r, want, ip)
 		if err != nil {
 			return nil, err
 		}
@@ -62,26 +74,39 @@ func (s *Service) Claim(ctx context.Context, tx *store.Tx, r ClaimRequest) ([]Al
 	return out, nil
 }
 
-// take finds or makes the free allocation of one port.
-func (s *Service) take(ctx context.Context, tx *store.Tx, r ClaimRequest, want Mapping) (Allocation, error) {
+// take finds or makes the free allocation of one port, best on ip.
+func (s *Service) take(ctx context.Context, tx *store.Tx, r ClaimRequest, want Mapping, ip string) (Allocation, error) {
 	there, err := onPort(ctx, tx, r.Node, want.Host)
 	if err != nil {
 		return Allocation{}, err
 	}
 	var best *Allocation
 	for n, a := range there {
-		if a.Instance != "" && overlap(a.IP, r.IP) {
-			return Allocation{}, problem.New(problem.Conflict, "port %d of the node is taken by instance %s; choose another", want.Host, a.Instance)
-		}
-		if a.Instance == "" && (best == nil || a.IP == r.IP) && !heldBeside(there, a) {
+		if a.Instance == "" && (best == nil || a.IP == ip) && !heldBeside(there, a) {
 			best = &there[n]
 		}
 	}
 	if best != nil {
 		return *best, nil
 	}
+	for _, a := range there {
+		if a.Instance != "" && overlap(a.IP, r.IP) {
+			return Allocation{}, taken(ctx, a)
+		}
+	}
 	a := Allocation{ID: ident.Allocation(ident.New()), Node: r.Node, IP: r.IP, Port: want.Host, CreatedAt: s.now().UTC()}
 	return a, insert(ctx, tx, a)
+}
+
+// taken is the problem of a port that somebody holds.
+func taken(ctx context.Context, a Allocation) *problem.Problem {
+	holder := "another instance"
+	if c := access.From(ctx); c.Admin || !c.Known() {
+		holder = "instance " + string(a.Instance)
+	}
+	p := problem.New(problem.Conflict, "port %d of the node is taken by %s; choose another", a.Port, holder)
+	p.Fields = []problem.Field{{Field: "ports", Message: p.Message}}
+	return p
 }
 
 // heldBeside says whether somebody holds the port on an address that overlaps.
@@ -94,12 +119,23 @@ func heldBeside(all []Allocation, a Allocation) bool {
 	return false
 }
 
-// Replace makes the ports of an instance those of the request, in tx.
+// Replace makes the ports of an instance those of the request, in tx. A port of
+// the pool that it holds and keeps stays on its address.
 func (s *Service) Replace(ctx context.Context, tx *store.Tx, r ClaimRequest) ([]Allocation, error) {
+	held, err := Of(ctx, tx, r.Instance)
+	if err != nil {
+		return nil, err
+	}
+	had := map[uint16]string{}
+	for _, a := range held {
+		if a.Pooled {
+			had[a.Port] = a.IP
+		}
+	}
 	if err := free(ctx, tx, r.Instance); err != nil {
 		return nil, err
 	}
-	return s.Claim(ctx, tx, r)
+	return s.claim(ctx, tx, r, had)
 }
 
 // ReleaseAll gives everything back that an instance holds, in tx.
@@ -115,7 +151,8 @@ type Added struct {
 
 // Add fills a node's pool with ports ("8080", "25565-25600") on an address; ""
 // is the node's bind address. What is there already stays as it is, but stays
-// for good.
+// for good. A port that is there on an overlapping address is a CONFLICT, and
+// nothing is added.
 func (s *Service) Add(ctx context.Context, c access.Caller, id ident.Node, ip string, ports []string) (done Added, err error) {
 	numbers, err := parseRanges(ports)
 	if err != nil {
@@ -130,12 +167,12 @@ func (s *Service) Add(ctx context.Context, c access.Caller, id ident.Node, ip st
 			ip = host.BindAddress
 		}
 		addr, err := netip.ParseAddr(ip)
-		if err != nil {
+		if err != nil || addr.Zone() != "" {
 			return problem.Invalid("ip", "%.40q is not an IP address", ip)
 		}
-		ip = addr.String()
-		for _, port := range numbers {
-			if err := s.add(ctx, tx, id, ip, port, &done); err != nil {
+		ip = addr.Unmap().String()
+		for batch := range slices.Chunk(numbers, batchSize) {
+			if err := s.add(ctx, tx, id, ip, batch, &done); err != nil {
 				return err
 			}
 		}
@@ -145,22 +182,26 @@ func (s *Service) Add(ctx context.Context, c access.Caller, id ident.Node, ip st
 	return done, err
 }
 
-func (s *Service) add(ctx context.Context, tx *store.Tx, id ident.Node, ip string, port uint16, done *Added) error {
-	there, err := onPort(ctx, tx, id, port)
+// batchSize is how many ports one statement is about.
+const batchSize = 1000
+
+func (s *Service) add(ctx context.Context, tx *store.Tx, id ident.Node, ip string, ports []uint16, done *Added) error {
+	others, err := elsewhere(ctx, tx, id, ip, ports)
 	if err != nil {
 		return err
 	}
-	for _, a := range there {
-		if a.IP == ip {
-			done.Present++
-			return pool(ctx, tx, a.ID)
-		}
+	for _, a := range others {
 		if overlap(a.IP, ip) {
-			return problem.New(problem.Conflict, "port %d is there on %s already, which overlaps with %s", port, a.IP, ip)
+			return problem.New(problem.Conflict, "port %d is there on %s already, which overlaps with %s", a.Port, a.IP, ip)
 		}
 	}
-	done.Made++
-	return insert(ctx, tx, Allocation{ID: ident.Allocation(ident.New()), Node: id, IP: ip, Port: port, Pooled: true, CreatedAt: s.now().UTC()})
+	present, err := pool(ctx, tx, id, ip, ports)
+	if err != nil {
+		return err
+	}
+	made, err := fill(ctx, tx, id, ip, ports, s.now())
+	done.Made, done.Present = done.Made+made, done.Present+present
+	return err
 }
 
 // List gives a page of a node's allocations and how many match in all.

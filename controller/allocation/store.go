@@ -2,6 +2,8 @@ package allocation
 
 import (
 	"context"
+	"database/sql"
+	"encoding/json"
 	"time"
 
 	"github.com/berth-panel/berth/controller/store"
@@ -25,7 +27,7 @@ func Of(ctx context.Context, q store.Querier, id ident.Instance) ([]Allocation, 
 
 // onPort gives a node's allocations of one port, on any address.
 func onPort(ctx context.Context, q store.Querier, node ident.Node, port uint16) ([]Allocation, error) {
-	return store.Collect(ctx, q, scan, `SELECT `+columns+` FROM allocations WHERE node_id = ? AND port = ?`, string(node), port)
+	return store.Collect(ctx, q, scan, `SELECT `+columns+` FROM allocations WHERE node_id = ? AND port = ? ORDER BY ip`, string(node), port)
 }
 
 func insert(ctx context.Context, tx *store.Tx, a Allocation) error {
@@ -60,10 +62,48 @@ func remove(ctx context.Context, tx *store.Tx, id ident.Allocation) error {
 	return err
 }
 
-// pool keeps an allocation that was made for an instance when that goes.
-func pool(ctx context.Context, tx *store.Tx, id ident.Allocation) error {
-	_, err := tx.ExecContext(ctx, `UPDATE allocations SET pooled = 1 WHERE id = ?`, string(id))
-	return err
+// elsewhere gives a node's allocations of these ports on other addresses.
+func elsewhere(ctx context.Context, q store.Querier, node ident.Node, ip string, ports []uint16) ([]Allocation, error) {
+	list, err := json.Marshal(ports) // one parameter, however many there are
+	if err != nil {
+		return nil, err
+	}
+	return store.Collect(ctx, q, scan, `SELECT `+columns+` FROM allocations WHERE node_id = ? AND ip <> ? AND port IN (SELECT value FROM json_each(?))
+		ORDER BY port, ip`, string(node), ip, string(list))
+}
+
+// pool has those of these ports that are there stay when their instances go,
+// and counts them.
+func pool(ctx context.Context, tx *store.Tx, node ident.Node, ip string, ports []uint16) (int, error) {
+	list, err := json.Marshal(ports)
+	if err != nil {
+		return 0, err
+	}
+	return changed(tx.ExecContext(ctx, `UPDATE allocations SET pooled = 1 WHERE node_id = ? AND ip = ? AND port IN (SELECT value FROM json_each(?))`,
+		string(node), ip, string(list)))
+}
+
+// fill makes the others of these ports, and counts them.
+func fill(ctx context.Context, tx *store.Tx, node ident.Node, ip string, ports []uint16, now time.Time) (int, error) {
+	rows := make([][2]any, len(ports))
+	for n, port := range ports {
+		rows[n] = [2]any{ident.New(), port}
+	}
+	list, err := json.Marshal(rows)
+	if err != nil {
+		return 0, err
+	}
+	return changed(tx.ExecContext(ctx, `INSERT INTO allocations (id, node_id, ip, port, pooled, created_at)
+		SELECT value ->> 0, ?, ?, value ->> 1, 1, ? FROM json_each(?) WHERE true ON CONFLICT (node_id, port, ip) DO NOTHING`,
+		string(node), ip, now.UnixMilli(), string(list)))
+}
+
+func changed(result sql.Result, err error) (int, error) {
+	if err != nil {
+		return 0, err
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
 }
 
 // Filter narrows a list.

@@ -100,7 +100,7 @@ func LocalClient(ctx context.Context, dir string) (client *http.Client, done fun
 func openOrReach(ctx context.Context, dir string) (*App, error) {
 	const pause, patience = 50 * time.Millisecond, 10 * time.Second
 	for waited := time.Duration(0); ; waited += pause {
-		a, err := New(ctx, Config{Data: dir, Log: slog.New(slog.DiscardHandler), Now: time.Now}) //nolint:forbidigo // the clock of a command
+		a, err := New(ctx, Config{Data: dir, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 		if !errors.Is(err, ErrInUse) {
 			return a, err
 		}

@@ -137,8 +137,8 @@ func (s *Service) Mount(a *httpapi.API) {
 			Answers: ClassicMessage{}, Summary: "Refused: there is no mail in this version"}, s.resetPassword},
 		{httpapi.Operation{ID: "classicInstances", Method: get, Path: "/api/instances", Access: anyone, Answers: []ClassicInstance{},
 			Summary: "All instances that the key's user may see"}, s.listInstances},
-		{httpapi.Operation{ID: "classicDeploy", Method: post, Path: "/api/instances/deploy", Access: write, Status: 201, Accepts: ClassicDeployBody{},
-			Answers: ClassicDeployed{}, Summary: "Deploy an instance"}, s.deploy},
+		{httpapi.Operation{ID: "classicDeploy", Method: post, Path: "/api/instances/deploy", Access: write, Status: 201, Timeout: time.Minute,
+			Accepts: ClassicDeployBody{}, Answers: ClassicDeployed{}, Summary: "Deploy an instance"}, s.deploy},
 		{httpapi.Operation{ID: "classicDelete", Method: remove, Path: "/api/instance/delete", Access: write, Status: 201, Timeout: time.Minute,
 			Accepts: ClassicID{}, Answers: ClassicMessage{}, Summary: "Delete an instance with its data"}, s.deleteInstance},
 		{httpapi.Operation{ID: "classicGetUserInstance", Method: post, Path: "/api/getUserInstance", Access: anyone, Accepts: ClassicOwner{},
@@ -169,7 +169,7 @@ func (s *Service) name(context.Context, access.Caller, *httpapi.Request) (httpap
 }
 
 func (s *Service) listImages(ctx context.Context, _ access.Caller, _ *httpapi.Request) (httpapi.Reply, error) {
-	raw, err := s.memo.get(ctx, "images", moment{version: s.DB.Version()}, func() ([]byte, error) {
+	raw, err := s.memo.get(ctx, "images", func() ([]byte, error) {
 		images, err := s.Images.All(ctx)
 		if err != nil {
 			return nil, err

@@ -163,45 +163,49 @@ func (s *Service) failed(ctx context.Context, err error) (httpapi.Reply, error) 
 }
 
 // handedOver waits until the node has taken the instance on. When it did not,
-// the instance is deleted again and the error says why.
+// or when that can't be known, the instance is deleted again and the error says
+// why.
 func (s *Service) handedOver(ctx context.Context, c access.Caller, i instance.Instance, j job.Job) error {
-	limited, cancel := context.WithTimeout(ctx, s.deployWait)
-	defer cancel()
-	now, err := s.Jobs.AwaitThat(limited, j.ID, func(j job.Job) bool { return j.Handed || j.State == job.Waiting })
-	if err != nil && limited.Err() == nil {
-		return err
-	}
-	why, err := s.broken(ctx, c, i.ID, now)
-	if why == nil || err != nil {
-		return err
+	why := s.broken(ctx, c, i.ID, j.ID)
+	if why == nil {
+		return nil
 	}
 	if _, _, err := s.Instances.Delete(ctx, c, i.ID); err != nil && !problem.Is(err, problem.NotFound) {
-		s.Log.Error("an instance that its node did not take on could not be deleted again", "instance", i.ID, "error", err)
 		return problem.New(problem.Internal, "%s; the instance %s could not be removed again, delete it", why.Message, i.ID).Because(err)
 	}
 	return why
 }
 
 // broken says why the node did not take the instance on, or nil: it did, or is
-// still about to.
-func (s *Service) broken(ctx context.Context, c access.Caller, id ident.Instance, j job.Job) (*problem.Problem, error) {
+// still about to when the wait is over.
+func (s *Service) broken(ctx context.Context, c access.Caller, id ident.Instance, work ident.Job) *problem.Problem {
+	limited, cancel := context.WithTimeout(ctx, s.deployWait)
+	defer cancel()
+	j, err := s.Jobs.AwaitThat(limited, work, func(j job.Job) bool { return j.Handed || j.State == job.Waiting })
 	switch {
+	case err != nil && limited.Err() == nil:
+		return problem.From(err)
 	case j.Handed || j.State == job.Succeeded || j.State == job.Cancelled:
-		return nil, nil
+		return nil
 	case j.State == job.Waiting:
-		return problem.New(problem.NodeOffline, "%s", j.Message), nil
-	case j.Attempt > 1 && j.State != job.Failed, j.Attempt > 0 && j.State == job.Queued: // its time is over, and it was tried in vain
-		return problem.New(problem.Internal, "%s", j.Message), nil
+		return problem.New(problem.NodeOffline, "%s", j.Message)
 	case j.State != job.Failed:
-		return nil, nil
+		if j.Attempt > 1 || (j.Attempt == 1 && j.State == job.Queued) { // it was tried in vain
+			return problem.New(problem.Internal, "%s", j.Message)
+		}
+		return nil
 	}
 	// It has failed. If the node has spoken of the instance, it had taken it on:
 	// then the instance is there and says itself what is wrong with it.
 	i, err := s.Instances.Get(ctx, c, id)
-	if problem.Is(err, problem.NotFound) || (err == nil && i.Seen > 0) {
-		return nil, nil
+	switch {
+	case problem.Is(err, problem.NotFound) || (err == nil && i.Seen > 0):
+		return nil
+	case err != nil:
+		return problem.From(err)
+	default:
+		return j.Failure
 	}
-	return j.Failure, err
 }
 
 func deployed(i instance.Instance) ClassicDeployed {

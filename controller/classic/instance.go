@@ -29,7 +29,7 @@ type ClassicMessage struct {
 // list answers with the instances of one owner; "" is all. Every commit may
 // change it, and so may a node's coming and going.
 func (s *Service) list(ctx context.Context, c access.Caller, owner ident.User) (httpapi.Reply, error) {
-	raw, err := s.memo.get(ctx, "instances of "+string(owner), s.moment(), func() ([]byte, error) {
+	raw, err := s.memo.get(ctx, "instances of "+string(owner), func() ([]byte, error) {
 		return s.renderInstances(ctx, c, owner)
 	})
 	return httpapi.Reply{Raw: raw}, err

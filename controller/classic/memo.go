@@ -15,8 +15,13 @@ const (
 )
 
 // memo keeps rendered answers for as long as nothing has changed. Each is made
-// once, however many ask for it at the same time. Safe for concurrent use.
+// once, however many ask for it at the same time, and no answer is made twice at
+// the same time: who comes while an answer that is too old for him is being made
+// waits for its end and shares the next one with all who came meanwhile. So it
+// costs one rendering after the other, however often things change and however
+// many ask. Safe for concurrent use.
 type memo struct {
+	now  func() moment
 	most int // bytes
 
 	mu      sync.Mutex
@@ -35,7 +40,8 @@ type moment struct {
 
 // rendered is an answer, or one that somebody is making: then done is open.
 type rendered struct {
-	moment // what was read is at least as new as this
+	moment        // what was read is at least as new as this
+	begun  uint64 // of memo.uses
 	done   chan struct{}
 	body   []byte
 	err    error
@@ -44,17 +50,20 @@ type rendered struct {
 
 var errNotMade = errors.New("the one who was making this answer did not end")
 
-func newMemo() *memo { return &memo{most: memoBytes, entries: map[string]*rendered{}} }
+func newMemo(now func() moment) *memo {
+	return &memo{now: now, most: memoBytes, entries: map[string]*rendered{}}
+}
 
-// get gives the answer of that name as it is at the moment or later: the kept
-// one, the one that is being made, or else render's. The caller must not change it.
-//
-// Nobody is given an answer that was begun before the moment he asks for, so
+// get gives the answer of that name as it is now or later: the kept one, the one
+// that is being made, or else render's. The caller must not change it. Nobody is
+// given what was read before he asked, unless nothing has changed since; so
 // whoever changed something sees his change.
-func (m *memo) get(ctx context.Context, name string, at moment, render func() ([]byte, error)) ([]byte, error) {
+func (m *memo) get(ctx context.Context, name string, render func() ([]byte, error)) ([]byte, error) {
+	at := m.now()
+	arrived := m.arrive()
 	for {
-		r, mine := m.join(name, at)
-		if mine {
+		r, use := m.join(name, at, arrived, m.now())
+		if use == mine {
 			return m.fill(name, r, render)
 		}
 		select {
@@ -62,19 +71,27 @@ func (m *memo) get(ctx context.Context, name string, at moment, render func() ([
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		if r.err == nil {
+		if use == fresh && r.err == nil {
 			return r.body, nil
 		}
-		// It failed for another caller, perhaps by his own deadline: try by ourselves.
-		m.drop(name, r)
+		// It was too old, or failed for another caller, perhaps by his own deadline.
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// join finds an answer that is new enough, or begins one that the caller makes.
-func (m *memo) join(name string, at moment) (r *rendered, mine bool) {
+// use is what a caller does with what he finds.
+type use int
+
+const (
+	mine  use = iota // he makes it
+	fresh            // he takes it once it is made
+	stale            // he waits for its end and looks again
+)
+
+// arrive numbers the caller.
+func (m *memo) arrive() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.uses++
@@ -82,16 +99,28 @@ func (m *memo) join(name string, at moment) (r *rendered, mine bool) {
 		m.idle = time.AfterFunc(memoIdle, m.forget)
 	}
 	m.idle.Reset(memoIdle)
+	return m.uses
+}
+
+// join finds the answer for a caller who arrived at the moment at, or begins one
+// that he makes now.
+func (m *memo) join(name string, at moment, arrived uint64, now moment) (*rendered, use) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.uses++
 	if r := m.entries[name]; r != nil {
-		if r.version >= at.version && r.online == at.online {
+		if r.begun > arrived || (r.version >= at.version && r.online == at.online) {
 			r.used = m.uses
-			return r, false
+			return r, fresh
+		}
+		if !r.ended() {
+			return r, stale
 		}
 		m.remove(name, r)
 	}
-	r = &rendered{moment: at, done: make(chan struct{}), used: m.uses}
+	r := &rendered{moment: now, begun: m.uses, done: make(chan struct{}), used: m.uses}
 	m.entries[name] = r
-	return r, true
+	return r, mine
 }
 
 // fill renders, and lets go those who wait whatever happens.
@@ -103,7 +132,7 @@ func (m *memo) fill(name string, r *rendered, render func() ([]byte, error)) ([]
 		r.body, r.err = body, err
 		close(r.done)
 		if m.entries[name] != r {
-			return // a newer one has taken its place
+			return // everything was forgotten meanwhile
 		}
 		if err != nil {
 			delete(m.entries, name)
@@ -140,15 +169,6 @@ func (m *memo) remove(name string, r *rendered) {
 		m.bytes -= cap(r.body)
 	}
 	delete(m.entries, name)
-}
-
-// drop forgets one that failed, unless another has taken its place.
-func (m *memo) drop(name string, r *rendered) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.entries[name] == r {
-		m.remove(name, r)
-	}
 }
 
 // forget gives the memory of everything back.

@@ -21,51 +21,58 @@ func never(t *testing.T) func() ([]byte, error) {
 	}
 }
 
-func mustGet(t *testing.T, m *memo, name string, version uint64, render func() ([]byte, error), want string) {
+// clock is the moment of a test's memo.
+type clock struct{ at atomic.Pointer[moment] }
+
+func (c *clock) set(version uint64, online string) { c.at.Store(&moment{version, online}) }
+
+func newClocked() (*memo, *clock) {
+	c := &clock{}
+	c.set(1, "")
+	return newMemo(func() moment { return *c.at.Load() }), c
+}
+
+func mustGet(t *testing.T, m *memo, name string, render func() ([]byte, error), want string) {
 	t.Helper()
-	got, err := m.get(t.Context(), name, moment{version: version}, render)
+	got, err := m.get(t.Context(), name, render)
 	if err != nil || string(got) != want {
-		t.Fatalf("%s at %d: %q, %v; want %q", name, version, got, err, want)
+		t.Errorf("%s: %q, %v; want %q", name, got, err, want)
 	}
 }
 
 func TestMemoRendersOnceForAVersion(t *testing.T) {
 	t.Parallel()
-	m := newMemo()
-	mustGet(t, m, "a", 1, text("one"), "one")
-	mustGet(t, m, "a", 1, never(t), "one")
-	mustGet(t, m, "a", 2, text("two"), "two")
-	mustGet(t, m, "a", 1, never(t), "two") // newer than asked for is right too
-	mustGet(t, m, "b", 2, text("other"), "other")
-	mustGet(t, m, "a", 2, never(t), "two")
+	m, c := newClocked()
+	mustGet(t, m, "a", text("one"), "one")
+	mustGet(t, m, "a", never(t), "one")
+	c.set(2, "")
+	mustGet(t, m, "a", text("two"), "two")
+	mustGet(t, m, "a", never(t), "two")
+	mustGet(t, m, "b", text("other"), "other")
+	mustGet(t, m, "a", never(t), "two")
 }
 
 // A node may come or go without a commit.
 func TestMemoRendersAgainWhenANodeComes(t *testing.T) {
 	t.Parallel()
-	m := newMemo()
+	m, c := newClocked()
 	for n, online := range []string{"", "a", "a,b", ""} {
-		want := fmt.Sprint(n)
-		for range 2 {
-			got, err := m.get(t.Context(), "x", moment{7, online}, text(want))
-			want = string(got)
-			if err != nil || want != fmt.Sprint(n) {
-				t.Fatalf("%q: %q, %v", online, got, err)
-			}
-		}
+		c.set(7, online)
+		mustGet(t, m, "x", text(fmt.Sprint(n)), fmt.Sprint(n))
+		mustGet(t, m, "x", never(t), fmt.Sprint(n))
 	}
 }
 
 func TestMemoRendersOnceForManyAtATime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemo()
+		m, _ := newClocked()
 		var renders atomic.Int32
 		release := make(chan struct{})
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				got, err := m.get(t.Context(), "a", moment{version: 1}, func() ([]byte, error) {
+				got, err := m.get(t.Context(), "a", func() ([]byte, error) {
 					renders.Add(1)
 					<-release
 					return []byte("one"), nil
@@ -84,21 +91,35 @@ func TestMemoRendersOnceForManyAtATime(t *testing.T) {
 	})
 }
 
-// Whoever asks after a commit must not get what was begun before it.
+// Whoever asks after a commit must not get what was begun before it; all who
+// come while that is being made share the next one.
 func TestMemoDoesNotJoinAnOlderRendering(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemo()
+		m, c := newClocked()
 		release := make(chan struct{})
-		var older sync.WaitGroup
-		older.Go(func() {
-			mustGet(t, m, "a", 1, func() ([]byte, error) { <-release; return []byte("old"), nil }, "old")
+		var all sync.WaitGroup
+		all.Go(func() {
+			mustGet(t, m, "a", func() ([]byte, error) { <-release; return []byte("old"), nil }, "old")
 		})
 		synctest.Wait()
-		mustGet(t, m, "a", 2, text("new"), "new")
+		var renders atomic.Int32
+		for version := range uint64(20) { // each after a commit of its own, the last without one
+			c.set(min(version+2, 20), fmt.Sprint(version%2))
+			all.Go(func() {
+				mustGet(t, m, "a", func() ([]byte, error) { renders.Add(1); return []byte("new"), nil }, "new")
+			})
+			synctest.Wait()
+		}
+		if n := renders.Load(); n != 0 {
+			t.Errorf("%d were rendered beside the first", n)
+		}
 		close(release)
-		older.Wait()
-		mustGet(t, m, "a", 2, never(t), "new")
+		all.Wait()
+		if n := renders.Load(); n != 1 {
+			t.Errorf("rendered %d times for those who came meanwhile", n)
+		}
+		mustGet(t, m, "a", never(t), "new")
 		if kept := cap(m.entries["a"].body); m.bytes != kept {
 			t.Errorf("%d bytes are counted for %d", m.bytes, kept)
 		}
@@ -108,18 +129,18 @@ func TestMemoDoesNotJoinAnOlderRendering(t *testing.T) {
 func TestMemoOthersTryThemselvesWhenOneFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemo()
+		m, _ := newClocked()
 		release := make(chan struct{})
 		var first sync.WaitGroup
 		first.Go(func() {
-			_, err := m.get(t.Context(), "a", moment{version: 1}, func() ([]byte, error) { <-release; return nil, context.Canceled })
+			_, err := m.get(t.Context(), "a", func() ([]byte, error) { <-release; return nil, context.Canceled })
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("the first got %v", err)
 			}
 		})
 		synctest.Wait()
 		var second sync.WaitGroup
-		second.Go(func() { mustGet(t, m, "a", 1, text("mine"), "mine") })
+		second.Go(func() { mustGet(t, m, "a", text("mine"), "mine") })
 		synctest.Wait()
 		close(release)
 		first.Wait()
@@ -129,31 +150,31 @@ func TestMemoOthersTryThemselvesWhenOneFails(t *testing.T) {
 
 func TestMemoSurvivesAPanic(t *testing.T) {
 	t.Parallel()
-	m := newMemo()
+	m, _ := newClocked()
 	func() {
 		defer func() {
 			if recover() == nil {
 				t.Error("the panic was swallowed")
 			}
 		}()
-		_, _ = m.get(t.Context(), "a", moment{version: 1}, func() ([]byte, error) { panic("in the middle") })
+		_, _ = m.get(t.Context(), "a", func() ([]byte, error) { panic("in the middle") })
 	}()
-	mustGet(t, m, "a", 1, text("after"), "after")
+	mustGet(t, m, "a", text("after"), "after")
 }
 
 func TestMemoWaitingEndsWithTheCaller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemo()
+		m, _ := newClocked()
 		release := make(chan struct{})
 		var first sync.WaitGroup
 		first.Go(func() {
-			mustGet(t, m, "a", 1, func() ([]byte, error) { <-release; return []byte("one"), nil }, "one")
+			mustGet(t, m, "a", func() ([]byte, error) { <-release; return []byte("one"), nil }, "one")
 		})
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := m.get(ctx, "a", moment{version: 1}, never(t)); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := m.get(ctx, "a", never(t)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 		close(release)
@@ -163,23 +184,23 @@ func TestMemoWaitingEndsWithTheCaller(t *testing.T) {
 
 func TestMemoIsBounded(t *testing.T) {
 	t.Parallel()
-	m := newMemo()
+	m, _ := newClocked()
 	m.most = 1000
 	for n := range 200 {
 		big := strings.Repeat("x", 300)
-		mustGet(t, m, fmt.Sprint(n), 1, text(big), big)
+		mustGet(t, m, fmt.Sprint(n), text(big), big)
 		if m.bytes > m.most || len(m.entries) > 3 {
 			t.Fatalf("%d bytes in %d entries are kept", m.bytes, len(m.entries))
 		}
 	}
-	mustGet(t, m, "199", 1, never(t), strings.Repeat("x", 300)) // the newest is kept
+	mustGet(t, m, "199", never(t), strings.Repeat("x", 300)) // the newest is kept
 	huge := strings.Repeat("x", 2000)
-	mustGet(t, m, "huge", 1, text(huge), huge)
+	mustGet(t, m, "huge", text(huge), huge)
 	if m.bytes != 0 || len(m.entries) != 0 {
 		t.Errorf("%d bytes in %d entries are kept after one that is too large", m.bytes, len(m.entries))
 	}
 	for n := range 3 * memoEntries {
-		mustGet(t, m, fmt.Sprint("small", n), 1, text(""), "")
+		mustGet(t, m, fmt.Sprint("small", n), text(""), "")
 	}
 	if len(m.entries) != memoEntries {
 		t.Errorf("%d entries are kept", len(m.entries))
@@ -189,16 +210,16 @@ func TestMemoIsBounded(t *testing.T) {
 func TestMemoForgetsWhenNobodyAsks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemo()
-		mustGet(t, m, "a", 1, text("one"), "one")
+		m, _ := newClocked()
+		mustGet(t, m, "a", text("one"), "one")
 		time.Sleep(memoIdle - time.Second)
 		synctest.Wait()
-		mustGet(t, m, "a", 1, never(t), "one")
+		mustGet(t, m, "a", never(t), "one")
 		time.Sleep(memoIdle + time.Second)
 		synctest.Wait()
 		if len(m.entries) != 0 || m.bytes != 0 {
 			t.Errorf("%d entries, %d bytes after a minute without a question", len(m.entries), m.bytes)
 		}
-		mustGet(t, m, "a", 1, text("two"), "two")
+		mustGet(t, m, "a", text("two"), "two")
 	})
 }

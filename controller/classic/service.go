@@ -91,7 +91,9 @@ func New(d Deps) *Service {
 	if d.Name == "" {
 		d.Name = "Berth"
 	}
-	return &Service{Deps: d, memo: newMemo(), deployWait: deployWait, deleteWait: deleteWait}
+	s := &Service{Deps: d, deployWait: deployWait, deleteWait: deleteWait}
+	s.memo = newMemo(s.moment)
+	return s
 }
 
 // moment is now, as far as the lists are concerned.

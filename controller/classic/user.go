@@ -35,7 +35,7 @@ type ClassicNewUser struct {
 }
 
 func (s *Service) listUsers(ctx context.Context, _ access.Caller, _ *httpapi.Request) (httpapi.Reply, error) {
-	raw, err := s.memo.get(ctx, "users", moment{version: s.DB.Version()}, func() ([]byte, error) { return s.renderUsers(ctx) })
+	raw, err := s.memo.get(ctx, "users", func() ([]byte, error) { return s.renderUsers(ctx) })
 	return httpapi.Reply{Raw: raw}, err
 }
 

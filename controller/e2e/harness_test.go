@@ -98,19 +98,8 @@ func (w testWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// call asks the controller; body is marshalled unless it is text or nil. It
-// gives the status and decodes the answer into out when out isn't nil.
-func (p *panel) call(key, method, path string, body, out any) int {
-	p.t.Helper()
-	status, text := p.raw(key, method, path, body)
-	if out != nil {
-		if err := json.Unmarshal(text, out); err != nil {
-			p.t.Fatalf("%s %s: %d %s: %v", method, path, status, text, err)
-		}
-	}
-	return status
-}
-
+// raw asks the controller and gives the status and the text of its answer; body is
+// marshalled unless it is text or nil.
 func (p *panel) raw(key, method, path string, body any) (int, []byte) {
 	p.t.Helper()
 	var reader io.Reader

@@ -41,6 +41,8 @@ func (f *Fleet) Remove(ctx context.Context, node ident.Node, instance ident.Inst
 }
 
 // call makes one call about an instance within the node's present session.
+//
+//nolint:contextcheck // the session has a context of its own: its end cuts the call short
 func (f *Fleet) call(ctx context.Context, node ident.Node, method string, instance ident.Instance, in, out any) error {
 	if !instance.Valid() {
 		return fmt.Errorf("%q is no instance's id", string(instance)) // it would go into the path

@@ -156,7 +156,7 @@ func (f *Fleet) follow(ctx context.Context, targets []Target, sink Sink, running
 			fresh.before = old.done // one owner at a time
 		}
 		f.links[target.Node] = fresh
-		running.Go(func() { f.own(fresh) })
+		running.Go(func() { f.own(fresh) }) //nolint:contextcheck // a link lives by the context that it was made with
 	}
 	for node, l := range f.links {
 		if !wanted[node] {

@@ -44,7 +44,7 @@ type stream struct {
 func (l *link) openStream(ctx context.Context, cancel context.CancelCauseFunc, epoch string, after int64) (*stream, error) {
 	dialer := websocket.Dialer{NetDialTLSContext: l.dialTLS, HandshakeTimeout: callTimeout}
 	query := url.Values{"epoch": {epoch}, "after": {strconv.FormatInt(after, 10)}}
-	conn, answer, err := dialer.DialContext(ctx, "wss://"+l.host()+wire.PathEvents+"?"+query.Encode(), nil)
+	conn, answer, err := dialer.DialContext(ctx, "wss://"+l.host()+wire.PathEvents+"?"+query.Encode(), nil) //nolint:bodyclose // the dialer has read it; there is nothing to close
 	if err != nil {
 		if errors.Is(err, websocket.ErrBadHandshake) && answer != nil {
 			return nil, refusal(answer)

@@ -231,9 +231,14 @@ func TestLateFinishDoesNotOverwrite(t *testing.T) {
 	second := make(chan answer, 1)
 	go func() { second <- b.do("POST", "/api/v1/tokens", `{"do":"wait"}`, key("write"), idem("k")) }()
 	<-m.entered
+	m.release <- struct{}{} // to the one that has waited longer
+	if a := <-late; !strings.Contains(a.body, `"id":"1"`) {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if a := b.do("POST", "/api/v1/tokens", `{"do":"wait"}`, key("write"), idem("k")); a.status != 409 {
+		t.Fatalf("while the second is under way: %d %s", a.status, a.body)
+	}
 	m.release <- struct{}{}
-	m.release <- struct{}{}
-	<-late
 	<-second
 	a := b.do("POST", "/api/v1/tokens", `{"do":"wait"}`, key("write"), idem("k"))
 	if a.header.Get("Idempotency-Replayed") != "true" || !strings.Contains(a.body, `"id":"2"`) {

@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -51,12 +52,12 @@ func (s *classicScripts) UnmarshalJSON(b []byte) error {
 	}
 	if raw, there := parts["Install"]; there {
 		if err := json.Unmarshal(raw, &s.Install); err != nil {
-			return fmt.Errorf("Scripts.Install: %w", err)
+			return fmt.Errorf("in Scripts.Install: %w", err)
 		}
 	}
 	if raw, there := parts["install"]; there {
 		if err := json.Unmarshal(raw, &s.Older); err != nil {
-			return fmt.Errorf("Scripts.install: %w", err)
+			return fmt.Errorf("in Scripts.install: %w", err)
 		}
 	}
 	return nil
@@ -129,7 +130,7 @@ func (v *classicVariables) UnmarshalJSON(b []byte) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return fmt.Errorf("Variables must be an object")
+		return errors.New("the field Variables must be an object")
 	}
 	for d.More() {
 		name, err := d.Token()
@@ -138,7 +139,7 @@ func (v *classicVariables) UnmarshalJSON(b []byte) error {
 		}
 		var c classicVariable
 		if err := d.Decode(&c); err != nil {
-			return fmt.Errorf("Variables.%v: %w", name, err)
+			return fmt.Errorf("in Variables.%v: %w", name, err)
 		}
 		*v = append(*v, Variable{Name: fmt.Sprint(name), Type: string(c.Type), Default: string(c.Default), Required: c.Required, Description: c.Description})
 	}

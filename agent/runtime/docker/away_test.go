@@ -159,7 +159,7 @@ func TestPullBrokenOff(t *testing.T) {
 	b, relay, engine := relayed(t, nil)
 	registry := newRegistry(t)
 	reference := registry.offer(t, b.host, "bt/game")
-	registry.refuse = cutAtBlob(relay)
+	registry.refuseBy(cutAtBlob(relay))
 	if err := engine.Pull(t.Context(), reference, nil); runtime.ReasonOf(err) != runtime.Unreachable {
 		t.Fatalf("Pull: %v, want %s", err, runtime.Unreachable)
 	}

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/client"
 
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/agent/runtime/runtimetest"
@@ -67,7 +67,7 @@ func TestImageExtras(t *testing.T) {
 	if err := b.engine.Remove(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.raw.VolumeInspect(context.Background(), raw.Mounts[0].Name); !client.IsErrNotFound(err) {
+	if _, err := b.raw.VolumeInspect(context.Background(), raw.Mounts[0].Name); !errdefs.IsNotFound(err) {
 		t.Errorf("the image's volume is left behind: %v", err)
 	}
 }

@@ -42,7 +42,7 @@ func TestPullRefused(t *testing.T) {
 	} {
 		registry := newRegistry(t)
 		reference := registry.offer(t, host, "bt/game")
-		registry.refuse = c.refuse
+		registry.refuseBy(c.refuse)
 		err := engine.Pull(t.Context(), reference, nil)
 		text := wantReason(t, what, err, c.want)
 		if !strings.Contains(text, registry.address) {
@@ -100,7 +100,7 @@ func TestPullCancelled(t *testing.T) {
 	defer cancel()
 	released := make(chan struct{})
 	defer close(released)
-	registry.refuse = func(_ http.ResponseWriter, r *http.Request) bool {
+	registry.refuseBy(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.Contains(r.URL.Path, "/blobs/") {
 			cancel() // the layers are asked for: the pull is under way, and hangs
 			select {
@@ -109,7 +109,7 @@ func TestPullCancelled(t *testing.T) {
 			}
 		}
 		return false
-	}
+	})
 	if err := engine.Pull(ctx, reference, nil); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Pull: %v, want the context's error", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 
@@ -50,8 +51,9 @@ const (
 
 func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.refuse != nil && g.refuse(w, r) {
+	refuse := g.refuse
+	g.mu.Unlock()
+	if refuse != nil && refuse(w, r) {
 		return
 	}
 	path, ok := strings.CutPrefix(r.URL.Path, "/v2/")
@@ -59,9 +61,9 @@ func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if repository, tag, ok := strings.Cut(path, "/manifests/"); ok {
-		manifest := g.tags[repository+":"+tag]
+		manifest := g.find(g.tags, repository+":"+tag)
 		if manifest == nil {
-			manifest = g.blobs[tag]
+			manifest = g.find(g.blobs, tag)
 		}
 		if manifest == nil {
 			answerError(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown")
@@ -74,12 +76,27 @@ func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(manifest)
 		return
 	}
-	if _, digest, ok := strings.Cut(path, "/blobs/"); ok && g.blobs[digest] != nil {
-		w.Header().Set("Content-Length", strconv.Itoa(len(g.blobs[digest])))
-		trickle(w, g.blobs[digest])
-		return
+	if _, digest, ok := strings.Cut(path, "/blobs/"); ok {
+		if text := g.find(g.blobs, digest); text != nil {
+			w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+			trickle(w, text)
+			return
+		}
 	}
 	answerError(w, http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry")
+}
+
+// refuseBy lets every request go to f first; it says whether it has answered.
+func (g *registry) refuseBy(f func(w http.ResponseWriter, r *http.Request) bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refuse = f
+}
+
+func (g *registry) find(in map[string][]byte, key string) []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return in[key]
 }
 
 // trickle sends slowly enough for an engine to tell how far it is.
@@ -126,7 +143,7 @@ func (g *registry) offer(t testing.TB, host, repository string) string {
 	var diffs []string
 	var layers []map[string]any
 	for i := range 2 {
-		plain := layerTar(t, fmt.Sprintf("file-%d", i), 1<<20)
+		plain := layerTar(t, fmt.Sprintf("file-%d", i), 3<<20)
 		var packed bytes.Buffer
 		z := gzip.NewWriter(&packed)
 		_, _ = z.Write(plain)
@@ -204,7 +221,7 @@ func dropImage(t testing.TB, host, reference string) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_, err := c.ImageRemove(ctx, reference, image.RemoveOptions{Force: true})
-		if err != nil && !client.IsErrNotFound(err) {
+		if err != nil && !errdefs.IsNotFound(err) {
 			t.Errorf("removing %s: %v", reference, err)
 		}
 	})

@@ -3,7 +3,6 @@ package runtimetest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -193,6 +192,6 @@ func watchNoReady(t *testing.T, h Harness) {
 	})
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Fatal(fmt.Errorf("Watch: %w, want the context's error", err))
+		t.Fatalf("Watch: %v, want the context's error", err)
 	}
 }

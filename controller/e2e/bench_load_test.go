@@ -1,0 +1,181 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	loadConnections = 8
+	loadRounds      = 5
+	loadRound       = time.Second
+	writeEvery      = 50 * time.Millisecond
+)
+
+// load is what a controller bears.
+type load struct {
+	rate  float64 // requests a second, the rounds' median
+	p99   float64 // ms, the rounds' median
+	bytes float64 // of one answer
+	cpu   float64 // ms of the controller's processor time for one request
+	write float64 // commits a second meanwhile
+}
+
+func (l load) report(b *testing.B) {
+	b.ReportMetric(l.rate, "req/s")
+	b.ReportMetric(l.p99, "p99-ms")
+	b.ReportMetric(l.bytes, "B/answer")
+	b.ReportMetric(l.cpu, "cpu-ms/req")
+	b.ReportMetric(0, "ns/op")
+	if l.write > 0 {
+		b.ReportMetric(l.write, "commits/s")
+	}
+}
+
+// load asks for the path over and over on 8 connections that are kept; with
+// writes a user is changed every 50 ms meanwhile. One round warms up.
+func (s *site) load(b *testing.B, path string, writes bool) load {
+	b.Helper()
+	stop, commits := func() {}, new(counter)
+	if writes {
+		stop = s.write(commits)
+	}
+	defer stop()
+	var connections []*connection
+	for range loadConnections {
+		connections = append(connections, s.connect(b, path))
+	}
+	drive(b, connections, loadRound)
+	var l load
+	var rates, tails []float64
+	requests, began, cpu, written := 0, time.Now(), cpuTime(b, s.process.pid), commits.get()
+	for range loadRounds {
+		from := time.Now()
+		took := drive(b, connections, loadRound)
+		rates = append(rates, float64(len(took))/time.Since(from).Seconds())
+		slices.Sort(took)
+		tails = append(tails, milliseconds(took[(len(took)*99+99)/100-1]))
+		requests += len(took)
+	}
+	l.rate, l.p99, l.bytes = median(rates), median(tails), float64(connections[0].bytes)
+	l.cpu = (cpuTime(b, s.process.pid) - cpu) * 1000 / float64(requests)
+	l.write = float64(commits.get()-written) / time.Since(began).Seconds()
+	return l
+}
+
+// drive lets all connections ask until the time is over, and gives how long
+// each answer took.
+func drive(b *testing.B, connections []*connection, span time.Duration) []time.Duration {
+	b.Helper()
+	end := time.Now().Add(span)
+	took, failed := make([][]time.Duration, len(connections)), make([]error, len(connections))
+	var all sync.WaitGroup
+	for i, c := range connections {
+		all.Go(func() {
+			for failed[i] == nil && time.Now().Before(end) {
+				began := time.Now()
+				failed[i] = c.ask()
+				took[i] = append(took[i], time.Since(began))
+			}
+		})
+	}
+	all.Wait()
+	for _, err := range failed {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	return slices.Concat(took...)
+}
+
+// connection asks one thing again and again. It is poorer than net/http's
+// client and so takes less of the machine that it shares with the controller.
+type connection struct {
+	net.Conn
+	reader  *bufio.Reader
+	request []byte
+	bytes   int64
+}
+
+func (s *site) connect(b *testing.B, path string) *connection {
+	b.Helper()
+	address := strings.TrimPrefix(s.url, "http://")
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = conn.Close() })
+	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nx-api-key: %s\r\n\r\n", path, address, adminKey)
+	return &connection{Conn: conn, reader: bufio.NewReaderSize(conn, 128<<10), request: []byte(request)}
+}
+
+func (c *connection) ask() error {
+	if _, err := c.Write(c.request); err != nil {
+		return err
+	}
+	res, err := http.ReadResponse(c.reader, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if c.bytes, err = io.Copy(io.Discard, res.Body); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", res.StatusCode)
+	}
+	return nil
+}
+
+// counter counts for several goroutines.
+type counter struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (c *counter) add() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n++
+}
+
+func (c *counter) get() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
+// write changes a user every 50 ms, each time in a transaction, until stopped.
+func (s *site) write(commits *counter) (stop func()) {
+	s.t.Helper()
+	var users data[[]struct{ ID string }]
+	s.must(http.StatusOK, "GET", "/api/v1/users?limit=1", nil, &users)
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(writeEvery)
+		defer ticker.Stop()
+		for n := 0; ; n++ {
+			status, text := s.raw(adminKey, "PATCH", "/api/v1/users/"+users.Data[0].ID, map[string]any{"verified": n%2 == 0})
+			if status != http.StatusOK {
+				s.t.Errorf("changing a user: %d %s", status, text)
+				return
+			}
+			commits.add()
+			select {
+			case <-ticker.C:
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() { close(quit); <-done }
+}

@@ -1,0 +1,156 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/berth-panel/berth/agent/runtime/runtimetest"
+)
+
+// What Berth is measured by. Every figure stands beside its target in the
+// benchmark's own line of the log.
+const (
+	mostDeployRatio  = 1.25 // of Docker's own time
+	leastWholeLists  = 250  // a second, 1,000 instances
+	leastPages       = 2500 // a second, 50 of 1,000 instances
+	mostControllerMB = 64
+	mostAgentMB      = 32
+
+	deployRounds = 15
+	settleFor    = 8 * time.Second // what a program did at its start is over
+)
+
+// BenchmarkDeploy measures the time from a POST until Docker says that the
+// container has started, the image being there; and, in turns with it, the same
+// container created and started through Docker's API and nothing else.
+func BenchmarkDeploy(b *testing.B) {
+	p := startPrograms(b)
+	h := p.addProgramHost(8192)
+	image, owner := h.loadProbe("serve", "8080"), p.user("anna")
+	d := newDirect(b, h)
+	started := d.watchStarts()
+
+	classic := func() time.Duration {
+		began := time.Now()
+		id := h.deploy(image, owner, mapping(8080, runtimetest.FreePort(b)), nil)
+		took := started.await(b, "berth-"+id).Sub(began)
+		p.awaitStatus(id, "running")
+		d.learn(id)
+		p.must(http.StatusCreated, "DELETE", "/api/instance/delete", map[string]string{"id": id}, nil)
+		return took
+	}
+	v1 := func() time.Duration {
+		var made data[struct{ Instance struct{ ID string } }]
+		body := map[string]any{
+			"name": "test", "owner_id": owner, "node_id": h.id, "reference": image, "memory": 64, "cpu": 0.5,
+			"ports": []map[string]any{{"container": 8080, "host": runtimetest.FreePort(b)}},
+		}
+		began := time.Now()
+		p.must(http.StatusAccepted, "POST", "/api/v1/instances", body, &made)
+		id := made.Data.Instance.ID
+		took := started.await(b, "berth-"+id).Sub(began)
+		p.awaitStatus(id, "running")
+		p.must(http.StatusCreated, "DELETE", "/api/instance/delete", map[string]string{"id": id}, nil)
+		return took
+	}
+	docker := func() time.Duration { return d.deploy(started) }
+
+	classic() // the first of a kind: Docker's template is learned, everything is warm
+	ways := []struct {
+		name string
+		run  func() time.Duration
+		took []float64
+	}{{name: "docker", run: docker}, {name: "classic", run: classic}, {name: "v1", run: v1}}
+	for round := range deployRounds {
+		for turn := range ways { // nobody is always the first
+			w := &ways[(round+turn)%len(ways)]
+			w.took = append(w.took, milliseconds(w.run()))
+		}
+	}
+	base := median(ways[0].took)
+	for _, w := range ways {
+		b.ReportMetric(median(w.took), w.name+"-ms")
+		if w.name != "docker" {
+			b.ReportMetric(median(w.took)/base, w.name+"-ratio")
+			figure(b, fmt.Sprintf("deploy by the %s API / Docker alone", w.name), median(w.took)/base, "at most", mostDeployRatio)
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkLists measures the lists of instances, from SQLite and over 8
+// connections that are kept, in a controller that is a process of its own;
+// quiet, and while something is committed every 50 ms, so that no kept answer
+// lives longer than that.
+func BenchmarkLists(b *testing.B) {
+	cost := map[string]load{}
+	for _, n := range []int{1000, 10000} {
+		p := startPopulated(b, n)
+		for _, l := range []struct {
+			name, path string
+			least      float64
+		}{{"whole", "/api/instances", leastWholeLists}, {"page", "/api/v1/instances?limit=50", leastPages}} {
+			for _, writes := range []bool{false, true} {
+				kind := l.name + map[bool]string{false: "", true: "-writing"}[writes]
+				b.Run(fmt.Sprintf("%s/%d", kind, n), func(b *testing.B) {
+					found := p.load(b, l.path, writes)
+					cost[fmt.Sprint(kind, n)] = found
+					found.report(b)
+					if n == 1000 {
+						figure(b, fmt.Sprintf("%s of %d, requests/s", kind, n), found.rate, "at least", l.least)
+						return
+					}
+					before := cost[fmt.Sprint(kind, 1000)]
+					if before.bytes > 0 {
+						growth := (found.cpu / before.cpu) / (found.bytes / before.bytes)
+						b.ReportMetric(growth, "cost/bytes")
+						figure(b, fmt.Sprintf("%s: growth of the cost from 1,000 to %d / growth of the bytes", kind, n), growth, "at most", 1)
+					}
+				})
+			}
+		}
+		p.process.stop()
+	}
+}
+
+// BenchmarkMemory measures what both programs hold resident with nothing to do:
+// enrolled, connected, the demo image made.
+func BenchmarkMemory(b *testing.B) {
+	p := startPrograms(b)
+	h := p.addProgramHost(8192)
+	time.Sleep(settleFor)
+	var controller, agent []float64
+	for range 5 {
+		controller, agent = append(controller, resident(b, p.process.pid)), append(agent, resident(b, h.process.pid))
+		time.Sleep(time.Second)
+	}
+	b.ReportMetric(median(controller), "controller-MB")
+	b.ReportMetric(median(agent), "agent-MB")
+	b.ReportMetric(0, "ns/op")
+	figure(b, "controller, MB resident", median(controller), "at most", mostControllerMB)
+	figure(b, "agent, MB resident", median(agent), "at most", mostAgentMB)
+}
+
+// figure prints what was found beside what is wanted.
+func figure(b *testing.B, what string, found float64, bound string, target float64) {
+	b.Helper()
+	verdict := "reached"
+	if bound == "at most" && found > target || bound == "at least" && found < target {
+		verdict = "MISSED"
+	}
+	b.Logf("%s: %.4g, target %s %.4g: %s", what, found, bound, target, verdict)
+}
+
+func median(of []float64) float64 {
+	sorted := slices.Sorted(slices.Values(of))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
