@@ -281,6 +281,7 @@ func TestDemoImageOnDocker(t *testing.T) {
 		t.Fatalf("deployed: %+v, %v", st, st.Failure)
 	}
 	runtimetest.Eventually(t, "the page", func() bool {
+		t.Log(get(port))
 		page := get(port)
 		return strings.Contains(page, "my demo") && strings.Contains(page, "64 MiB") && strings.Contains(page, ">0.5<") && strings.Contains(page, "in the volume")
 	})

@@ -130,7 +130,7 @@ func (a *App) mount() (err error) {
 	if err != nil {
 		return err
 	}
-	a.Users.Register(a.API)
+	a.Users.Mount(a.API)
 	a.Nodes.Mount(a.API)
 	a.Ports.Mount(a.API)
 	a.Images.Mount(a.API)
@@ -150,7 +150,7 @@ func (a *App) FirstRun() identity.FirstRun { return a.first }
 // and works jobs off, until ctx ends. It closes the App.
 func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	defer func() { _ = a.Close() }()
-	socket, err := a.listenLocal()
+	socket, err := a.listenLocal(controlSocket)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

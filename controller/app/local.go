@@ -42,12 +42,17 @@ func acquire(dir string) (*lock, error) {
 
 func (l *lock) release() error { return l.file.Close() }
 
-func socketPath(dir string) string { return filepath.Join(dir, "control.sock") }
+// The sockets: of a controller that runs, and of one that a command opened for
+// itself. Nobody else may use the latter, it is gone in a moment.
+const (
+	controlSocket = "control.sock"
+	commandSocket = "command.sock"
+)
 
 // listenLocal opens the local socket: only who may read the data directory can
 // reach it, and is an admin there.
-func (a *App) listenLocal() (net.Listener, error) {
-	path := socketPath(a.cfg.Data)
+func (a *App) listenLocal(name string) (net.Listener, error) {
+	path := filepath.Join(a.cfg.Data, name)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove the last run's socket: %w", err)
 	}
@@ -73,9 +78,10 @@ func LocalClient(ctx context.Context, dir string) (client *http.Client, done fun
 		return nil, nil, err
 	}
 	if a == nil {
-		return dial(dir), func() {}, nil
+		client = dial(filepath.Join(dir, controlSocket))
+		return client, client.CloseIdleConnections, nil
 	}
-	socket, err := a.listenLocal()
+	socket, err := a.listenLocal(commandSocket)
 	if err != nil {
 		return nil, nil, errors.Join(err, a.Close())
 	}
@@ -85,7 +91,7 @@ func LocalClient(ctx context.Context, dir string) (client *http.Client, done fun
 		defer close(served)
 		_ = a.API.Serve(serving, socket)
 	}()
-	client = dial(dir)
+	client = dial(filepath.Join(dir, commandSocket))
 	return client, func() {
 		client.CloseIdleConnections()
 		stop()
@@ -95,8 +101,8 @@ func LocalClient(ctx context.Context, dir string) (client *http.Client, done fun
 }
 
 // openOrReach opens the controller of a directory, or gives none when one runs
-// there that answers. One that has just begun, or another command, holds the
-// directory for a moment without answering: that is waited for.
+// there that answers. One that has just begun, and another command, hold the
+// directory without answering: that is waited for.
 func openOrReach(ctx context.Context, dir string) (*App, error) {
 	const pause, patience = 50 * time.Millisecond, 10 * time.Second
 	for waited := time.Duration(0); ; waited += pause {
@@ -104,7 +110,7 @@ func openOrReach(ctx context.Context, dir string) (*App, error) {
 		if !errors.Is(err, ErrInUse) {
 			return a, err
 		}
-		conn, unreached := (&net.Dialer{}).DialContext(ctx, "unix", socketPath(dir))
+		conn, unreached := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, controlSocket))
 		if unreached == nil {
 			return nil, conn.Close()
 		}
@@ -136,10 +142,10 @@ func publicURL(dir, configured string) (string, error) {
 	return configured, nil
 }
 
-func dial(dir string) *http.Client {
+func dial(socket string) *http.Client {
 	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socketPath(dir))
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		},
 	}}
 }

@@ -189,7 +189,9 @@ func TestStreamOpensByItselfAndEndsWhenTheServerStops(t *testing.T) {
 	t.Parallel()
 	k := newTicker()
 	b := setup(t, k.register, hurried)
-	res := b.open(t.Context(), "late") // its headers come although it sends nothing
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	res := b.open(ctx, "late") // its headers come although it sends nothing
 	if res.StatusCode != 200 {
 		t.Fatal(res.StatusCode)
 	}
@@ -246,7 +248,9 @@ func TestIdleStreamEndsWhenTheClientIsGone(t *testing.T) {
 func TestHeartbeat(t *testing.T) {
 	t.Parallel()
 	b := setup(t, newTicker().register, hurried)
-	res := b.open(t.Context(), "")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	res := b.open(ctx, "")
 	line, err := bufio.NewReader(res.Body).ReadString('\n')
 	if err != nil || line != ":\n" {
 		t.Fatalf("%q %v", line, err)
@@ -257,7 +261,9 @@ func TestRevokedKeyLosesItsStreams(t *testing.T) {
 	t.Parallel()
 	k := newTicker()
 	b := setup(t, k.register, hurried)
-	res := b.open(t.Context(), "")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	res := b.open(ctx, "")
 	b.keys.revoke("read")
 	if _, err := io.ReadAll(res.Body); err != nil {
 		t.Fatal(err)

@@ -146,8 +146,8 @@ type keyQuery struct {
 // hashTimeout is longer than usual: passwords are hashed two at a time.
 const hashTimeout = 90 * time.Second
 
-// Register puts this room's operations on the API.
-func (s *Service) Register(a *httpapi.API) {
+// Mount puts this room's operations on the API.
+func (s *Service) Mount(a *httpapi.API) {
 	s.registerUsers(a)
 	s.registerKeys(a)
 }

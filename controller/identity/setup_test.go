@@ -90,7 +90,7 @@ func empty(t testing.TB) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.svc.Register(b.api)
+	b.svc.Mount(b.api)
 	if err := b.api.Err(); err != nil {
 		t.Fatal(err)
 	}

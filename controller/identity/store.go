@@ -161,7 +161,7 @@ func scanKey(row func(...any) error) (Key, error) {
 	var created int64
 	err := row(&k.ID, &k.User, &k.Name, &k.Hint, &scopes, &k.Dialect, &limit, &expires, &used, &created)
 	k.Scopes = splitScopes(scopes)
-	k.RateLimit, k.Expires, k.LastUsed, k.Created = number(limit), moment(expires), moment(used), time.UnixMilli(created).UTC()
+	k.RateLimit, k.Expires, k.LastUsed, k.Created = number(limit), store.Moment(expires), store.Moment(used), time.UnixMilli(created).UTC()
 	return k, err
 }
 
@@ -189,21 +189,6 @@ func number(n sql.NullInt64) *int {
 	return &v
 }
 
-func moment(n sql.NullInt64) *time.Time {
-	if !n.Valid {
-		return nil
-	}
-	t := time.UnixMilli(n.Int64).UTC()
-	return &t
-}
-
-func millis(t *time.Time) any {
-	if t == nil {
-		return nil
-	}
-	return t.UnixMilli()
-}
-
 func findKey(ctx context.Context, q store.Querier, id ident.Key) (Key, error) {
 	k, err := scanKey(q.QueryRowContext(ctx, `SELECT `+keyColumns+` FROM api_keys WHERE id = ?`, string(id)).Scan)
 	if errors.Is(err, store.ErrNoRows) {
@@ -214,7 +199,7 @@ func findKey(ctx context.Context, q store.Querier, id ident.Key) (Key, error) {
 
 func insertKey(ctx context.Context, tx *store.Tx, k Key, hash []byte) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO api_keys (`+keyColumns+`, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)`,
-		string(k.ID), string(k.User), k.Name, k.Hint, joinScopes(k.Scopes), string(k.Dialect), k.RateLimit, millis(k.Expires), k.Created.UnixMilli(), hash)
+		string(k.ID), string(k.User), k.Name, k.Hint, joinScopes(k.Scopes), string(k.Dialect), k.RateLimit, store.Millis(k.Expires), k.Created.UnixMilli(), hash)
 	if store.IsUnique(err) {
 		return problem.New(problem.Conflict, "this API key exists already").Because(err)
 	}
@@ -223,7 +208,7 @@ func insertKey(ctx context.Context, tx *store.Tx, k Key, hash []byte) error {
 
 func updateKey(ctx context.Context, tx *store.Tx, k Key) error {
 	_, err := tx.ExecContext(ctx, `UPDATE api_keys SET name = ?, scopes = ?, dialect = ?, rate_limit = ?, expires_at = ? WHERE id = ?`,
-		k.Name, joinScopes(k.Scopes), string(k.Dialect), k.RateLimit, millis(k.Expires), string(k.ID))
+		k.Name, joinScopes(k.Scopes), string(k.Dialect), k.RateLimit, store.Millis(k.Expires), string(k.ID))
 	return wrap("change an API key", err)
 }
 

@@ -187,16 +187,17 @@ func scanListed(row func(...any) error) (Listed, error) {
 }
 
 // The parts of spec are cut out by SQLite: parsing each row's spec here was the
-// larger half of a list's cost.
+// larger half of a list's cost. Which rows are on a page is found first, so that
+// none but theirs are cut up, whatever the order.
 func list(ctx context.Context, q store.Querier, f Filter) ([]Listed, error) {
 	where, args := f.where()
-	limit := f.Limit
-	if limit <= 0 {
-		limit = -1
+	if f.Limit > 0 {
+		where = " WHERE rowid IN (SELECT rowid FROM instances" + where + " ORDER BY " + orders[f.Sort] + " LIMIT ? OFFSET ?)"
+		args = append(args, f.Limit, f.Offset)
 	}
 	return store.Collect(ctx, q, scanListed, `SELECT id, name, owner_id, node_id, image_id, reference, memory_mib, nano_cpus, disk_mib,
 		spec ->> '$.ports', spec ->> '$.env', power, suspended, suspend_reason, phase, actual, failure, container_id, generation, created_at, updated_at
-		FROM instances`+where+` ORDER BY `+orders[f.Sort]+` LIMIT ? OFFSET ?`, append(args, limit, f.Offset)...)
+		FROM instances`+where+` ORDER BY `+orders[f.Sort], args...)
 }
 
 func count(ctx context.Context, q store.Querier, f Filter) (int, error) {

@@ -32,7 +32,7 @@ func scan(row func(...any) error) (Job, error) {
 	}
 	j.Input = json.RawMessage(input)
 	j.RunAt, j.Deadline, j.CreatedAt = time.UnixMilli(runAt).UTC(), time.UnixMilli(deadline).UTC(), time.UnixMilli(created).UTC()
-	j.StartedAt, j.FinishedAt = moment(started), moment(finished)
+	j.StartedAt, j.FinishedAt = store.Moment(started), store.Moment(finished)
 	if err := json.Unmarshal([]byte(actor), &j.Actor); err != nil {
 		return j, fmt.Errorf("job %s: actor: %w", j.ID, err)
 	}
@@ -43,14 +43,6 @@ func scan(row func(...any) error) (Job, error) {
 		}
 	}
 	return j, nil
-}
-
-func moment(ms sql.NullInt64) *time.Time {
-	if !ms.Valid {
-		return nil
-	}
-	t := time.UnixMilli(ms.Int64).UTC()
-	return &t
 }
 
 func insert(ctx context.Context, tx *store.Tx, j Job) error {
@@ -77,15 +69,8 @@ func save(ctx context.Context, tx *store.Tx, j Job) error {
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE jobs SET state = ?, handed = ?, step = ?, percent = ?, message = ?, failure = ?, attempt = ?,
 		run_at = ?, started_at = ?, finished_at = ? WHERE id = ?`,
-		string(j.State), j.Handed, j.Step, j.Percent, j.Message, failure, j.Attempt, j.RunAt.UnixMilli(), millis(j.StartedAt), millis(j.FinishedAt), string(j.ID))
+		string(j.State), j.Handed, j.Step, j.Percent, j.Message, failure, j.Attempt, j.RunAt.UnixMilli(), store.Millis(j.StartedAt), store.Millis(j.FinishedAt), string(j.ID))
 	return err
-}
-
-func millis(t *time.Time) any {
-	if t == nil {
-		return nil
-	}
-	return t.UnixMilli()
 }
 
 func get(ctx context.Context, q store.Querier, id ident.Job) (Job, error) {

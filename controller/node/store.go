@@ -28,7 +28,7 @@ func scan(row func(...any) error) (Node, error) {
 	if err != nil {
 		return n, err
 	}
-	n.EnrolledAt, n.RevokedAt, n.LastSeenAt = moment(enrolled), moment(revoked), moment(seen)
+	n.EnrolledAt, n.RevokedAt, n.LastSeenAt = store.Moment(enrolled), store.Moment(revoked), store.Moment(seen)
 	n.CreatedAt, n.UpdatedAt = time.UnixMilli(created).UTC(), time.UnixMilli(updated).UTC()
 	if err := json.Unmarshal([]byte(tags), &n.Tags); err != nil {
 		return n, fmt.Errorf("node %s: tags: %w", n.ID, err)
@@ -37,21 +37,6 @@ func scan(row func(...any) error) (Node, error) {
 		return n, fmt.Errorf("node %s: hello: %w", n.ID, err)
 	}
 	return n, nil
-}
-
-func moment(ms sql.NullInt64) *time.Time {
-	if !ms.Valid {
-		return nil
-	}
-	t := time.UnixMilli(ms.Int64).UTC()
-	return &t
-}
-
-func millis(t *time.Time) any {
-	if t == nil {
-		return nil
-	}
-	return t.UnixMilli()
 }
 
 func byID(ctx context.Context, q store.Querier, id ident.Node) (Node, error) {
@@ -84,7 +69,7 @@ func put(ctx context.Context, tx *store.Tx, n Node) error {
 			memory_mib = excluded.memory_mib, disk_mib = excluded.disk_mib, memory_factor = excluded.memory_factor, disk_factor = excluded.disk_factor,
 			certificate = excluded.certificate, enrolled_at = excluded.enrolled_at, revoked_at = excluded.revoked_at, updated_at = excluded.updated_at`,
 		string(n.ID), n.Name, string(tags), n.Address, n.Port, n.BindAddress, n.PublicHost, n.Processor, n.MemoryMiB, n.DiskMiB, n.MemoryFactor, n.DiskFactor,
-		n.Certificate, millis(n.EnrolledAt), millis(n.RevokedAt), n.CreatedAt.UnixMilli(), n.UpdatedAt.UnixMilli())
+		n.Certificate, store.Millis(n.EnrolledAt), store.Millis(n.RevokedAt), n.CreatedAt.UnixMilli(), n.UpdatedAt.UnixMilli())
 	if store.IsUnique(err) {
 		return nameConflict(n.Name)
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/mattn/go-sqlite3"
 	"github.com/pressly/goose/v3"
@@ -227,4 +228,21 @@ func Collect[T any](ctx context.Context, q Querier, scan func(row func(...any) e
 		out = append(out, v)
 	}
 	return out, rows.Err()
+}
+
+// Moment reads a column of milliseconds that may be NULL.
+func Moment(ms sql.NullInt64) *time.Time {
+	if !ms.Valid {
+		return nil
+	}
+	t := time.UnixMilli(ms.Int64).UTC()
+	return &t
+}
+
+// Millis writes a time that may be none as milliseconds, or NULL.
+func Millis(t *time.Time) any {
+	if t == nil {
+		return nil
+	}
+	return t.UnixMilli()
 }
