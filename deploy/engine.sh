@@ -117,18 +117,22 @@ own_pid() { # our engine's pid; fails when it doesn't run
 
 # mount_cgroups: a container's limits need control groups, which systemd mounts
 # elsewhere. Where nobody did, the unified hierarchy, or one for each controller
-# on a kernel that still gives memory to the old kind.
+# on a kernel that still gives memory to the old kind. Of the old kind all are
+# mounted: while one is missing, the engine is not told when memory ran out.
 mount_cgroups() {
   [ -d /sys/fs/cgroup ] || return 0
-  grep -qE ' /sys/fs/cgroup(/[^ ]*)? cgroup2? ' /proc/mounts && return 0
-  if mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null; then
-    grep -qw memory /sys/fs/cgroup/cgroup.controllers && return 0
-    umount /sys/fs/cgroup
+  grep -qE ' /sys/fs/cgroup cgroup2 ' /proc/mounts && return 0
+  if ! grep -qE ' /sys/fs/cgroup/[^ ]* cgroup ' /proc/mounts; then
+    if mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null; then
+      grep -qw memory /sys/fs/cgroup/cgroup.controllers && return 0
+      umount /sys/fs/cgroup
+    fi
+    mount -t tmpfs -o mode=0755 cgroup /sys/fs/cgroup || return 0
   fi
-  mount -t tmpfs -o mode=0755 cgroup /sys/fs/cgroup || return 0
   local name
   awk '$4 == 1 { print $1 }' /proc/cgroups | while read -r name; do
-    mkdir -p "/sys/fs/cgroup/$name"
+    ! grep -qE " cgroup ([^ ]*,)?$name(,| )" /proc/mounts || continue
+    mkdir -p "/sys/fs/cgroup/$name" 2>/dev/null || continue
     mount -t cgroup -o "$name" cgroup "/sys/fs/cgroup/$name" 2>/dev/null || rmdir "/sys/fs/cgroup/$name"
   done
 }

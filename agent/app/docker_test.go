@@ -275,13 +275,12 @@ func TestDemoImageOnDocker(t *testing.T) {
 	a := n.run(n.config, nil)
 	id, port := ident.NewInstance(), runtimetest.FreePort(t)
 	s := spec(id, 1, n.config.DemoReference, port)
-	s.Env, s.TTY, s.Stop.Command = []string{"PRIMARY_PORT=8080", "INSTANCE_NAME=my demo"}, true, "stop"
+	s.Env, s.TTY, s.Stop.Command = []string{"PRIMARY_PORT=8080", "GREETING=my demo"}, true, "stop"
 	a.apply(s)
 	if st := a.settled(id, 1); st.Actual != wire.ActualRunning {
 		t.Fatalf("deployed: %+v, %v", st, st.Failure)
 	}
 	runtimetest.Eventually(t, "the page", func() bool {
-		t.Log(get(port))
 		page := get(port)
 		return strings.Contains(page, "my demo") && strings.Contains(page, "64 MiB") && strings.Contains(page, ">0.5<") && strings.Contains(page, "in the volume")
 	})

@@ -204,6 +204,20 @@ func TestOverlappingAddressesKeepEachOtherOut(t *testing.T) {
 	}
 }
 
+// Add and Claim don't let it come to this; an older row or a hand may.
+func TestFreePortBesideAHeldWildcardIsNotGiven(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.add("10.0.0.1", "80")
+	b.write(func(tx *store.Tx) error {
+		_, err := tx.ExecContext(t.Context(), `INSERT INTO allocations (id, node_id, ip, port, pooled, instance_id, container_port, created_at)
+			VALUES ('x', 'a', '0.0.0.0', 80, 0, '00000001', 80, 0)`)
+		return err
+	})
+	_, err := b.claim(t.Context(), 2, "10.0.0.1", 80)
+	wantProblem(t, err, problem.Conflict, "taken by instance 00000001")
+}
+
 func TestRefusedClaimTakesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/berth-panel/berth/controller/fleet/fleettest"
+	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
@@ -78,15 +79,28 @@ func TestWhatIsBeingDeletedDoesNotExist(t *testing.T) {
 	}
 }
 
-// Of many deletes at once one finds the instance.
+// Of many deletes at once one finds the instance, though all came before the
+// first could write.
 func TestDeleteAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	h := b.host("one")
 	id := b.deploy(h, b.admin, 30001)
+	writing, release := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		err := b.db.Write(t.Context(), func(*store.Tx) error {
+			close(writing)
+			<-release
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-writing
 	got := map[int]int{}
 	var mu sync.Mutex
-	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
 			a, err := b.send(b.v03, http.MethodDelete, "/api/instance/delete", `{"id":"`+id+`"}`)
@@ -98,6 +112,10 @@ func TestDeleteAtTheSameTime(t *testing.T) {
 			got[a.status]++
 		})
 	}
+	for range 100 { // by then they have come too
+		b.instance(id)
+	}
+	close(release)
 	all.Wait()
 	if want := map[int]int{200: 1, 404: 19}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

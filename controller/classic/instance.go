@@ -42,7 +42,7 @@ func (s *Service) listInstances(ctx context.Context, c access.Caller, _ *httpapi
 // renderInstances reads the instances before what they refer to: see
 // fragments.appendInstance.
 func (s *Service) renderInstances(ctx context.Context, c access.Caller, owner ident.User) ([]byte, error) {
-	items, _, err := s.Instances.List(ctx, c, instance.Filter{Owner: owner})
+	items, _, err := s.Instances.List(ctx, c, instance.Filter{Owner: owner, Env: true})
 	if err != nil {
 		return nil, err
 	}

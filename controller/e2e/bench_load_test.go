@@ -18,6 +18,7 @@ const (
 	loadRounds      = 5
 	loadRound       = time.Second
 	writeEvery      = 50 * time.Millisecond
+	anewFor         = 4 * time.Second
 )
 
 // load is what a controller bears.
@@ -25,7 +26,7 @@ type load struct {
 	rate  float64 // requests a second, the rounds' median
 	p99   float64 // ms, the rounds' median
 	bytes float64 // of one answer
-	cpu   float64 // ms of the controller's processor time for one request
+	cost  float64 // ms for one request: of the controller's processor time; anew: of waiting
 	write float64 // commits a second meanwhile
 }
 
@@ -33,7 +34,7 @@ func (l load) report(b *testing.B) {
 	b.ReportMetric(l.rate, "req/s")
 	b.ReportMetric(l.p99, "p99-ms")
 	b.ReportMetric(l.bytes, "B/answer")
-	b.ReportMetric(l.cpu, "cpu-ms/req")
+	b.ReportMetric(l.cost, "cpu-ms/req")
 	b.ReportMetric(0, "ns/op")
 	if l.write > 0 {
 		b.ReportMetric(l.write, "commits/s")
@@ -66,7 +67,7 @@ func (s *site) load(b *testing.B, path string, writes bool) load {
 		requests += len(took)
 	}
 	l.rate, l.p99, l.bytes = median(rates), median(tails), float64(connections[0].bytes)
-	l.cpu = (cpuTime(b, s.process.pid) - cpu) * 1000 / float64(requests)
+	l.cost = (cpuTime(b, s.process.pid) - cpu) * 1000 / float64(requests)
 	l.write = float64(commits.get()-written) / time.Since(began).Seconds()
 	return l
 }
@@ -153,20 +154,52 @@ func (c *counter) get() int {
 	return c.n
 }
 
-// write changes a user every 50 ms, each time in a transaction, until stopped.
-func (s *site) write(commits *counter) (stop func()) {
+// anew changes something before each request, and gives what the answer takes
+// that has to be made: the median.
+func (s *site) anew(b *testing.B, path string) load {
+	b.Helper()
+	c, change := s.connect(b, path), s.change()
+	var took []float64
+	for end := time.Now().Add(anewFor); time.Now().Before(end); {
+		if err := change(len(took)); err != nil {
+			b.Fatal(err)
+		}
+		began := time.Now()
+		if err := c.ask(); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, milliseconds(time.Since(began)))
+	}
+	return load{cost: median(took), bytes: float64(c.bytes)}
+}
+
+// change gives what changes a user, in a transaction of the controller's, by a
+// number that is another each time.
+func (s *site) change() func(n int) error {
 	s.t.Helper()
 	var users data[[]struct{ ID string }]
 	s.must(http.StatusOK, "GET", "/api/v1/users?limit=1", nil, &users)
+	return func(n int) error {
+		status, text := s.raw(adminKey, "PATCH", "/api/v1/users/"+users.Data[0].ID, map[string]any{"verified": n%2 == 0})
+		if status != http.StatusOK {
+			return fmt.Errorf("changing a user: %d %s", status, text)
+		}
+		return nil
+	}
+}
+
+// write changes something every 50 ms until stopped.
+func (s *site) write(commits *counter) (stop func()) {
+	s.t.Helper()
+	change := s.change()
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		ticker := time.NewTicker(writeEvery)
 		defer ticker.Stop()
 		for n := 0; ; n++ {
-			status, text := s.raw(adminKey, "PATCH", "/api/v1/users/"+users.Data[0].ID, map[string]any{"verified": n%2 == 0})
-			if status != http.StatusOK {
-				s.t.Errorf("changing a user: %d %s", status, text)
+			if err := change(n); err != nil {
+				s.t.Error(err)
 				return
 			}
 			commits.add()

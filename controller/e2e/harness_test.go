@@ -162,8 +162,9 @@ type host struct {
 	stop   func()
 }
 
-// addHost makes a node and runs its agent on the test's Docker Engine.
-func (p *panel) addHost(name string) *host {
+// addHost makes a node and runs its agent on the test's Docker Engine; edits
+// change how.
+func (p *panel) addHost(name string, edits ...func(*agentapp.Config)) *host {
 	p.t.Helper()
 	dockerHost := runtimetest.DockerHost(p.t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -188,6 +189,9 @@ func (p *panel) addHost(name string) *host {
 	p.t.Cleanup(func() { runtimetest.CleanDocker(p.t, dockerHost, h.id) })
 	network := runtimetest.DrawNetwork()
 	h.config = agentapp.Config{Data: h.dir, DockerHost: dockerHost, NetworkName: network.Name, NetworkSubnet: network.Subnet, NoDemo: true}
+	for _, edit := range edits {
+		edit(&h.config)
+	}
 	h.run(ln)
 	h.awaitOnline()
 	return h

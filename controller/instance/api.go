@@ -112,15 +112,24 @@ var summaries = map[Verb]string{
 }
 
 func (s *Service) handleList(ctx context.Context, in *listQuery) (httpapi.Page[InstanceView], error) {
-	items, total, err := s.List(ctx, access.From(ctx), Filter{
+	c := access.From(ctx)
+	f := Filter{
 		Owner: ident.User(in.Owner), Node: ident.Node(in.Node), Image: ident.Image(in.Image), Status: Status(in.Status), Search: in.Search,
 		Deleting: true, Sort: in.Sort, Limit: in.Limit, Offset: in.Offset(),
-	})
+	}
+	name, version := pageName{c.Owner(), f}, s.DB.Version() // before the reading
+	if page, there := s.pages.get(name, version); there {
+		return page, nil
+	}
+	items, total, err := s.List(ctx, c, f)
 	page := httpapi.Page[InstanceView]{Items: make([]InstanceView, len(items)), Total: total}
 	for n, l := range items {
 		if page.Items[n], err = l.View(); err != nil {
 			return page, err
 		}
+	}
+	if err == nil {
+		s.pages.put(name, version, page)
 	}
 	return page, err
 }

@@ -97,7 +97,8 @@ func status(p Phase, suspended bool, a wire.Actual) Status {
 }
 
 // Listed is an instance as lists show it: without the parts that only its node
-// needs. Ports and Env are the JSON of wire.Spec's fields.
+// needs. Ports and Env are the JSON of wire.Spec's fields; Env is nil unless the
+// Filter asked for it.
 type Listed struct {
 	ID            ident.Instance
 	Name          string

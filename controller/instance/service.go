@@ -57,7 +57,10 @@ type Deps struct {
 }
 
 // Service is the verbs of instances. Safe for concurrent use.
-type Service struct{ Deps }
+type Service struct {
+	Deps
+	pages pages
+}
 
 // NewService makes the service and registers its kinds of jobs.
 func NewService(d Deps) *Service {

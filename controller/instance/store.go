@@ -122,8 +122,9 @@ type Filter struct {
 	Search   string // part of the name, or the id
 	Deleting bool   // also those that are being deleted
 	Sort     string // "name", "created_at", "memory", …; with a leading "-" downwards
+	Env      bool   // fill in Listed.Env
 	Limit    int    // 0: all
-	Offset   int
+	Offset   int    // with a Limit
 }
 
 var orders = map[string]string{
@@ -195,8 +196,12 @@ func list(ctx context.Context, q store.Querier, f Filter) ([]Listed, error) {
 		where = " WHERE rowid IN (SELECT rowid FROM instances" + where + " ORDER BY " + orders[f.Sort] + " LIMIT ? OFFSET ?)"
 		args = append(args, f.Limit, f.Offset)
 	}
+	env := "NULL"
+	if f.Env {
+		env = "spec ->> '$.env'"
+	}
 	return store.Collect(ctx, q, scanListed, `SELECT id, name, owner_id, node_id, image_id, reference, memory_mib, nano_cpus, disk_mib,
-		spec ->> '$.ports', spec ->> '$.env', power, suspended, suspend_reason, phase, actual, failure, container_id, generation, created_at, updated_at
+		spec ->> '$.ports', `+env+`, power, suspended, suspend_reason, phase, actual, failure, container_id, generation, created_at, updated_at
 		FROM instances`+where+` ORDER BY `+orders[f.Sort], args...)
 }
 

@@ -67,6 +67,8 @@ func dsn(path, lock string, queryOnly bool) string {
 		"_busy_timeout": {"10000"},
 		"_txlock":       {lock},
 		"_cache_size":   {"-4000"}, // KiB for each connection
+		// Compiling a statement costs more than most of ours take to run.
+		"_stmt_cache_size": {"32"},
 	}
 	if queryOnly {
 		q.Set("_query_only", "true")

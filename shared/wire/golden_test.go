@@ -29,12 +29,12 @@ var goldens = map[string]any{
 		Image:  wire.ImageSpec{Reference: "redis:7", Entrypoint: []string{"/entry"}, Command: []string{"redis-server", "--save", ""}},
 		Env:    []string{"A=1", "PRIMARY_PORT=25565"},
 		Limits: wire.Limits{MemoryMiB: 1024, NanoCPUs: 1_500_000_000, DiskMiB: 5120, Pids: 256},
-		Ports:  []wire.Port{{IP: "0.0.0.0", Host: 25565, Container: 25565}, {IP: "::", Host: 8081, Container: 80}},
+		Ports:  []wire.Port{{IP: "0.0.0.0", Host: 25565, Container: 25565, Primary: true}, {IP: "::", Host: 8081, Container: 80}},
 		Volume: "/app/data", TTY: true,
 		Stop:      wire.Stop{Command: "stop", Signal: "SIGINT", GraceSeconds: 10},
 		Install:   wire.Install{Downloads: []wire.Download{{URL: "https://files.example/server.jar", Path: "server.jar"}}},
 		Power:     wire.Power{Want: wire.WantRunning, Order: 3, Restart: true, Force: true},
-		Suspended: true,
+		Suspended: true, Hold: true,
 	},
 	"spec_empty": &wire.Spec{},
 	"removal":    &wire.Removal{Generation: 8},
@@ -121,6 +121,30 @@ func TestEveryGoldenFileHasItsMessage(t *testing.T) {
 			t.Errorf("testdata/%s belongs to no message", f.Name())
 		}
 	}
+}
+
+// TestFullSpecIsFull fails when a field is added to the spec and not to its
+// golden file.
+func TestFullSpecIsFull(t *testing.T) {
+	t.Parallel()
+	var walk func(at string, v reflect.Value)
+	walk = func(at string, v reflect.Value) {
+		switch {
+		case v.IsZero():
+			t.Errorf("%s is not filled", at)
+		case v.Kind() == reflect.Pointer:
+			walk(at, v.Elem())
+		case v.Kind() == reflect.Struct:
+			for i := range v.NumField() {
+				walk(at+"."+v.Type().Field(i).Name, v.Field(i))
+			}
+		case v.Kind() == reflect.Slice && v.Len() == 0:
+			t.Errorf("%s is empty", at)
+		case v.Kind() == reflect.Slice:
+			walk(at+"[0]", v.Index(0))
+		}
+	}
+	walk("spec", reflect.ValueOf(goldens["spec"]))
 }
 
 // TestNamesAreSnakeCase holds the house's rule for all JSON on the wire.

@@ -6,6 +6,5 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain finds goroutines that outlive all tests: a wait, a watch or an attach
-// that nobody ended.
+// TestMain finds goroutines that outlive all tests.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

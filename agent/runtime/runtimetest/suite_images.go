@@ -105,7 +105,7 @@ func pullCancelled(t *testing.T, h Harness) {
 func load(t *testing.T, h Harness) {
 	ref := name()
 	config := runtime.ImageConfig{
-		Entrypoint: []string{"/probe", "write", "/tmp/x", `"quoted" $HOME \ and
+		Entrypoint: []string{"/probe", "write", "/tmp/made", `"quoted" $HOME \ and
 two lines`}, Env: []string{"A=1", "B=$A \"x\""}, WorkingDir: "/app", User: "1000:1000", Ports: []uint16{80, 443},
 	}
 	must(t, "Load", h.Engine.Load(t.Context(), ref, Rootfs(t), config))
