@@ -145,10 +145,15 @@ func TestControllerAway(t *testing.T) {
 	})
 	p.awaitStatus(id, "running")
 	runtimetest.Echoes(t, "tcp", address)
-	var events data[[]struct{ Type string }]
-	p.must(http.StatusOK, "GET", "/api/v1/events?type=instance.crashed&instance_id="+id, nil, &events)
-	if len(events.Data) != 1 {
-		t.Errorf("the crash is told %d times", len(events.Data))
+	told := func() int {
+		var events data[[]struct{ Type string }]
+		p.must(http.StatusOK, "GET", "/api/v1/events?type=instance.crashed&instance_id="+id, nil, &events)
+		return len(events.Data)
+	}
+	eventually(t, "the crash is told", func() bool { return told() > 0 })
+	p.awaitStatus(id, "running")
+	if n := told(); n != 1 {
+		t.Errorf("the crash is told %d times", n)
 	}
 }
 

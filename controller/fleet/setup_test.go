@@ -63,11 +63,12 @@ type sink struct {
 	refuse  map[string]error // by the method's name
 	busy    map[ident.Node]bool
 	overlap bool
-	delay   time.Duration // of each Events
+	delay   time.Duration            // of each Events
+	hold    map[string]chan struct{} // by the method's name: it returns once that is closed
 }
 
 func newSink() *sink {
-	return &sink{changed: make(chan struct{}), cursor: map[string]int64{}, refuse: map[string]error{}, busy: map[ident.Node]bool{}}
+	return &sink{changed: make(chan struct{}), cursor: map[string]int64{}, refuse: map[string]error{}, busy: map[ident.Node]bool{}, hold: map[string]chan struct{}{}}
 }
 
 // told notes a call and gives the error that the test wants of it.
@@ -77,8 +78,12 @@ func (s *sink) told(node ident.Node, name string, f func()) error {
 	s.overlap = s.overlap || s.busy[node]
 	s.busy[node] = true
 	defer delete(s.busy, node)
+	hold := s.hold[name]
 	s.mu.Unlock()
 	runtime.Gosched() // room for a call that must not come now
+	if hold != nil {
+		<-hold
+	}
 	s.mu.Lock()
 	s.calls = append(s.calls, name)
 	err := s.refuse[name]
@@ -124,6 +129,12 @@ func (s *sink) slow(delay time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.delay = delay
+}
+
+func (s *sink) block(name string, until chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hold[name] = until
 }
 
 func (s *sink) fail(name string, err error) {

@@ -25,6 +25,13 @@ func inBubble(t *testing.T, f func(t *testing.T, b *bundle, network *fleettest.N
 func (b *bundle) enlist(t *testing.T, network *fleettest.Network) *fleettest.Agent {
 	t.Helper()
 	agent := fleettest.ListenAt(t, "agent", 8700, network.Listener("agent:8700"))
+	b.admit(t, agent)
+	return agent
+}
+
+// admit gives the agent a certificate and has the fleet connect.
+func (b *bundle) admit(t *testing.T, agent *fleettest.Agent) {
+	t.Helper()
 	node := ident.Node(ident.New())
 	issued, err := b.authority.IssueNode(node, agent.CSR(), "")
 	if err != nil {
@@ -34,7 +41,6 @@ func (b *bundle) enlist(t *testing.T, network *fleettest.Network) *fleettest.Age
 	b.directory.set(agent.Target())
 	b.fleet.Refresh()
 	synctest.Wait()
-	return agent
 }
 
 func TestSilenceIsNoticedWithin15Seconds(t *testing.T) {
@@ -71,6 +77,47 @@ func TestSilenceIsNoticedWithin15Seconds(t *testing.T) {
 		synctest.Wait()
 		if !b.fleet.Online(node) {
 			t.Fatalf("15 s after its return: %+v", b.fleet.Presence(node))
+		}
+	})
+}
+
+func TestAgentThatIsSilentFromTheStartIsNoticed(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bundle, network *fleettest.Network) {
+		agent := fleettest.ListenAt(t, "agent", 8700, network.Listener("agent:8700"))
+		agent.Mute(true)
+		b.admit(t, agent)
+		time.Sleep(13 * time.Second)
+		synctest.Wait()
+		if n := b.sink.count("disconnected"); n != 1 {
+			t.Fatalf("disconnected %d times within 13 s", n)
+		}
+	})
+}
+
+func TestMovedNodeWaitsForItsOldConnection(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bundle, network *fleettest.Network) {
+		first := b.enlist(t, network)
+		done := make(chan struct{})
+		b.sink.block("disconnected", done)
+		second := fleettest.ListenAt(t, "elsewhere", 8700, network.Listener("elsewhere:8700"))
+		issued, err := b.authority.IssueNode(first.Target().Node, second.CSR(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		second.Certify(t, first.Target().Node, b.authority.CertificatePEM(), issued.PEM)
+		b.directory.set(second.Target())
+		b.fleet.Refresh()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := b.sink.heard(); got != "[connected synced]" || len(second.Streams()) != 0 {
+			t.Errorf("while the old connection is being ended: %s", got)
+		}
+		close(done)
+		synctest.Wait()
+		if got := b.sink.heard(); got != "[connected synced disconnected connected synced]" {
+			t.Errorf("then: %s", got)
 		}
 	})
 }
@@ -166,12 +213,12 @@ func TestSlowSinkIsNotTakenForASilentAgent(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bundle, network *fleettest.Network) {
 		agent := b.enlist(t, network)
-		b.sink.slow(9 * time.Second) // a batch; four wait behind it and the reader with them
+		b.sink.slow(15 * time.Second) // a batch; four wait behind it and the reader with them
 		for range 8 {
 			agent.Emit(wire.Event{})
 			synctest.Wait()
 		}
-		time.Sleep(2 * time.Minute)
+		time.Sleep(3 * time.Minute)
 		synctest.Wait()
 		if b.sink.count("disconnected") != 0 || agent.Acked() != 8 {
 			t.Fatalf("disconnected %d times, acknowledged up to %d", b.sink.count("disconnected"), agent.Acked())

@@ -2,10 +2,7 @@ package docker_test
 
 import (
 	"net"
-	"os"
-	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/berth-panel/berth/agent/runtime"
@@ -25,39 +22,9 @@ func TestSuite(t *testing.T) {
 		return runtimetest.Harness{
 			Engine: engineOf(t, host, node), Beside: engineOf(t, host, beside), Away: awayEngine(t),
 			Image: image, Pullable: registry.offer(t, host, "bt/game"), Unknown: registry.address + "/bt/nope:1",
-			Occupy: occupy, Address: "127.0.0.1", BlindToOOM: blindToOOM(t, host),
+			Occupy: occupy, Address: "127.0.0.1", BlindToOOM: runtimetest.BlindToOOM(t, host),
 		}
 	})
-}
-
-// blindToOOM says whether the engine can't tell that memory ran out. On the first
-// version of control groups its runtime refuses to look at any of them when one
-// that the kernel has is not mounted; it logs that and goes on.
-func blindToOOM(t testing.TB, host string) bool {
-	t.Helper()
-	info, err := rawClient(t, host).Info(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info.CgroupVersion != "1" {
-		return false
-	}
-	mounts, err := os.ReadFile("/proc/mounts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	groups, err := os.ReadFile("/proc/cgroups")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(groups)) {
-		f := strings.Fields(line)
-		if len(f) == 4 && f[3] == "1" && !regexp.MustCompile(`(?m) cgroup \S*\b`+f[0]+`\b`).Match(mounts) {
-			t.Logf("the engine can't tell that memory ran out: control group %s is not mounted", f[0])
-			return true
-		}
-	}
-	return false
 }
 
 // newEngine is a node of its own whose things are removed at the end.
