@@ -18,7 +18,7 @@ const (
 	loadRounds      = 5
 	loadRound       = time.Second
 	writeEvery      = 50 * time.Millisecond
-	anewFor         = 4 * time.Second
+	anewFor         = 5 * time.Second
 )
 
 // load is what a controller bears.
@@ -154,23 +154,37 @@ func (c *counter) get() int {
 	return c.n
 }
 
-// anew changes something before each request, and gives what the answer takes
-// that has to be made: the median.
-func (s *site) anew(b *testing.B, path string) load {
+// anew asks each controller in turn, changing something before each request,
+// and gives what the answers take that have to be made: the median.
+func anew(b *testing.B, path string, sites ...*site) []load {
 	b.Helper()
-	c, change := s.connect(b, path), s.change()
-	var took []float64
-	for end := time.Now().Add(anewFor); time.Now().Before(end); {
-		if err := change(len(took)); err != nil {
-			b.Fatal(err)
-		}
-		began := time.Now()
-		if err := c.ask(); err != nil {
-			b.Fatal(err)
-		}
-		took = append(took, milliseconds(time.Since(began)))
+	type asked struct {
+		*connection
+		change func(int) error
+		took   []float64
 	}
-	return load{cost: median(took), bytes: float64(c.bytes)}
+	all := make([]asked, len(sites))
+	for i, s := range sites {
+		all[i] = asked{connection: s.connect(b, path), change: s.change()}
+	}
+	for end, n := time.Now().Add(anewFor), 0; time.Now().Before(end); n++ {
+		for i := range all {
+			a := &all[i]
+			if err := a.change(n); err != nil {
+				b.Fatal(err)
+			}
+			began := time.Now()
+			if err := a.ask(); err != nil {
+				b.Fatal(err)
+			}
+			a.took = append(a.took, milliseconds(time.Since(began)))
+		}
+	}
+	out := make([]load, len(all))
+	for i, a := range all {
+		out[i] = load{cost: median(a.took), bytes: float64(a.bytes)}
+	}
+	return out
 }
 
 // change gives what changes a user, in a transaction of the controller's, by a

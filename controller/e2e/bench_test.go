@@ -85,54 +85,47 @@ func BenchmarkDeploy(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// lists are the two ways to ask for instances.
-var lists = []struct {
-	name, path string
-	least      float64
-}{{"whole", "/api/instances", leastWholeLists}, {"page", "/api/v1/instances?limit=50", leastPages}}
-
-// BenchmarkLists measures the lists of instances, from SQLite, in a controller
-// that is a process of its own: over 8 connections that are kept, quiet and
+// BenchmarkLists measures the lists of instances, from SQLite, in controllers
+// that are processes of their own: over 8 connections that are kept, quiet and
 // while something is committed every 50 ms; and one by one with a commit before
 // each, so that no kept answer can serve.
 func BenchmarkLists(b *testing.B) {
-	cost := map[string]load{}
-	for _, n := range []int{1000, 10000} {
-		s := startPopulated(b, n)
-		for _, l := range lists {
-			name := func(kind string) string { return fmt.Sprintf("%s-%s/%d", l.name, kind, n) }
-			grown := func(b *testing.B, kind string, found load) {
-				cost[name(kind)] = found
-				before, there := cost[fmt.Sprintf("%s-%s/%d", l.name, kind, 1000)]
-				if !there || n == 1000 {
-					return
+	small, large := startPopulated(b, 1000), startPopulated(b, 10000)
+	for _, l := range []struct {
+		name, path string
+		least      float64
+	}{{"whole", "/api/instances", leastWholeLists}, {"page", "/api/v1/instances?limit=50", leastPages}} {
+		for _, kind := range []string{"quiet", "written"} {
+			var before load
+			b.Run(l.name+"-"+kind+"/1000", func(b *testing.B) {
+				before = small.load(b, l.path, kind == "written")
+				before.report(b)
+				figure(b, l.name+" "+kind+", 1,000 instances: requests/s", before.rate, "at least", l.least)
+			})
+			b.Run(l.name+"-"+kind+"/10000", func(b *testing.B) {
+				found := large.load(b, l.path, kind == "written")
+				found.report(b)
+				if kind == "quiet" && before.rate > 0 { // the other's cost is that of the commits, of which each request bears another share
+					grown(b, l.name+" "+kind, before, found)
 				}
-				growth := (found.cost / before.cost) / (found.bytes / before.bytes)
-				b.ReportMetric(growth, "cost/bytes")
-				figure(b, name(kind)+": growth of the cost since 1,000 / growth of the bytes", growth, "at most", mostGrowth)
-			}
-			for _, kind := range []string{"quiet", "written"} {
-				b.Run(name(kind), func(b *testing.B) {
-					found := s.load(b, l.path, kind == "written")
-					found.report(b)
-					if n == 1000 {
-						figure(b, name(kind)+": requests/s", found.rate, "at least", l.least)
-					}
-					if kind == "quiet" { // the other's cost is mostly that of the commits, which are as many with each
-						grown(b, kind, found)
-					}
-				})
-			}
-			b.Run(name("anew"), func(b *testing.B) {
-				found := s.anew(b, l.path)
-				b.ReportMetric(found.cost, "ms/answer")
-				b.ReportMetric(found.bytes, "B/answer")
-				b.ReportMetric(0, "ns/op")
-				grown(b, "anew", found)
 			})
 		}
-		s.process.stop()
+		b.Run(l.name+"-anew", func(b *testing.B) {
+			found := anew(b, l.path, small, large)
+			b.ReportMetric(found[0].cost, "ms/answer-of-1000")
+			b.ReportMetric(found[1].cost, "ms/answer-of-10000")
+			b.ReportMetric(0, "ns/op")
+			grown(b, l.name+" anew", found[0], found[1])
+		})
 	}
+}
+
+// grown prints how the cost of an answer grew from 1,000 to 10,000 instances.
+func grown(b *testing.B, what string, from, to load) {
+	b.Helper()
+	growth := (to.cost / from.cost) / (to.bytes / from.bytes)
+	b.ReportMetric(growth, "cost/bytes")
+	figure(b, what+", 1,000 to 10,000 instances: growth of the cost / growth of the bytes", growth, "at most", mostGrowth)
 }
 
 // BenchmarkMemory measures what both programs hold resident with nothing to do:

@@ -209,6 +209,28 @@ func TestCallThatIsNotAnsweredEnds(t *testing.T) {
 	})
 }
 
+func TestCallIsCutWithItsConnection(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bundle, network *fleettest.Network) {
+		agent := b.enlist(t, network)
+		never, entered := make(chan struct{}), make(chan struct{})
+		agent.OnApply(func(wire.Spec) *fleettest.Answer {
+			close(entered)
+			return &fleettest.Answer{Until: never}
+		})
+		go func() {
+			<-entered
+			agent.Drop() // the event stream alone; the call's own connection stands
+		}()
+		begin := time.Now()
+		_, err := b.fleet.Apply(t.Context(), agent.Target().Node, wire.Spec{Instance: "0a1b2c3d"})
+		wantProblem(t, err, problem.NodeOffline, "failed: the connection broke off")
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 func TestSlowSinkIsNotTakenForASilentAgent(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bundle, network *fleettest.Network) {

@@ -46,7 +46,7 @@ func (p *pages) put(name pageName, version uint64, page httpapi.Page[InstanceVie
 		return
 	}
 	_, there := p.kept[name]
-	if version > p.version || p.kept == nil || p.items+len(page.Items) > mostKept {
+	if version > p.version || p.kept == nil || p.items+len(page.Items) >= mostKept {
 		p.version, p.kept, p.items = version, map[pageName]httpapi.Page[InstanceView]{}, 0
 	} else if there {
 		return // somebody was faster

@@ -26,6 +26,9 @@ var errEnded = errors.New("the job has ended")
 // Run works jobs off until ctx ends, then waits for the handlers under way.
 func (s *Service) Run(ctx context.Context) error {
 	if err := s.resume(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // it was to end before it had begun
+		}
 		return fmt.Errorf("resume jobs: %w", err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
