@@ -130,6 +130,29 @@ CREATE TABLE instances (
 CREATE INDEX instances_owner ON instances (owner_id);
 CREATE INDEX instances_node ON instances (node_id);
 CREATE INDEX instances_image ON instances (image_id);
+-- Lists are sorted by it unless they are asked for otherwise: a page of them
+-- must not cost more the more instances there are.
+CREATE INDEX instances_created ON instances (created_at, id);
+
+-- How many instances there are, for lists that show all of them: counting the
+-- rows reads an entry of each.
+CREATE TABLE totals (
+    name  TEXT PRIMARY KEY,
+    total INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO totals (name, total) VALUES ('instances', 0);
+
+-- +goose StatementBegin
+CREATE TRIGGER instances_more AFTER INSERT ON instances BEGIN
+    UPDATE totals SET total = total + 1 WHERE name = 'instances';
+END;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE TRIGGER instances_fewer AFTER DELETE ON instances BEGIN
+    UPDATE totals SET total = total - 1 WHERE name = 'instances';
+END;
+-- +goose StatementEnd
 
 CREATE TABLE allocations (
     id             TEXT PRIMARY KEY,

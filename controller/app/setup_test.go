@@ -239,7 +239,7 @@ func golden(t testing.TB, file string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not what the program says (%s): run make generate", file, firstDifference(string(got), string(want)))
+		t.Errorf("%s is not what the program says (%s): look at the difference, then run the test with -update", file, firstDifference(string(got), string(want)))
 	}
 }
 

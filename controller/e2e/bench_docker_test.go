@@ -133,7 +133,7 @@ func (d *direct) watchStarts() *starts {
 	if err != nil {
 		d.b.Fatal(err)
 	}
-	res, err := d.client.Do(req) //nolint:bodyclose // the reader below closes it
+	res, err := d.client.Do(req)
 	if err != nil {
 		d.b.Fatal(err)
 	}

@@ -29,6 +29,7 @@ func TestListsShowEveryChange(t *testing.T) {
 		if names := p.listed(adminKey, ""); len(names) != n+1 {
 			t.Fatalf("after %d creates the list has %v", n+1, names)
 		}
+		p.holds(n + 1)
 	}
 	for query, want := range map[string][]string{
 		"?sort=name": {"n0", "n1", "n2", "n3", "n4"}, "?sort=-name&limit=2": {"n4", "n3"}, "?sort=name&limit=2&page=3": {"n4"},
@@ -57,6 +58,17 @@ func TestListsShowEveryChange(t *testing.T) {
 	p.must(http.StatusAccepted, "DELETE", "/api/v1/instances/"+ids[0]+"?forget=true", nil, nil)
 	if got := p.listed(adminKey, "?sort=name"); slices.Contains(got, "n0") {
 		t.Errorf("after the delete: %v", got)
+	}
+	p.holds(4)
+}
+
+// holds checks how many instances a list says that there are, which nobody counts.
+func (p *panel) holds(want int) {
+	p.t.Helper()
+	var page struct{ Pagination struct{ Total int } }
+	p.must(http.StatusOK, "GET", "/api/v1/instances?limit=1", nil, &page)
+	if page.Pagination.Total != want {
+		p.t.Errorf("the list says %d instances, want %d", page.Pagination.Total, want)
 	}
 }
 

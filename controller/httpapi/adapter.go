@@ -10,6 +10,8 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -140,7 +142,18 @@ func fieldOf(e *huma.ErrorDetail) problem.Field {
 	if field == "" {
 		field = "body"
 	}
-	return problem.Field{Field: clip(field), Message: message}
+	return problem.Field{Field: clip(field), Message: exponent.ReplaceAllStringFunc(message, plainNumber)}
+}
+
+// exponent is how huma ends a message about a large limit: "<= 1e+06".
+var exponent = regexp.MustCompile(`[0-9.]+e\+[0-9]+$`)
+
+func plainNumber(text string) string {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return text
+	}
+	return strconv.FormatFloat(n, 'f', -1, 64)
 }
 
 // missingProperty reads the name out of huma's message about a required field,

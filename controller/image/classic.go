@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/berth-panel/berth/shared/problem"
@@ -77,6 +78,9 @@ type classicCommand struct {
 func (c *classicCommand) UnmarshalJSON(b []byte) error {
 	if bytes.HasPrefix(b, []byte(`[`)) {
 		return json.Unmarshal(b, &c.words)
+	}
+	if !bytes.HasPrefix(b, []byte(`"`)) && !bytes.Equal(b, []byte("null")) {
+		return fmt.Errorf("the field Cmd must be text or a list of text, not %.20s", b)
 	}
 	return json.Unmarshal(b, &c.line)
 }
@@ -216,13 +220,33 @@ func unreadable(text []byte, err error) error {
 	case *json.SyntaxError:
 		offset = e.Offset
 	case *json.UnmarshalTypeError:
-		return problem.New(problem.Validation, "this is not a classic image: %s must be %s, not %s", e.Field, e.Type, e.Value).Because(err)
+		field := e.Field
+		if field == "" {
+			field = "it"
+		}
+		return problem.New(problem.Validation, "this is not a classic image: %s must be %s, not %s", field, jsonKind(e.Type), e.Value).Because(err)
 	}
 	if offset >= 0 && offset <= int64(len(text)) {
 		line := 1 + bytes.Count(text[:offset], []byte("\n"))
 		return problem.New(problem.BadRequest, "this is not JSON: line %d: %s", line, err).Because(err)
 	}
 	return problem.New(problem.Validation, "this is not a classic image: %s", err).Because(err)
+}
+
+// jsonKind names what JSON a Go type is read from.
+func jsonKind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	default:
+		return "a number"
+	}
 }
 
 // ToClassic gives the classic JSON form of the image.

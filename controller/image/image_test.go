@@ -142,7 +142,7 @@ func TestParseClassicRefuses(t *testing.T) {
 		"<html>":                     "this is not JSON: line 1",
 		`[]`:                         "this is not a classic image",
 		`{"Name":"x"}`:               "at least Name and Image",
-		`{"Name":5,"Image":"x"}`:     "Name must be string, not number",
+		`{"Name":5,"Image":"x"}`:     "Name must be text, not number",
 		`{"Name":"x","Image":"x y"}`: "not the name of a container image",
 		`{"Name":"x","Image":"x","Env":["novalue"]}`:                "NAME=value",
 		`{"Name":"x","Image":"x","Variables":{"A":{"default":{}}}}`: "Variables.A",

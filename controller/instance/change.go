@@ -82,6 +82,9 @@ func (s *Service) patch(ctx context.Context, tx *store.Tx, i *Instance, p Patch)
 			return err
 		}
 		i.Owner = *p.Owner
+		if err := s.Jobs.Bequeath(ctx, tx, i.ID, i.Owner); err != nil {
+			return err
+		}
 	}
 	set(&i.Reference, p.Reference)
 	set(&i.MemoryMiB, p.MemoryMiB)
@@ -166,6 +169,9 @@ func (s *Service) TransferAll(ctx context.Context, tx *store.Tx, from, to ident.
 func (s *Service) bequeath(ctx context.Context, tx *store.Tx, i *Instance, to ident.User, by access.Actor) error {
 	i.Owner, i.UpdatedAt = to, s.Now().UTC()
 	if err := save(ctx, tx, *i); err != nil {
+		return err
+	}
+	if err := s.Jobs.Bequeath(ctx, tx, i.ID, to); err != nil {
 		return err
 	}
 	return s.tell(ctx, tx, by, "instance.updated", *i, map[string]any{"owner": to})

@@ -73,7 +73,7 @@ func (s *Service) Create(ctx context.Context, c access.Caller, n New) (i Instanc
 func (s *Service) place(ctx context.Context, tx *store.Tx, n New) (Instance, error) {
 	img, err := image.ByID(ctx, tx, n.Image)
 	if err != nil {
-		return Instance{}, asField(err, "image", "there is no such image in the catalogue")
+		return Instance{}, asField(err, "image_id", "there is no such image in the catalogue")
 	}
 	if n.Reference == "" {
 		n.Reference = img.References[0]
@@ -205,10 +205,19 @@ func setEnv(env []string, name, value string) []string {
 }
 
 func checkName(name string) error {
-	if name == "" || utf8.RuneCountInString(name) > maxName || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
+	if name == "" || utf8.RuneCountInString(name) > maxName || strings.TrimSpace(name) != name ||
+		strings.ContainsFunc(name, misleads) || !strings.ContainsFunc(name, unicode.IsGraphic) {
 		return problem.Invalid("name", "1 to %d characters, none of them a control character, no space at the ends", maxName)
 	}
 	return nil
+}
+
+// misleads says whether a character can make a name look like another's: one that
+// isn't seen, or that turns the direction of what is. The joiners are let pass;
+// emoji and some scripts are written with them.
+func misleads(r rune) bool {
+	const nonJoiner, joiner = '\u200c', '\u200d'
+	return !unicode.IsPrint(r) && r != nonJoiner && r != joiner
 }
 
 func checkLimits(memoryMiB, nanoCPUs, diskMiB int64) error {

@@ -1,6 +1,7 @@
 package instance_test
 
 import (
+	"context"
 	"reflect"
 	"slices"
 	"strings"
@@ -83,7 +84,7 @@ func TestCreateRefused(t *testing.T) {
 		"no owner":            {func(n *instance.New) { n.Owner = "nobody" }, problem.Validation, "owner_id"},
 		"disabled owner":      {func(n *instance.New) { n.Owner = disabled.User }, problem.Validation, "owner_id"},
 		"no node":             {func(n *instance.New) { n.Node = "nowhere" }, problem.Validation, "node_id"},
-		"no image":            {func(n *instance.New) { n.Image = "none" }, problem.Validation, "image"},
+		"no image":            {func(n *instance.New) { n.Image = "none" }, problem.Validation, "image_id"},
 		"no such reference":   {func(n *instance.New) { n.Reference = "example/other:1" }, problem.Validation, "reference"},
 		"no name":             {func(n *instance.New) { n.Name = "" }, problem.Validation, "name"},
 		"a control character": {func(n *instance.New) { n.Name = "a\u009bb" }, problem.Validation, "name"},
@@ -178,4 +179,37 @@ func TestDeletingKeepsItsRoom(t *testing.T) {
 func (b *bundle) setNode(edit func(*node.Spec)) {
 	b.t.Helper()
 	must(b.nodes.Change(b.t.Context(), b.admin, b.node, edit))(b.t)
+}
+
+// Many at once: not one more than there is room for, and one for a port.
+func TestCreateAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	created := func(n int, edits ...func(*instance.New)) (fine int) {
+		results := make(chan error, n)
+		for range n {
+			go func() {
+				_, _, err := b.instances.Create(context.Background(), b.admin, b.order(edits...))
+				results <- err
+			}()
+		}
+		for range n {
+			switch err := <-results; {
+			case err == nil:
+				fine++
+			case !problem.Is(err, problem.Conflict) && !problem.Is(err, problem.InsufficientResources):
+				t.Error(err)
+			}
+		}
+		return fine
+	}
+	if n := created(50, ports(30000)); n != 1 {
+		t.Errorf("%d instances on one port", n)
+	}
+	if n := created(20); n != 1024/128-1 {
+		t.Errorf("%d instances more in 896 MiB, each of 128", n)
+	}
+	if rows := b.rows(); rows["instances"] != 8 || rows["allocations"] != 1 || rows["jobs"] != 8 {
+		t.Errorf("%v", rows)
+	}
 }

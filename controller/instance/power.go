@@ -2,6 +2,7 @@ package instance
 
 import (
 	"context"
+	"unicode/utf8"
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/event"
@@ -32,7 +33,7 @@ func (s *Service) Power(ctx context.Context, c access.Caller, id ident.Instance,
 // Suspend stops the instance and takes its power away. One that is suspended
 // already stays so, with the new reason; the job is then the zero one.
 func (s *Service) Suspend(ctx context.Context, c access.Caller, id ident.Instance, reason string) (i Instance, j job.Job, err error) {
-	if len(reason) > 1000 {
+	if utf8.RuneCountInString(reason) > 1000 {
 		return i, j, problem.Invalid("reason", "at most 1000 characters")
 	}
 	if i, err = s.repeat(ctx, c, id, true, reason); err != nil || i.ID != "" {

@@ -39,6 +39,7 @@ type Jobs interface {
 	Register(kind job.Kind, p job.Policy)
 	Enqueue(ctx context.Context, tx *store.Tx, n job.New) (job.Job, error)
 	Supersede(ctx context.Context, tx *store.Tx, instance ident.Instance, why string) error
+	Bequeath(ctx context.Context, tx *store.Tx, instance ident.Instance, owner ident.User) error
 	Finish(ctx context.Context, tx *store.Tx, id ident.Job, failed *problem.Problem) error
 	Progress(ctx context.Context, tx *store.Tx, id ident.Job, step string, percent int, message string) error
 	Wake(ctx context.Context, tx *store.Tx, node ident.Node) error

@@ -287,19 +287,26 @@ func (b *bundle) rows() map[string]int {
 	return out
 }
 
+// refusal is what a caller reads of a problem.
+type refusal struct {
+	Message string
+	Fields  []problem.Field
+}
+
 // nothing checks that f leaves nothing behind and ends with that code.
-func (b *bundle) nothing(what string, code problem.Code, f func() error) *problem.Problem {
+func (b *bundle) nothing(what string, code problem.Code, f func() error) refusal {
 	b.t.Helper()
 	before := b.rows()
 	err := f()
 	if !problem.Is(err, code) {
 		b.t.Errorf("%s: %v, want %s", what, err, code)
-		return &problem.Problem{}
+		return refusal{}
 	}
 	if after := b.rows(); !maps.Equal(before, after) {
 		b.t.Errorf("%s left something behind: %v, before %v", what, after, before)
 	}
-	return problem.From(err)
+	p := problem.From(err)
+	return refusal{p.Message, p.Fields}
 }
 
 // facts gives the types of the events about an instance, the oldest first.

@@ -204,6 +204,13 @@ func (s *Service) Supersede(ctx context.Context, tx *store.Tx, instance ident.In
 	return s.end(ctx, tx, j, Cancelled, problem.New(problem.Conflict, "%s", why))
 }
 
+// Bequeath gives an instance's jobs, also those that have ended, to its new
+// owner: who may see, cancel and retry them is who may see the instance.
+func (s *Service) Bequeath(ctx context.Context, tx *store.Tx, instance ident.Instance, owner ident.User) error {
+	_, err := tx.ExecContext(ctx, `UPDATE jobs SET owner_id = NULLIF(?, '') WHERE instance_id = ?`, string(owner), string(instance))
+	return err
+}
+
 // fail ends a job that its handler or its deadline gave up and lets its feature know.
 func (s *Service) fail(ctx context.Context, tx *store.Tx, j Job, failure *problem.Problem) error {
 	if err := s.end(ctx, tx, j, Failed, failure); err != nil {
