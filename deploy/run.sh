@@ -29,7 +29,7 @@ patience=${PATIENCE:-60} # seconds until each part must answer
 if [ "$(id -u)" != 0 ]; then
   have sudo || die "the agent needs root: run make as root, or install sudo"
   export DATA=$data BIN=$bin
-  exec sudo --preserve-env=DATA,BIN,LISTEN,AGENT_LISTEN,MEMORY,DISK,PATIENCE,DOCKER_HOST,BERTH_API_KEY,BERTH_ADMIN_PASSWORD,BERTH_RATE_LIMIT \
+  exec sudo --preserve-env=DATA,BIN,LISTEN,AGENT_LISTEN,MEMORY,DISK,PATIENCE,DOCKER_HOST,BERTH_API_KEY,BERTH_ADMIN_PASSWORD,BERTH_PUBLIC_URL,BERTH_RATE_LIMIT \
     bash "$here/run.sh"
 fi
 
@@ -295,9 +295,11 @@ TEXT
 summary() {
   local url other=''
   url=http://$(dialled "$listen")
+  # The controller knows which of the machine's addresses leads outside; the
+  # first that the system names may be a bridge of Docker's.
   if everywhere "$listen"; then
-    other=$(hostname -I 2>/dev/null | awk '{ print $1 }' || true)
-    [ -z "$other" ] || other="   (from elsewhere: http://$other:$(port_of "$listen"))"
+    other=$(cat "$data/controller/public-url" 2>/dev/null || true)
+    [ "${other:-$url}" = "$url" ] && other='' || other="   (from elsewhere: $other)"
   fi
   cat <<TEXT
 

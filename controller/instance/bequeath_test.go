@@ -58,7 +58,7 @@ func TestJobsGoWithTheInstance(t *testing.T) {
 func TestNamesThatMislead(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	for _, name := range []string{"a\u202eb", "\u200b", "\u200d", "a\u2066b", "a\u2028b", "\ufeffa", "\u00a0x", "\xffa"} {
+	for _, name := range []string{"a\u202eb", "\u200b", "\u200d", "a\u2066b", "a\u2028b", "\ufeffa", "\u00a0x"} {
 		if _, _, err := b.instances.Create(t.Context(), b.admin, b.order(func(n *instance.New) { n.Name = name })); !problem.Is(err, problem.Validation) {
 			t.Errorf("%q: %v", name, err)
 		}

@@ -16,7 +16,7 @@ import (
 const (
 	workers       = 16               // jobs at a time: they mostly wait for agents
 	sweepEvery    = 5 * time.Second  // deadlines are looked at
-	waitForNode   = time.Minute      // a waiting job looks by itself again, beside Wake
+	waitForNode   = 10 * time.Second // a waiting job looks by itself again, beside Wake
 	handlerLimit  = 30 * time.Second // one call of a handler
 	rememberedFor = 30 * 24 * time.Hour
 )

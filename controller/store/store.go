@@ -41,6 +41,9 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
+	if err := private(path); err != nil {
+		return nil, fmt.Errorf("make the database: %w", err)
+	}
 	writer, err := sql.Open("sqlite3", dsn(path, "immediate", false))
 	if err != nil {
 		return nil, err
@@ -57,6 +60,16 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	reader.SetMaxOpenConns(readers)
 	reader.SetMaxIdleConns(readers)
 	return &DB{writer: writer, reader: reader}, nil
+}
+
+// private makes the file, if it is missing, and shuts everybody else out of it,
+// also where the directory doesn't. SQLite gives its other files the same mode.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
 func dsn(path, lock string, queryOnly bool) string {
