@@ -34,6 +34,7 @@ if [ "$(id -u)" != 0 ]; then
 fi
 
 controller='' agent='' # their pids
+first=''               # not empty at the first start on DATA
 
 # --- addresses ---------------------------------------------------------------
 
@@ -130,7 +131,10 @@ read_credentials() {
 }
 
 keep_credentials() {
-  [ -e "$data/credentials" ] || write_credentials "$data/credentials" "$api_key" "$password"
+  if [ ! -e "$data/credentials" ]; then
+    write_credentials "$data/credentials" "$api_key" "$password"
+    first=yes
+  fi
   rm -f "$data/credentials.new"
 }
 
@@ -293,7 +297,7 @@ TEXT
 }
 
 summary() {
-  local url other=''
+  local url other='' unless=''
   url=http://$(dialled "$listen")
   # The controller knows which of the machine's addresses leads outside; the
   # first that the system names may be a bridge of Docker's.
@@ -301,13 +305,14 @@ summary() {
     other=$(cat "$data/controller/public-url" 2>/dev/null || true)
     [ "${other:-$url}" = "$url" ] && other='' || other="   (from elsewhere: $other)"
   fi
+  [ -n "$first" ] || unless='   (unless it was changed since)'
   cat <<TEXT
 
 Berth runs.
 
   panel    $url$other
   API      $url/docs
-  login    admin, password $password
+  login    admin, password $password$unless
   API key  $api_key
   node     local ($node), Docker Engine at $docker_host
   state    $data (logs: controller.log, agent.log)

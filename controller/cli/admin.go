@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 )
 
 type userCommands struct {
@@ -218,20 +219,25 @@ func (n nodeCreate) Run(ctx context.Context, out *output) error {
 	return n.enrolment(out, data)
 }
 
+// enrolment is what an answer says of a new enrolment key.
+type enrolment struct {
+	Command   string
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
 // enrolment prints the command that an answer with a new enrolment key holds.
 func (l local) enrolment(out *output, data json.RawMessage) error {
 	var made struct {
-		Enrolment struct{ Key, Command string }
-		Key       string
-		Command   string
+		enrolment
+		Enrolment enrolment
 	}
 	if err := json.Unmarshal(data, &made); err != nil {
 		return err
 	}
 	if made.Enrolment.Command != "" {
-		made.Command = made.Enrolment.Command
+		made.enrolment = made.Enrolment
 	}
-	return l.said(out, data, "On the node, within the hour:\n\n  %s", made.Command)
+	return l.said(out, data, "On the node, before %s:\n\n  %s", made.ExpiresAt.UTC().Format("2006-01-02 15:04 MST"), made.Command)
 }
 
 // findNode gives a node's id by id or name.

@@ -37,7 +37,7 @@ func (s serveCommand) Run(ctx context.Context, out *output) error {
 	a, err := app.New(ctx, app.Config{
 		Data: s.Data, PublicURL: strings.TrimRight(s.PublicURL, "/"), RateLimit: s.RateLimit, Log: log, Now: time.Now,
 		// Secrets are no flags: those are in the list of processes.
-		APIKey: os.Getenv("BERTH_API_KEY"), AdminPassword: os.Getenv("BERTH_ADMIN_PASSWORD"),
+		APIKey: os.Getenv(envKey), AdminPassword: os.Getenv(envPassword),
 	})
 	if err != nil {
 		_ = ln.Close()
@@ -51,10 +51,21 @@ func (s serveCommand) Run(ctx context.Context, out *output) error {
 	return a.Run(ctx, ln)
 }
 
-// greet prints the first admin's secrets, the one time that they are known.
+// What may give the first admin's secrets.
+const envKey, envPassword = "BERTH_API_KEY", "BERTH_ADMIN_PASSWORD"
+
+// greet prints the first admin's secrets, the one time that they are known. One
+// that was given is known to whoever gave it: it stays out of our output, which
+// often goes to a log.
 func greet(out *output, first identity.FirstRun) error {
 	if !first.Created {
 		return nil
+	}
+	if os.Getenv(envPassword) != "" {
+		first.Password = "the one given in " + envPassword
+	}
+	if os.Getenv(envKey) != "" {
+		first.Key = "the one given in " + envKey
 	}
 	_, err := fmt.Fprintf(out.stdout, "First start. This is shown once:\n  login     %s\n  password  %s\n  API key   %s\n", first.Username, first.Password, first.Key)
 	return err

@@ -110,7 +110,7 @@ func (s *Service) claim(ctx context.Context) (j Job, there bool, err error) {
 func (s *Service) work(ctx context.Context, j Job) {
 	policy := s.kinds[j.Kind]
 	if policy.Handler == nil {
-		s.settle(ctx, j, Done, problem.New(problem.Forbidden, "this version of Berth does not know jobs of the kind %s", j.Kind))
+		s.settle(ctx, j, 0, Done, problem.New(problem.Forbidden, "this version of Berth does not know jobs of the kind %s", j.Kind))
 		return
 	}
 	inner, cancel := context.WithCancelCause(ctx)
@@ -118,6 +118,7 @@ func (s *Service) work(ctx context.Context, j Job) {
 	s.mu.Lock()
 	s.running[j.ID] = cancel
 	s.mu.Unlock()
+	woken := s.woken(j.Node)
 	limited, release := context.WithTimeout(inner, handlerLimit)
 	outcome, err := policy.Handler(limited, j)
 	release()
@@ -127,16 +128,18 @@ func (s *Service) work(ctx context.Context, j Job) {
 	if errors.Is(context.Cause(inner), errEnded) || ctx.Err() != nil {
 		return // it ended meanwhile, or the controller does: resume makes it due again
 	}
-	s.settle(ctx, j, outcome, err)
+	s.settle(ctx, j, woken, outcome, err)
 }
 
-func (s *Service) settle(ctx context.Context, j Job, outcome Outcome, failure error) {
+// settle writes an outcome down; woken is how often the node had been woken when
+// the handler began.
+func (s *Service) settle(ctx context.Context, j Job, woken int, outcome Outcome, failure error) {
 	err := s.db.Write(ctx, func(tx *store.Tx) error {
 		now, err := get(ctx, tx, j.ID)
 		if err != nil || now.State != Running {
 			return err // an event from outside was faster
 		}
-		return s.decide(ctx, tx, now, outcome, failure)
+		return s.decide(ctx, tx, now, woken, outcome, failure)
 	})
 	if err != nil && ctx.Err() == nil {
 		s.log.Error("write down a job's outcome", "job", j.ID, "kind", j.Kind, "error", err)
@@ -167,7 +170,7 @@ func (s *Service) settleLater(ctx context.Context, j Job) {
 	}
 }
 
-func (s *Service) decide(ctx context.Context, tx *store.Tx, j Job, outcome Outcome, failure error) error {
+func (s *Service) decide(ctx context.Context, tx *store.Tx, j Job, woken int, outcome Outcome, failure error) error {
 	if failure == nil {
 		if outcome == Done {
 			return s.end(ctx, tx, j, Succeeded, nil)
@@ -181,6 +184,9 @@ func (s *Service) decide(ctx context.Context, tx *store.Tx, j Job, outcome Outco
 	switch {
 	case p.Code == problem.NodeOffline:
 		j.State, j.RunAt, j.Attempt = Waiting, s.now().Add(waitForNode), j.Attempt-1
+		if s.woken(j.Node) != woken { // it came back meanwhile, and nobody wakes us again
+			j.RunAt = s.now()
+		}
 		return s.pauseJob(ctx, tx, j, "waits: "+p.Message)
 	case p.Code == problem.Internal && j.Attempt < policy.Attempts:
 		s.log.Warn("a job's step failed and is tried again", "job", j.ID, "kind", j.Kind, "attempt", j.Attempt, "error", failure)
@@ -250,12 +256,14 @@ func (s *Service) failLate(ctx context.Context, late []Job) error {
 // forget deletes a bounded batch of jobs that ended long ago, with their lines.
 func (s *Service) forget(ctx context.Context) error {
 	before := s.now().Add(-rememberedFor).UnixMilli()
-	old, err := store.Count(ctx, s.db.Snapshot(), `SELECT COUNT(*) FROM (SELECT 1 FROM jobs WHERE finished_at < ? LIMIT 1)`, before)
-	if err != nil || old == 0 {
+	// What has ended before then was made before then too, and that has an index.
+	const old = `created_at < ?1 AND finished_at < ?1`
+	found, err := store.Count(ctx, s.db.Snapshot(), `SELECT COUNT(*) FROM (SELECT 1 FROM jobs WHERE `+old+` LIMIT 1)`, before)
+	if err != nil || found == 0 {
 		return err
 	}
 	return s.db.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE finished_at < ? LIMIT 500)`, before)
+		_, err := tx.ExecContext(ctx, `DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE `+old+` LIMIT 500)`, before)
 		return err
 	})
 }

@@ -27,6 +27,7 @@ type Service struct {
 
 	mu       sync.Mutex
 	running  map[ident.Job]context.CancelCauseFunc
+	wakes    map[ident.Node]int // how often each node's jobs were woken
 	watchers map[ident.Job]map[chan struct{}]struct{}
 }
 
@@ -35,7 +36,7 @@ func NewService(db *store.DB, events *event.Log, log *slog.Logger, now func() ti
 	return &Service{
 		db: db, events: events, log: log, now: now,
 		kinds: map[Kind]Policy{}, kick: make(chan struct{}, 1),
-		running: map[ident.Job]context.CancelCauseFunc{}, watchers: map[ident.Job]map[chan struct{}]struct{}{},
+		running: map[ident.Job]context.CancelCauseFunc{}, wakes: map[ident.Node]int{}, watchers: map[ident.Job]map[chan struct{}]struct{}{},
 	}
 }
 
@@ -131,8 +132,12 @@ func (s *Service) Progress(ctx context.Context, tx *store.Tx, id ident.Job, step
 }
 
 // Wake makes the jobs of a node due that wait for it or were handed to it: it is
-// back, and may have lost what it was told.
+// back, and may have lost what it was told. One whose handler has just found the
+// node away, and which is about to wait, is due at once too.
 func (s *Service) Wake(ctx context.Context, tx *store.Tx, node ident.Node) error {
+	s.mu.Lock()
+	s.wakes[node]++ // not after the commit: a job could be written as waiting in between
+	s.mu.Unlock()
 	_, err := tx.ExecContext(ctx, `UPDATE jobs SET state = 'queued', handed = 0, run_at = ?
 		WHERE node_id = ? AND (state = 'waiting' OR (state = 'running' AND handed = 1))`, s.now().UnixMilli(), string(node))
 	tx.AfterCommit(s.poke)
@@ -297,6 +302,13 @@ func (s *Service) tell(ctx context.Context, tx *store.Tx, t event.Type, j Job) e
 		data["failure"] = j.Failure.Message
 	}
 	return s.events.Append(ctx, tx, event.Event{Type: t, Owner: j.Owner, Instance: j.Instance, Node: j.Node, Job: j.ID, Actor: j.Actor}, data)
+}
+
+// woken gives how often the node's jobs were woken.
+func (s *Service) woken(node ident.Node) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wakes[node]
 }
 
 func (s *Service) changed(id ident.Job) {
