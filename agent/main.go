@@ -58,7 +58,7 @@ type enrolCommand struct {
 	Force      bool     `help:"Replace the identity that is there."`
 	Name       string   `help:"Name of the node, with a join key. Default: the host's name."`
 	Address    string   `help:"Address at which the controller reaches the agent, with a join key. Default: where the request comes from."`
-	Port       int      `default:"8443" help:"Port of the agent, with a join key."`
+	Port       int      `help:"Port of the agent, with a join key. Default: 8443."`
 	Tags       []string `help:"Tags of the node, with a join key."`
 	MemoryMiB  int64    `name:"memory-mib" help:"Memory that instances may use, with a join key. Default: the machine's."`
 	DiskMiB    int64    `name:"disk-mib" help:"Disk that instances may use, with a join key. Default: the size of the data directory's filesystem."`
@@ -66,6 +66,12 @@ type enrolCommand struct {
 
 // Run is kong's entry.
 func (c *enrolCommand) Run(ctx context.Context) error {
+	listen := "" // a node's own key leaves the port to what the controller was told
+	if c.Port != 0 {
+		listen = " --listen " + net.JoinHostPort("", strconv.Itoa(c.Port))
+	} else {
+		c.Port = 8443
+	}
 	if c.Port < 1 || c.Port > 65535 {
 		return fmt.Errorf("--port must be 1 to 65535")
 	}
@@ -85,8 +91,8 @@ func (c *enrolCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("Enrolled as node %s of %s.\nNow run: berth-agent serve --data %s --listen %s\n",
-		identity.Node, identity.Controller, c.Data, net.JoinHostPort("", strconv.Itoa(c.Port)))
+	fmt.Printf("Enrolled as node %s of %s.\nNow run, at the address and port that the controller knows it by: berth-agent serve --data %s%s\n",
+		identity.Node, identity.Controller, c.Data, listen)
 	return nil
 }
 

@@ -81,7 +81,7 @@ func TestStatusOfParts(t *testing.T) {
 	b.awaitPart("node a", "ok", "ok")
 	agent.Say(func(h *wire.Hello) { h.Engine.Reachable, h.Engine.Message = false, "no socket" })
 	agent.Emit(wire.Event{Type: wire.EventEngine, Engine: &wire.Engine{Reachable: false, Message: "no socket"}})
-	if message := b.awaitPart("node a", "degraded", "degraded"); message != "its container engine does not answer: no socket" {
+	if message := b.awaitPart("node a", "degraded", "degraded"); message != "no socket" {
 		t.Errorf("%q", message)
 	}
 	agent.Stop()

@@ -113,7 +113,7 @@ func (a *App) status(ctx context.Context) (StatusView, error) {
 		case !presence.Online:
 			part.State, part.Message = "offline", presence.Reason
 		case !n.Hello.Engine.Reachable:
-			part.State, part.Message = "degraded", "its container engine does not answer: "+n.Hello.Engine.Message
+			part.State, part.Message = "degraded", n.Hello.Engine.Message
 		}
 		if presence.Online {
 			v.Counts.Online++

@@ -123,7 +123,7 @@ func (k *call) log() {
 	status := k.http.Response.StatusCode()
 	level := slog.LevelDebug
 	switch {
-	case status >= 500:
+	case status >= 500 && status != fiber.StatusServiceUnavailable && status != fiber.StatusInsufficientStorage: // those two are a node's state
 		level = slog.LevelError
 	case status < 400 && k.method != fiber.MethodGet && k.method != fiber.MethodHead && k.method != fiber.MethodOptions:
 		level = slog.LevelInfo

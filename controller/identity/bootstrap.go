@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/berth-panel/berth/controller/access"
@@ -67,6 +68,9 @@ func (s *Service) Bootstrap(ctx context.Context, apiKey, adminPassword string) (
 // firstAdmin checks what is given and makes the rest.
 func (s *Service) firstAdmin(apiKey, password string) (FirstRun, Key, NewUser, error) {
 	text, hint := apiKey, hintGiven
+	if strings.HasPrefix(apiKey, keyPrefix) {
+		hint = hintMade
+	}
 	if text == "" {
 		text, hint = newKeyText(), hintMade
 	} else if err := checkKeyText(text); err != nil {

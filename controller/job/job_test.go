@@ -168,7 +168,7 @@ func TestOfflineNodeMakesItWaitUntilWoken(t *testing.T) {
 	}))
 	b.run(s)
 	j := b.enqueue(s, job.New{Kind: kind, Node: "a"})
-	if w := b.await(s, j.ID, job.Waiting); w.Message != "waits: node a is offline" || w.Attempt != 0 {
+	if w := b.await(s, j.ID, job.Waiting); w.Message != "node a is offline" || w.Attempt != 0 {
 		t.Fatalf("waiting as %+v", w)
 	}
 	online.Store(true)

@@ -187,7 +187,7 @@ func (s *Service) decide(ctx context.Context, tx *store.Tx, j Job, woken int, ou
 		if s.woken(j.Node) != woken { // it came back meanwhile, and nobody wakes us again
 			j.RunAt = s.now()
 		}
-		return s.pauseJob(ctx, tx, j, "waits: "+p.Message)
+		return s.pauseJob(ctx, tx, j, p.Message)
 	case p.Code == problem.Internal && j.Attempt < policy.Attempts:
 		s.log.Warn("a job's step failed and is tried again", "job", j.ID, "kind", j.Kind, "attempt", j.Attempt, "error", failure)
 		j.State, j.RunAt = Queued, s.now().Add(backoff(j.Attempt))
