@@ -120,7 +120,7 @@ func TestNodeOffline(t *testing.T) {
 		t.Errorf("the classic API kept %+v", all)
 	}
 	id, job := h.begin(h.body(image, owner, runtimetest.FreePort(t)))
-	if j := p.awaitJob(job, "waiting"); !strings.Contains(j.Message, "waits") {
+	if j := p.awaitJob(job, "waiting"); !strings.Contains(j.Message, "node a is offline") {
 		t.Errorf("%+v", j)
 	}
 	h.run(nil)

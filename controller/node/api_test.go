@@ -204,7 +204,7 @@ func TestNodeOverHTTP(t *testing.T) {
 	if shown.Name != "b" || len(shown.Tags) != 0 || shown.MemoryFactor != 2 || shown.Memory != 4096 {
 		t.Fatalf("%+v", shown)
 	}
-	if a := p.do("admin", "DELETE", path, ""); a.status != 409 || a.Error.Message != "node b still has 3 instances; delete or move them first" {
+	if a := p.do("admin", "DELETE", path, ""); a.status != 409 || a.Error.Message != "node b still has 3 instances; delete them first" {
 		t.Fatalf("%d %s", a.status, a.text)
 	}
 	p.ok(200, "POST", path+"/revoke", "", &shown)

@@ -129,7 +129,7 @@ func (s *Service) Delete(ctx context.Context, c access.Caller, id ident.Node) er
 			return err
 		}
 		if instances > 0 {
-			return problem.New(problem.Conflict, "node %s still has %d instances; delete or move them first", n.Name, instances)
+			return problem.New(problem.Conflict, "node %s still has %d instances; delete them first", n.Name, instances)
 		}
 		if err := remove(ctx, tx, id); err != nil {
 			return err
