@@ -139,10 +139,9 @@ func listed(i instance.Instance) (instance.Listed, error) {
 			return instance.Listed{}, err
 		}
 	}
-	return instance.Listed{
-		ID: i.ID, Name: i.Name, Owner: i.Owner, Node: i.Node, Image: i.Image, Reference: i.Reference, MemoryMiB: i.MemoryMiB, NanoCPUs: i.NanoCPUs,
-		DiskMiB: i.DiskMiB, Ports: ports, Env: env, Suspended: i.Suspended, Phase: i.Phase, Actual: i.Actual, Container: i.Container,
-	}, nil
+	l := i.Listed()
+	l.Ports, l.Env = ports, env
+	return l, nil
 }
 
 // marshal is JSON without escapes for HTML, which this never becomes a part of.

@@ -3,6 +3,7 @@ package instance
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -78,7 +79,7 @@ func (s *Service) place(ctx context.Context, tx *store.Tx, n New) (Instance, err
 	if n.Reference == "" {
 		n.Reference = img.References[0]
 	}
-	if !contains(img.References, n.Reference) {
+	if !slices.Contains(img.References, n.Reference) {
 		return Instance{}, problem.Invalid("reference", "%s has no reference %.100q; it has %s", img.Name, n.Reference, strings.Join(img.References, ", "))
 	}
 	if err := mayOwn(ctx, tx, n.Owner); err != nil {
@@ -240,13 +241,4 @@ func asField(err error, field, message string) error {
 		return problem.Invalid(field, "%s", message)
 	}
 	return err
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }

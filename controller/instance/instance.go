@@ -123,6 +123,16 @@ type Listed struct {
 	UpdatedAt     time.Time
 }
 
+// Listed is the part of the instance that lists show, without what they keep as
+// JSON: ports, environment and failure.
+func (i Instance) Listed() Listed {
+	return Listed{
+		ID: i.ID, Name: i.Name, Owner: i.Owner, Node: i.Node, Image: i.Image, Reference: i.Reference, MemoryMiB: i.MemoryMiB, NanoCPUs: i.NanoCPUs,
+		DiskMiB: i.DiskMiB, Power: i.Power, Suspended: i.Suspended, SuspendReason: i.SuspendReason, Phase: i.Phase, Actual: i.Actual,
+		Container: i.Container, Generation: i.Generation, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
+	}
+}
+
 // Status puts desired and actual together.
 func (l Listed) Status() Status { return status(l.Phase, l.Suspended, l.Actual) }
 

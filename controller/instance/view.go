@@ -67,14 +67,19 @@ type InstanceJobView struct {
 	Job      *job.JobView `json:"job,omitempty" doc:"None when there was nothing to do"`
 }
 
-// View shows a listed instance.
-func (l Listed) View() (InstanceView, error) {
-	v := InstanceView{
+// view is what both forms of an instance show alike: all but failure and ports.
+func (l Listed) view() InstanceView {
+	return InstanceView{
 		ID: string(l.ID), Name: l.Name, Status: l.Status(), OwnerID: string(l.Owner), NodeID: string(l.Node), ImageID: string(l.Image),
 		Reference: l.Reference, Memory: l.MemoryMiB, CPU: cores(l.NanoCPUs), Disk: l.DiskMiB, Ports: []InstancePortView{}, Power: l.Power, Actual: l.Actual,
 		Phase: l.Phase, Suspended: l.Suspended, SuspendReason: l.SuspendReason, ContainerID: l.Container, Generation: l.Generation,
 		CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt,
 	}
+}
+
+// View shows a listed instance.
+func (l Listed) View() (InstanceView, error) {
+	v := l.view()
 	if len(l.Failure) > 0 {
 		v.Failure = new(InstanceFailureView)
 		if err := json.Unmarshal(l.Failure, v.Failure); err != nil {
@@ -86,12 +91,7 @@ func (l Listed) View() (InstanceView, error) {
 
 // View shows the instance as a list would.
 func (i Instance) View() InstanceView {
-	v := InstanceView{
-		ID: string(i.ID), Name: i.Name, Status: i.Status(), OwnerID: string(i.Owner), NodeID: string(i.Node), ImageID: string(i.Image),
-		Reference: i.Reference, Memory: i.MemoryMiB, CPU: cores(i.NanoCPUs), Disk: i.DiskMiB, Ports: []InstancePortView{}, Power: i.Power, Actual: i.Actual,
-		Phase: i.Phase, Suspended: i.Suspended, SuspendReason: i.SuspendReason, ContainerID: i.Container, Generation: i.Generation,
-		CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
-	}
+	v := i.Listed().view()
 	for _, p := range i.Spec.Ports {
 		v.Ports = append(v.Ports, InstancePortView{IP: p.IP, Host: p.Host, Container: p.Container, Primary: p.Primary})
 	}
