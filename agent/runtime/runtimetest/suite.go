@@ -21,8 +21,8 @@ type Harness struct {
 	Pullable string // an image that is not there, and that a pull brings
 	Unknown  string // an image that is not there, and that its registry does not have
 
-	// BlindToOOM says that the engine can't tell that memory ran out; only the
-	// kill is seen then.
+	// BlindToOOM says that the engine may miss that memory ran out; only the
+	// kill is sure then.
 	BlindToOOM bool
 	// Occupy gives a port of all addresses to a program outside containers,
 	// until the test ends.
