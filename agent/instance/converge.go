@@ -143,10 +143,14 @@ func (o *owner) create(ctx context.Context, j job, spec runtime.ContainerSpec) e
 	ctx, cancel := outlast(ctx, createGrace)
 	defer cancel()
 	id, err := o.m.deps.Engine.Create(ctx, spec)
-	if runtime.ReasonOf(err) == runtime.Conflict { // one that an interrupted create left
+	if runtime.ReasonOf(err) == runtime.Conflict { // one that an interrupted create left, or that a lost journal forgot
 		o.unsure = true
 		if err := o.look(ctx); err != nil {
 			return err
+		}
+		if len(o.boxes) > 0 && o.boxes[0].SpecHash == spec.SpecHash && o.boxes[0].Status != runtime.Dead {
+			o.observe(j, spec.SpecHash)
+			return nil // it is the right one: it may be running
 		}
 		if err := o.removeFrom(ctx, 0); err != nil {
 			return err
