@@ -22,6 +22,8 @@ var featureOrder = [][]string{
 	{"node", "allocation"},
 	{"image"},
 	{"instance"},
+	{"move"},
+	{"release"},
 	{"classic"},
 }
 
@@ -34,6 +36,7 @@ var topRooms = []string{"app", "cli", "e2e"}
 // cycles is enough.
 var agentRooms = []string{
 	"app", "server", "journal", "runtime", "instance", "volume", "files", "install", "demo", "enrol",
+	"move", "tunnel", "update", "tidy",
 }
 
 // pathRooms are the folders of the agent that may name files of the host, and
@@ -47,6 +50,7 @@ var pathRooms = map[string]string{
 	"agent/files":          "every access inside a volume, beneath its root",
 	"agent/journal":        "its database file",
 	"agent/runtime/docker": "a temporary copy of an image on its way to the engine",
+	"agent/update":         "the agent's own program",
 	"agent/volume":         "makes and removes the roots",
 }
 

@@ -66,6 +66,7 @@ type EnrolAgent struct {
 	Tags      []string `json:"tags"`
 	MemoryMiB int64    `json:"memory_mib"`
 	DiskMiB   int64    `json:"disk_mib"`
+	Tunnel    bool     `json:"tunnel,omitempty"` // it will open a tunnel; nobody can dial it
 }
 
 // EnrolAnswer is the controller's 201.
@@ -80,8 +81,8 @@ type EnrolAnswer struct {
 // the CSR and everything that the agent says of itself.
 func (k EnrolmentKey) SignRequest(r EnrolRequest) string {
 	a := r.Agent
-	return k.mac("berth enrol request v1", r.KeyID, r.Nonce, r.CSR, a.Release, fmt.Sprint(a.Wire), a.Name, a.Address,
-		fmt.Sprint(a.Port), fmt.Sprintf("%q", a.Tags), fmt.Sprint(a.MemoryMiB), fmt.Sprint(a.DiskMiB))
+	return k.mac("berth enrol request v2", r.KeyID, r.Nonce, r.CSR, a.Release, fmt.Sprint(a.Wire), a.Name, a.Address,
+		fmt.Sprint(a.Port), fmt.Sprintf("%q", a.Tags), fmt.Sprint(a.MemoryMiB), fmt.Sprint(a.DiskMiB), fmt.Sprint(a.Tunnel))
 }
 
 // SignAnswer is the proof that goes into a.MAC; it is bound to the request's nonce.

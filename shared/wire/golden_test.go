@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
@@ -34,7 +35,7 @@ var goldens = map[string]any{
 		Stop:      wire.Stop{Command: "stop", Signal: "SIGINT", GraceSeconds: 10},
 		Install:   wire.Install{Downloads: []wire.Download{{URL: "https://files.example/server.jar", Path: "server.jar"}}},
 		Power:     wire.Power{Want: wire.WantRunning, Order: 3, Restart: true, Force: true},
-		Suspended: true, Hold: true,
+		Suspended: true, Hold: true, Copied: true, Drift: wire.DriftReport,
 	},
 	"spec_empty": &wire.Spec{},
 	"removal":    &wire.Removal{Generation: 8},
@@ -50,11 +51,12 @@ var goldens = map[string]any{
 	"inventory": &wire.Inventory{Instances: []wire.Holding{
 		{Instance: "0123abcd", Generation: 7, State: wire.State{Phase: wire.PhaseReady, Actual: wire.ActualRunning, Converged: true, Container: "c1", StartedAt: &at}},
 		{Instance: "0123abce", Generation: 2, Removing: true, State: wire.State{Phase: wire.PhaseInstalling, Actual: wire.ActualUnknown}},
-	}},
+	}, Incoming: []ident.Instance{"0123abcf"}},
 	"inventory_empty": &wire.Inventory{Instances: []wire.Holding{}},
 	"events": &wire.EventBatch{Events: []wire.Event{
 		{Seq: 1, At: at, Type: wire.EventState, Instance: "0123abcd", Generation: 7, State: &wire.State{
 			Phase: wire.PhaseReady, Actual: wire.ActualCrashed, Converged: true, Container: "c1", ExitCode: ref(137), OOM: true, RetryAt: &at,
+			Drift: "its memory was changed by hand",
 		}},
 		{Seq: 2, At: at, Type: wire.EventState, Instance: "0123abcd", Generation: 8, State: &wire.State{
 			Phase: wire.PhaseFailed, Actual: wire.ActualStopped, Converged: true, ExitCode: ref(0),
@@ -69,8 +71,21 @@ var goldens = map[string]any{
 	"problem":      problem.Invalid("ports[0]", "must be 1 to 65535"),
 	"enrol_request": &wire.EnrolRequest{
 		KeyID: "key", Nonce: "bm9uY2U", CSR: "-----BEGIN CERTIFICATE REQUEST-----\n", MAC: "00ff",
-		Agent: wire.EnrolAgent{Release: "0.1.0", Wire: 1, Name: "a", Address: "192.0.2.1", Port: 8443, Tags: []string{"eu"}, MemoryMiB: 1024, DiskMiB: 2048},
+		Agent: wire.EnrolAgent{Release: "0.1.0", Wire: 1, Name: "a", Address: "192.0.2.1", Port: 8443, Tags: []string{"eu"}, MemoryMiB: 1024, DiskMiB: 2048, Tunnel: true},
 	},
+	"certificate_request": &wire.CertificateRequest{CSR: "-----BEGIN CERTIFICATE REQUEST-----\n"},
+	"certificate":         &wire.Certificate{Certificate: "-----BEGIN CERTIFICATE-----\n"},
+	"release":             &wire.ReleaseState{Release: "0.2.0", Arch: "arm64", Trial: true, Refused: "0.3.0", Message: "it did not start", Fixed: "its program is read-only"},
+	"incoming":            &wire.Incoming{Instance: "0123abcd", Spec: wire.Spec{Instance: "0123abcd", Generation: 9}},
+	"incoming_state":      &wire.IncomingState{Image: wire.ImageFailed, Failure: problem.New(problem.NotFound, "there is no such image"), Bytes: 5},
+	"entry_query":         &wire.EntryQuery{After: "a", Limit: 1000},
+	"entry_page": &wire.EntryPage{After: "a", Last: true, Skipped: 1, Entries: []wire.Entry{
+		{Path: "b", Kind: wire.EntryFile, Mode: 0o644, UID: 1000, GID: 1001, Size: 5, MTime: 1_700_000_000_123_456_789},
+		{Path: "c", Kind: wire.EntryLink, Mode: 0o777, MTime: 1, Target: "b"},
+	}},
+	"needs":        &wire.Needs{Files: []wire.Need{{Path: "b", Offset: 2}}},
+	"received":     &wire.Received{Files: 1, Bytes: 3},
+	"digest":       &wire.Digest{Done: true, Percent: 100, Sum: "00ff", Entries: 2, Bytes: 5},
 	"enrol_answer": &wire.EnrolAnswer{Node: "n", CA: "-----BEGIN CERTIFICATE-----\n", Certificate: "-----BEGIN CERTIFICATE-----\n", MAC: "00ff"},
 }
 

@@ -28,7 +28,22 @@ type Spec struct {
 	// Hold ends what is under way and leaves everything as it then is: a cancelled
 	// deployment. The answer is a converged state.
 	Hold bool `json:"hold,omitempty"`
+	// Copied says that the volume has come from another node (see move.go): it is
+	// taken over as it is, and nothing is installed.
+	Copied bool `json:"copied,omitempty"`
+	// Drift is what the agent does about a container that was changed, stopped or
+	// removed by hand; "" is DriftRepair.
+	Drift Drift `json:"drift,omitempty"`
 }
+
+// Drift is a policy about what was done to a container by hand.
+type Drift string
+
+// The policies.
+const (
+	DriftRepair Drift = "repair" // put it right
+	DriftReport Drift = "report" // leave it, and say so in State.Drift; the next order puts it right
+)
 
 // ImageSpec is what the container is made from.
 type ImageSpec struct {
@@ -133,6 +148,8 @@ type State struct {
 	OOM       bool             `json:"oom,omitempty"`
 	StartedAt *time.Time       `json:"started_at,omitempty"`
 	RetryAt   *time.Time       `json:"retry_at,omitempty"` // when a crashed one is started again
+	// Drift says, as a sentence, what was done by hand and is left so.
+	Drift string `json:"drift,omitempty"`
 }
 
 // Progress is how far a long step of an instance is.
@@ -145,6 +162,8 @@ type Progress struct {
 // Inventory is everything that an agent holds.
 type Inventory struct {
 	Instances []Holding `json:"instances"`
+	// Incoming are the volumes that are being copied here; see move.go.
+	Incoming []ident.Instance `json:"incoming,omitempty"`
 }
 
 // Holding is one instance that an agent knows.

@@ -25,3 +25,26 @@ type Engine struct {
 	MemoryBytes  int64  `json:"memory_bytes,omitempty"`
 	StorageBytes int64  `json:"storage_bytes,omitempty"`
 }
+
+// CertificateRequest is an agent's wish for a new certificate.
+type CertificateRequest struct {
+	CSR string `json:"csr"` // PEM; only its public key is used
+}
+
+// Certificate is the controller's answer to it.
+type Certificate struct {
+	Certificate string `json:"certificate"` // PEM
+}
+
+// ReleaseState says which program an agent runs, and how the last update went.
+type ReleaseState struct {
+	Release string `json:"release"` // that runs
+	Arch    string `json:"arch"`    // Go's name
+	// Trial: it runs on trial. Unless a controller has listened to its events by
+	// the end of it, the agent goes back to the release before.
+	Trial   bool   `json:"trial,omitempty"`
+	Refused string `json:"refused,omitempty"` // the release that was tried last and given up
+	Message string `json:"message,omitempty"` // why
+	// Fixed says why this agent can't update itself; "" it can.
+	Fixed string `json:"fixed,omitempty"`
+}
