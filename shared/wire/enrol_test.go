@@ -87,6 +87,8 @@ func each(t *testing.T, v reflect.Value, check func(field string)) {
 			field.SetString(field.String() + "x")
 		case reflect.Int, reflect.Int64:
 			field.SetInt(field.Int() + 1)
+		case reflect.Bool:
+			field.SetBool(!field.Bool())
 		case reflect.Slice:
 			field.Set(reflect.ValueOf([]string{"x,y"}))
 		default:
