@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test bench build lint generate verify verify-files clean
+.PHONY: help run test bench bench-fleet build lint generate verify verify-files clean
 
 # sudo shortens the PATH; Go's usual place stays on it.
 export PATH := $(PATH):/usr/local/go/bin
@@ -21,13 +21,15 @@ PKG ?= ./...
 TEST_FLAGS ?=
 TEST_TIMEOUT ?= 12m
 BENCH ?= .
+# make bench-fleet: how many nodes there are in the end.
+NODES ?= 1000
 export DATA LISTEN AGENT_LISTEN BIN PKG TEST_FLAGS TEST_TIMEOUT BENCH
 
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .cache/bin/golangci-lint-$(GOLANGCI_VERSION)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build all, start a controller and a local agent, say how to use them (DATA=, LISTEN=, AGENT_LISTEN=)
 	@deploy/run.sh
@@ -37,6 +39,9 @@ test: ## lint, verify and every test, with the race detector, against a real Doc
 
 bench: build ## the figures that Berth is measured by, against a real Docker Engine (PKG=, BENCH=)
 	@deploy/test.sh bench
+
+bench-fleet: build ## one controller with 1,000 agents of 100 instances each; a quarter of an hour (NODES=)
+	@BERTH_TEST_BIN='$(CURDIR)/bin' BERTH_TEST_FLEET_NODES=$(NODES) go test -run '^$$' -bench Fleet -benchtime 1x -count=1 -timeout 60m ./controller/e2e
 
 build: ## bin/berth-controller and bin/berth-agent
 	@deploy/need.sh go compiler

@@ -114,8 +114,14 @@ func (s *site) connect(b *testing.B, path string) *connection {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = conn.Close() })
-	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nx-api-key: %s\r\n\r\n", path, address, adminKey)
-	return &connection{Conn: conn, reader: bufio.NewReaderSize(conn, 128<<10), request: []byte(request)}
+	c := &connection{Conn: conn, reader: bufio.NewReaderSize(conn, 128<<10)}
+	c.aim(path)
+	return c
+}
+
+// aim has the connection ask for another path from now on.
+func (c *connection) aim(path string) {
+	c.request = fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nx-api-key: %s\r\n\r\n", path, c.RemoteAddr(), adminKey)
 }
 
 func (c *connection) ask() error {

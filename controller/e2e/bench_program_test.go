@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-panel/berth/agent/runtime/runtimetest"
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/allocation"
@@ -32,6 +34,7 @@ const envBin = "BERTH_TEST_BIN"
 type program struct {
 	pid  int
 	stop func()
+	kill func() // as the machine's failing does
 }
 
 // startProgram runs a program until the returned stop or the benchmark's end.
@@ -58,8 +61,13 @@ func startProgram(b *testing.B, name string, env []string, args ...string) progr
 			b.Logf("%s said:\n%s", name, said.Bytes())
 		}
 	}
+	kill := func() {
+		stopped = true
+		_ = c.Process.Kill() // Wait says what came of it
+		_ = c.Wait()
+	}
 	b.Cleanup(stop)
-	return program{pid: c.Process.Pid, stop: stop}
+	return program{pid: c.Process.Pid, stop: stop, kill: kill}
 }
 
 func binary(b *testing.B, name string) string {
@@ -84,7 +92,11 @@ func startPrograms(b *testing.B) *site {
 
 func startController(b *testing.B, dir string) *site {
 	b.Helper()
-	listen := fmt.Sprintf("127.0.0.1:%d", runtimetest.FreePort(b))
+	return startControllerAt(b, dir, fmt.Sprintf("127.0.0.1:%d", runtimetest.FreePort(b)))
+}
+
+func startControllerAt(b *testing.B, dir, listen string) *site {
+	b.Helper()
 	s := &site{panel: &panel{t: b, data: dir, url: "http://" + listen}}
 	env := []string{"BERTH_API_KEY=" + adminKey, "BERTH_ADMIN_PASSWORD=" + adminPassword, "BERTH_RATE_LIMIT=0", "BERTH_LOG_LEVEL=warn"}
 	s.process = startProgram(b, "berth-controller", env, "serve", "--data", dir, "--listen", listen)
@@ -157,20 +169,16 @@ func resident(b *testing.B, pid int) float64 {
 	return 0
 }
 
-// cpuTime gives the seconds of processor time that a process has used.
+// cpuTime gives the seconds of processor time that a process has used, finer
+// than the ticks of /proc: its clock is named as clock_getcpuclockid(3) does.
 func cpuTime(b *testing.B, pid int) float64 {
 	b.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
+	const wholeProcess = 2
+	var t unix.Timespec
+	if err := unix.ClockGettime(^int32(pid)<<3|wholeProcess, &t); err != nil {
 		b.Fatal(err)
 	}
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	user, err1 := strconv.ParseFloat(fields[11], 64)
-	system, err2 := strconv.ParseFloat(fields[12], 64)
-	if err1 != nil || err2 != nil {
-		b.Fatalf("process %d: %s", pid, text)
-	}
-	return (user + system) / 100 // in ticks, of which every Linux shows 100 a second
+	return float64(t.Nano()) / 1e9
 }
 
 const (
