@@ -80,11 +80,13 @@ var goldens = map[string]any{
 	"incoming_state":      &wire.IncomingState{Image: wire.ImageFailed, Failure: problem.New(problem.NotFound, "there is no such image"), Bytes: 5},
 	"entry_query":         &wire.EntryQuery{After: "a", Limit: 1000},
 	"entry_page": &wire.EntryPage{After: "a", Last: true, Skipped: 1, Entries: []wire.Entry{
-		{Path: "b", Kind: wire.EntryFile, Mode: 0o644, UID: 1000, GID: 1001, Size: 5, MTime: 1_700_000_000_123_456_789},
+		{Path: "b", Kind: wire.EntryFile, Mode: 0o644, UID: 1000, GID: 1001, Size: 5, Data: 4, MTime: 1_700_000_000_123_456_789, CTime: 1_700_000_001_000_000_000},
+		{Path: "b/100%\xff\n", Kind: wire.EntryDir, Mode: 0o1777, MTime: -1},
 		{Path: "c", Kind: wire.EntryLink, Mode: 0o777, MTime: 1, Target: "b"},
 	}},
-	"needs":        &wire.Needs{Files: []wire.Need{{Path: "b", Offset: 2}}},
-	"received":     &wire.Received{Files: 1, Bytes: 3},
+	"needs":        &wire.Needs{Files: []wire.Need{{Path: "b", Offset: 2, Size: 5, CTime: 3}, {Path: "d"}}, Changed: 2},
+	"file_header":  &wire.FileHeader{Path: "b", Offset: 2, Size: 5, Mode: 0o644, UID: 1000, GID: 1001, MTime: 1, CTime: 2},
+	"received":     &wire.Received{Files: 1, Bytes: 3, Unsteady: 1},
 	"digest":       &wire.Digest{Done: true, Percent: 100, Sum: "00ff", Entries: 2, Bytes: 5},
 	"enrol_answer": &wire.EnrolAnswer{Node: "n", CA: "-----BEGIN CERTIFICATE-----\n", Certificate: "-----BEGIN CERTIFICATE-----\n", MAC: "00ff"},
 }
