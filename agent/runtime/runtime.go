@@ -10,8 +10,9 @@ import (
 
 // Engine is a container engine as the agent needs it. Every method is safe for
 // concurrent use, obeys its context, and reports failures as *Failure (see
-// Reason) or the context's error. Only containers, networks and images that
-// carry this node's labels are ever listed, changed or removed.
+// Reason) or the context's error. Only containers and networks that carry this
+// node's labels are ever listed, changed or removed. Images that were pulled
+// carry none: whose they are is for the caller of RemoveImage to know.
 type Engine interface {
 	// Info asks the engine for its version and the machine's size. A Failure
 	// with reason Unreachable means that the engine is away.
@@ -27,6 +28,13 @@ type Engine interface {
 	// same again changes nothing; a reference that names an image which no Berth
 	// loaded is a Failure with reason Conflict.
 	Load(ctx context.Context, reference string, rootfs io.Reader, config ImageConfig) error
+
+	// Images gives every image on this machine, whoever brought it.
+	Images(ctx context.Context) ([]StoredImage, error)
+	// RemoveImage takes an image away, with all its tags; one that is gone is no
+	// error. One that any container on the engine uses, running or not, or that
+	// another image is made of, is a Failure with reason Conflict, and stays.
+	RemoveImage(ctx context.Context, id string) error
 
 	// EnsureNetwork makes Berth's own bridge when it is missing: containers on
 	// it can't reach each other. An existing one with another subnet, or of
@@ -56,6 +64,17 @@ type Engine interface {
 	Inspect(ctx context.Context, id ContainerID) (Container, error)
 	// List gives every container that carries this node's label, in any state.
 	List(ctx context.Context) ([]Container, error)
+	// Glance is a List that costs the engine one call: of each container only ID,
+	// Name, Instance, Generation, SpecHash, ImageID, Status and Network are filled
+	// in, as Inspect would say them.
+	Glance(ctx context.Context) ([]Container, error)
+	// Repair gives a container back what can be given back in place, whether it
+	// runs or not: its name, its limits and its one network as spec has them, no
+	// restarts by the engine, and it is not paused. What is so already is left
+	// alone, and nothing is interrupted that runs. A name that another container
+	// has is a Failure with reason Conflict, a container that is gone one with
+	// reason Missing; after any other the rest may be as it was.
+	Repair(ctx context.Context, id ContainerID, spec ContainerSpec) error
 	// ReadFile gives one regular file (links inside the container's root are
 	// followed there), at most limit bytes of it. The container needs not run.
 	ReadFile(ctx context.Context, id ContainerID, path string, limit int64) ([]byte, error)
@@ -84,6 +103,7 @@ type Info struct {
 	Cores        int
 	MemoryBytes  int64
 	StorageBytes int64 // size of the filesystem that holds the engine's data; 0 when unknown
+	StorageFree  int64 // what of it is free, in bytes
 }
 
 // Image is what we need of an image on this machine.
@@ -94,6 +114,13 @@ type Image struct {
 	Command    []string
 	WorkingDir string
 	SizeBytes  int64
+}
+
+// StoredImage is an image on this machine, as Images lists it.
+type StoredImage struct {
+	ID   string   // "sha256:…"
+	Tags []string // its tags as FullName gives them, sorted; none when it was pulled by its digest, or its tag has moved on
+	Used bool     // a container on this engine is made from it, whoever made that and in any state
 }
 
 // ImageConfig is the config of an image that Load makes.
@@ -200,6 +227,13 @@ type Container struct {
 	Error      string // why it could not be started, as a sentence; "" when it could
 	StartedAt  time.Time
 	FinishedAt time.Time
+
+	// What it is held by now, which somebody may have changed by hand.
+	MemoryBytes int64  // 0 on a machine whose kernel can't hold it
+	NanoCPUs    int64  // likewise
+	PidsLimit   int64  // likewise; -1 when the limit was taken away
+	Network     string // the network that it is on; several, sorted, with commas between; "" is none
+	Restarts    bool   // the engine itself would start it again
 }
 
 // ChangeKind is what happened to a container.
@@ -207,11 +241,12 @@ type ChangeKind string
 
 // The kinds of a Change.
 const (
-	Started ChangeKind = "started"
-	Died    ChangeKind = "died"
-	OOM     ChangeKind = "oom" // a process in it ran out of memory; the container may live on
-	Removed ChangeKind = "removed"
-	Other   ChangeKind = "other" // paused, renamed, updated, …: look at it again
+	Started   ChangeKind = "started"
+	Died      ChangeKind = "died"
+	OOM       ChangeKind = "oom"       // a process in it ran out of memory; the container may live on
+	Signalled ChangeKind = "signalled" // somebody let the engine send it a signal, as Stop and Kill do; told before what comes of it
+	Removed   ChangeKind = "removed"
+	Other     ChangeKind = "other" // paused, renamed, updated, …: look at it again
 )
 
 // Change is one thing that happened to a container of this node. It says only
@@ -220,4 +255,6 @@ type Change struct {
 	Kind     ChangeKind
 	ID       ContainerID
 	Instance ident.Instance
+	At       time.Time // by the engine's clock, as Container's times
+	Signal   int       // the number of it, with Signalled; 0 when unknown
 }

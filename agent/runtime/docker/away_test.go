@@ -25,6 +25,7 @@ type relay struct {
 	to    string
 	mu    sync.Mutex
 	cut   bool
+	shut  bool // takes no new connections, keeps those that are there
 	conns map[net.Conn]struct{}
 	mute  func(request string) bool // connections whose first line it takes get no answer
 }
@@ -64,7 +65,7 @@ func newRelay(t *testing.T, host string) *relay {
 func (r *relay) carry(in net.Conn) {
 	defer func() { _ = in.Close() }()
 	r.mu.Lock()
-	if r.cut {
+	if r.cut || r.shut {
 		r.mu.Unlock()
 		return
 	}
@@ -101,6 +102,12 @@ func (r *relay) setCut(cut bool) {
 		_ = c.Close()
 		delete(r.conns, c)
 	}
+}
+
+func (r *relay) setShut(shut bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.shut = shut
 }
 
 // relayed is an engine behind a relay, beside a bench of the same node.
@@ -153,13 +160,40 @@ func TestBrokenOff(t *testing.T) {
 	}
 }
 
+// TestEngineThatIsBeingStopped: it serves the connections that it has, takes no
+// new ones, and starts nothing any more.
+func TestEngineThatIsBeingStopped(t *testing.T) {
+	t.Parallel()
+	b, relay, engine := relayed(t, nil)
+	id := b.create(t, b.spec("idle"))
+	relay.setShut(true)
+	if _, err := engine.List(t.Context()); runtime.ReasonOf(err) != runtime.Unreachable {
+		t.Fatalf("a new connection: %v", err)
+	}
+	relay.setShut(false)
+	if _, err := engine.List(t.Context()); err != nil { // a connection that is kept
+		t.Fatal(err)
+	}
+	relay.setShut(true)
+	if err := engine.Start(t.Context(), id); runtime.ReasonOf(err) != runtime.Unreachable {
+		t.Errorf("Start: %v, want %s", err, runtime.Unreachable)
+	}
+	if c, err := engine.Inspect(t.Context(), id); err != nil || c.Status != runtime.Created {
+		t.Errorf("it is %s (%v): the connection is good, the start was not to be", c.Status, err)
+	}
+	relay.setShut(false)
+	if err := engine.Start(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestPullBrokenOff: the engine dies in the middle of a pull.
 func TestPullBrokenOff(t *testing.T) {
 	t.Parallel()
 	b, relay, engine := relayed(t, nil)
-	registry := newRegistry(t)
-	reference := registry.offer(t, b.host, "bt/game")
-	registry.refuseBy(cutAtBlob(relay))
+	registry := runtimetest.NewRegistry(t)
+	reference := registry.Offer(t, b.host, "bt/game")
+	registry.RefuseBy(cutAtBlob(relay))
 	if err := engine.Pull(t.Context(), reference, nil); runtime.ReasonOf(err) != runtime.Unreachable {
 		t.Fatalf("Pull: %v, want %s", err, runtime.Unreachable)
 	}

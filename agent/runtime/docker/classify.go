@@ -49,7 +49,7 @@ func broken(ctx context.Context, err error) error {
 	}
 	var network *net.OpError
 	switch {
-	case client.IsErrConnectionFailed(err), errdefs.IsUnavailable(err), errors.As(err, &network),
+	case client.IsErrConnectionFailed(err), errdefs.IsUnavailable(err), errors.As(err, &network), has(err.Error(), goingDown),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return runtime.Fail(runtime.Unreachable, err, "the container engine does not answer")
@@ -72,6 +72,8 @@ func has(text string, fragments []string) bool {
 
 var (
 	fullDisk = []string{"no space left on device", "disk quota exceeded"}
+	// An engine that ends, or whose containerd has gone, answers for a while yet.
+	goingDown = []string{"transport is closing", "ttrpc: closed", `connection error: desc = "transport: `, "failed to update store for object type *libnetwork."}
 
 	pullLimited = []string{" toomanyrequests: ", "too many requests"}
 	pullForeign = []string{"no matching manifest for ", "no match for platform in ", "cannot be used on this platform",

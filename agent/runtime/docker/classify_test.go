@@ -254,6 +254,10 @@ func TestBroken(t *testing.T) {
 	for _, err := range []error{
 		io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, fmt.Errorf("reading: %w", io.EOF),
 		&net.OpError{Op: "dial", Net: "unix", Err: syscall.ENOENT}, said(errdefs.ErrUnavailable, "shutting down"),
+		// 20.10 while it ends, and after its containerd was killed.
+		said(errdefs.ErrInternal, "transport is closing: unavailable"), said(errdefs.ErrInternal, "ttrpc: closed: unknown"),
+		said(errdefs.ErrInternal, `connection error: desc = "transport: error while dialing: dial unix containerd.sock: connect: connection refused": unavailable`),
+		said(errdefs.ErrInternal, "failed to update store for object type *libnetwork.endpoint: open : no such file or directory"),
 	} {
 		checkFailure(t, "any", err, failure(t.Context(), err, runtime.Unknown, "x"), runtime.Unreachable, "the container engine does not answer")
 	}

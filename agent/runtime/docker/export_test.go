@@ -8,5 +8,5 @@ func (e *Engine) SetQueue(most int) { e.queued = most }
 // SetStdinTimeout changes how long the engine may take to accept a line.
 func (e *Engine) SetStdinTimeout(d time.Duration) { e.stdin = d }
 
-// FilesystemSize is filesystemSize.
-func FilesystemSize(path string) int64 { return filesystemSize(path) }
+// Filesystem is filesystem.
+func Filesystem(path string) (size, free int64) { return filesystem(path) }

@@ -2,10 +2,13 @@ package docker
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
 
 	"github.com/berth-panel/berth/agent/runtime"
 )
@@ -30,6 +33,91 @@ func (e *Engine) Image(ctx context.Context, ref string) (runtime.Image, error) {
 		out.Entrypoint, out.Command = c.Entrypoint, c.Cmd
 	}
 	return out, nil
+}
+
+// Images gives every image on this machine. Which of them are used the list of
+// all containers says: an engine counts that only where it is asked to measure
+// disks, which takes long.
+func (e *Engine) Images(ctx context.Context) ([]runtime.StoredImage, error) {
+	used, err := e.usedImages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	summaries, err := e.api.ImageList(ctx, image.ListOptions{})
+	if err != nil {
+		return nil, failure(ctx, err, runtime.Unknown, "the container engine could not list images")
+	}
+	list := make([]runtime.StoredImage, 0, len(summaries))
+	for _, s := range summaries {
+		list = append(list, runtime.StoredImage{ID: s.ID, Tags: fullNames(s.RepoTags), Used: used[s.ID]})
+	}
+	return list, nil
+}
+
+// usedImages are those that a container of anybody's is made from.
+func (e *Engine) usedImages(ctx context.Context) (map[string]bool, error) {
+	containers, err := e.api.ContainerList(ctx, container.ListOptions{All: true})
+	if err != nil {
+		return nil, failure(ctx, err, runtime.Unknown, "the container engine could not list containers")
+	}
+	used := make(map[string]bool, len(containers))
+	for _, c := range containers {
+		used[c.ImageID] = true
+	}
+	return used, nil
+}
+
+// fullNames leaves out "<none>:<none>", which stands for no tag.
+func fullNames(tags []string) []string {
+	var names []string
+	for _, t := range tags {
+		if full, err := runtime.FullName(t); err == nil {
+			names = append(names, full)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// RemoveImage takes the image away without force, so that the engine itself
+// refuses one that is in use. It takes an id only where the image has at most
+// one tag: others go before, one by one, once nothing is seen to use it.
+func (e *Engine) RemoveImage(ctx context.Context, id string) error {
+	if !isID(id) {
+		return runtime.Fail(runtime.BadReference, nil, "%q is not the id of an image", shorten(id))
+	}
+	found, err := e.api.ImageInspect(ctx, id)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return failure(ctx, err, runtime.Unknown, "the container engine could not look at image %s", id)
+	}
+	used, err := e.usedImages(ctx)
+	if err != nil {
+		return err
+	}
+	if used[found.ID] {
+		return inUse(nil)
+	}
+	names := []string{id}
+	if tags := found.RepoTags; len(tags) > 1 {
+		names = tags
+	}
+	for _, name := range names {
+		_, err := e.api.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true})
+		switch {
+		case errdefs.IsConflict(err):
+			return inUse(err)
+		case err != nil && !errdefs.IsNotFound(err):
+			return failure(ctx, err, runtime.Unknown, "the container engine could not remove an image")
+		}
+	}
+	return nil
+}
+
+func inUse(cause error) error {
+	return runtime.Fail(runtime.Conflict, cause, "the image is in use on this node")
 }
 
 // parse reads the name of an image; the tag "latest" is added where there is

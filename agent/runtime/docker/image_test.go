@@ -28,7 +28,7 @@ func (b bench) committed(t *testing.T, config *container.Config) string {
 	if _, err := b.raw.ContainerCommit(t.Context(), made.ID, container.CommitOptions{Reference: reference, Config: config}); err != nil {
 		t.Fatal(err)
 	}
-	dropImage(t, b.host, reference)
+	runtimetest.DropImage(t, b.host, reference)
 	return reference
 }
 

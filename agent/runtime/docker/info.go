@@ -6,8 +6,8 @@ import (
 	"github.com/berth-panel/berth/agent/runtime"
 )
 
-// Info asks the engine for its version and its machine's size. StorageBytes is
-// 0 for an engine on another machine.
+// Info asks the engine for its version and its machine's size. StorageBytes
+// and StorageFree are 0 for an engine on another machine.
 func (e *Engine) Info(ctx context.Context) (runtime.Info, error) {
 	info, err := e.api.Info(ctx)
 	if err != nil {
@@ -23,7 +23,7 @@ func (e *Engine) Info(ctx context.Context) (runtime.Info, error) {
 		MemoryBytes: info.MemTotal,
 	}
 	if e.local {
-		out.StorageBytes = filesystemSize(info.DockerRootDir)
+		out.StorageBytes, out.StorageFree = filesystem(info.DockerRootDir)
 	}
 	return out, nil
 }

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/berth-panel/berth/agent/runtime"
@@ -111,12 +115,69 @@ func (e *Engine) container(ctx context.Context, c container.InspectResponse) run
 		StartedAt:  moment(c.State.StartedAt),
 		FinishedAt: moment(c.State.FinishedAt),
 	}
+	held(&out, c)
 	if c.State.Error != "" {
 		out.Error = startFailure(errors.New(c.State.Error)).Message
 	} else {
 		out.Error = e.lastWordsOf(ctx, out)
 	}
 	return out
+}
+
+// held fills in what the container is held by now.
+func held(out *runtime.Container, c container.InspectResponse) {
+	if h := c.HostConfig; h != nil {
+		out.MemoryBytes, out.NanoCPUs, out.PidsLimit = h.Memory, h.NanoCPUs, pidsLimit(h.PidsLimit)
+		out.Restarts = h.RestartPolicy.Name != "" && h.RestartPolicy.Name != container.RestartPolicyDisabled
+	}
+	if n := c.NetworkSettings; n != nil {
+		out.Network = networkNames(n.Networks)
+	}
+}
+
+// pidsLimit reads Docker's: none at all where the kernel can't hold one, 0 or
+// less where it was taken away.
+func pidsLimit(limit *int64) int64 {
+	switch {
+	case limit == nil:
+		return 0
+	case *limit <= 0:
+		return -1
+	}
+	return *limit
+}
+
+// networkNames puts the names together. "none" is Docker's word for no network.
+func networkNames(networks map[string]*network.EndpointSettings) string {
+	names := slices.Sorted(maps.Keys(networks))
+	names = slices.DeleteFunc(names, func(n string) bool { return n == "none" })
+	return strings.Join(names, ",")
+}
+
+// Glance gives every container of this node as one list of the engine tells it.
+func (e *Engine) Glance(ctx context.Context) ([]runtime.Container, error) {
+	summaries, err := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: e.mine()})
+	if err != nil {
+		return nil, failure(ctx, err, runtime.Unknown, "the container engine could not list containers")
+	}
+	list := make([]runtime.Container, 0, len(summaries))
+	for _, s := range summaries {
+		generation, _ := strconv.ParseInt(s.Labels[labelGeneration], 10, 64)
+		c := runtime.Container{
+			ID: runtime.ContainerID(s.ID), Instance: ident.Instance(s.Labels[labelInstance]), Generation: generation,
+			SpecHash: s.Labels[labelSpec], ImageID: s.ImageID, Status: status(s.State),
+		}
+		for _, name := range s.Names {
+			if !strings.Contains(trimSlash(name), "/") { // with one it is another container's link to it
+				c.Name = trimSlash(name)
+			}
+		}
+		if s.NetworkSettings != nil {
+			c.Network = networkNames(s.NetworkSettings.Networks)
+		}
+		list = append(list, c)
+	}
+	return list, nil
 }
 
 // lastWordsOf reads why init could not start the command of a container that

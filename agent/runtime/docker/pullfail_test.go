@@ -23,7 +23,7 @@ func TestPullRefused(t *testing.T) {
 			if !strings.Contains(r.URL.Path, "/manifests/") {
 				return false
 			}
-			answerError(w, status, code, message)
+			runtimetest.AnswerError(w, status, code, message)
 			return true
 		}
 	}
@@ -40,12 +40,12 @@ func TestPullRefused(t *testing.T) {
 		"an error page":       {brokenPage, runtime.RegistryDown},
 		"a closed connection": {hangUp, runtime.RegistryDown},
 	} {
-		registry := newRegistry(t)
-		reference := registry.offer(t, host, "bt/game")
-		registry.refuseBy(c.refuse)
+		registry := runtimetest.NewRegistry(t)
+		reference := registry.Offer(t, host, "bt/game")
+		registry.RefuseBy(c.refuse)
 		err := engine.Pull(t.Context(), reference, nil)
 		text := wantReason(t, what, err, c.want)
-		if !strings.Contains(text, registry.address) {
+		if !strings.Contains(text, registry.Address) {
 			t.Errorf("%s: the sentence %q does not name the registry", what, text)
 		}
 		if _, err := engine.Image(t.Context(), reference); runtime.ReasonOf(err) != runtime.ImageMissing {
@@ -86,7 +86,7 @@ func TestPullNobodyThere(t *testing.T) {
 func TestPullForeignMachine(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t, runtimetest.DockerHost(t))
-	err := engine.Pull(t.Context(), newRegistry(t).offerForeign(t, "bt/game"), nil)
+	err := engine.Pull(t.Context(), runtimetest.NewRegistry(t).OfferForeign(t, "bt/game"), nil)
 	wantReason(t, "an image for another machine", err, runtime.ImageWrongArch)
 }
 
@@ -94,13 +94,13 @@ func TestPullForeignMachine(t *testing.T) {
 func TestPullCancelled(t *testing.T) {
 	t.Parallel()
 	host := runtimetest.DockerHost(t)
-	engine, registry := newEngine(t, host), newRegistry(t)
-	reference := registry.offer(t, host, "bt/game")
+	engine, registry := newEngine(t, host), runtimetest.NewRegistry(t)
+	reference := registry.Offer(t, host, "bt/game")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	released := make(chan struct{})
 	defer close(released)
-	registry.refuseBy(func(_ http.ResponseWriter, r *http.Request) bool {
+	registry.RefuseBy(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.Contains(r.URL.Path, "/blobs/") {
 			cancel() // the layers are asked for: the pull is under way, and hangs
 			select {

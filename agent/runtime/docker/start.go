@@ -2,10 +2,13 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"io/fs"
+	"net/http"
 	"path"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -29,6 +32,9 @@ func (e *Engine) Start(ctx context.Context, id runtime.ContainerID) error {
 	if err := e.findCommand(ctx, c); err != nil {
 		return err
 	}
+	if err := e.welcome(ctx); err != nil {
+		return err
+	}
 	err = e.api.ContainerStart(ctx, c.ID, container.StartOptions{})
 	switch {
 	case err == nil:
@@ -41,6 +47,39 @@ func (e *Engine) Start(ctx context.Context, id runtime.ContainerID) error {
 	}
 	return withPort(startFailure(err), c)
 }
+
+// welcome fails as Unreachable when the engine takes no new connection. One that
+// was told to end closes its door first, then stops its containers, and serves
+// the connections that it has for as long as that takes: what is started in the
+// middle of it leaves an endpoint behind that keeps its ports after the restart
+// (seen with 20.10).
+func (e *Engine) welcome(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, welcomeWithin, errNoWelcome)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine/_ping", nil)
+	if err != nil {
+		return err
+	}
+	answer, err := e.raw.Do(r) // it keeps no connections: each is a new one
+	if err == nil {
+		err = answer.Body.Close()
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(context.Cause(ctx), errNoWelcome):
+		err = errNoWelcome
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return runtime.Fail(runtime.Unreachable, err, "the container engine takes no new connections: it is being stopped")
+}
+
+// welcomeWithin is how long a new connection may take to be answered: where a
+// service manager holds the socket, nobody refuses it.
+const welcomeWithin = 5 * time.Second
+
+var errNoWelcome = errors.New("no answer on a new connection")
 
 // withPort names the port of a failure that does not, where there is but one.
 func withPort(f *runtime.Failure, c container.InspectResponse) *runtime.Failure {

@@ -2,5 +2,5 @@
 
 package docker
 
-// filesystemSize knows nothing elsewhere: agents run on Linux.
-func filesystemSize(string) int64 { return 0 }
+// filesystem knows nothing elsewhere: agents run on Linux.
+func filesystem(string) (size, free int64) { return 0, 0 }

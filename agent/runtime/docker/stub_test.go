@@ -278,7 +278,7 @@ func TestWatchStream(t *testing.T) {
 		}
 	})
 	wantReason(t, "an end of the stream", err, runtime.Unreachable)
-	want := []runtime.ChangeKind{runtime.Other, runtime.Started, runtime.OOM, runtime.Died, runtime.Other, runtime.Removed}
+	want := []runtime.ChangeKind{runtime.Other, runtime.Started, runtime.OOM, runtime.Signalled, runtime.Died, runtime.Other, runtime.Removed}
 	if ready != 1 || !slices.Equal(kinds, want) {
 		t.Errorf("ready %d times, the changes are %v, want %v", ready, kinds, want)
 	}
@@ -368,14 +368,14 @@ func TestInfo(t *testing.T) {
 	}
 }
 
-func TestFilesystemSize(t *testing.T) {
+func TestFilesystem(t *testing.T) {
 	t.Parallel()
-	if size := docker.FilesystemSize(t.TempDir()); size < 1<<20 {
-		t.Errorf("the filesystem of a temporary directory has %d bytes", size)
+	if size, free := docker.Filesystem(t.TempDir()); size < 1<<20 || free <= 0 || free > size {
+		t.Errorf("the filesystem of a temporary directory has %d bytes, and %d free", size, free)
 	}
 	for _, path := range []string{"", "/does/not/exist"} {
-		if size := docker.FilesystemSize(path); size != 0 {
-			t.Errorf("%q has %d bytes, want 0 for unknown", path, size)
+		if size, free := docker.Filesystem(path); size != 0 || free != 0 {
+			t.Errorf("%q has %d bytes and %d free, want 0 for unknown", path, size, free)
 		}
 	}
 }

@@ -17,12 +17,12 @@ func TestSuite(t *testing.T) {
 	host := runtimetest.DockerHost(t)
 	image := loadedProbe(t, host)
 	runtimetest.Run(t, func(t testing.TB) runtimetest.Harness {
-		registry, node, beside := newRegistry(t), runtimetest.NewNode(), runtimetest.NewNode()
+		registry, node, beside := runtimetest.NewRegistry(t), runtimetest.NewNode(), runtimetest.NewNode()
 		runtimetest.CleanDocker(t, host, node, beside)
 		return runtimetest.Harness{
 			Engine: engineOf(t, host, node), Beside: engineOf(t, host, beside), Away: awayEngine(t),
-			Image: image, Pullable: registry.offer(t, host, "bt/game"), Unknown: registry.address + "/bt/nope:1",
-			Occupy: occupy, Address: "127.0.0.1", BlindToOOM: runtimetest.BlindToOOM(t, host),
+			Image: image, Pullable: registry.Offer(t, host, "bt/game"), Unknown: registry.Address + "/bt/nope:1",
+			Hand: runtimetest.DockerHand(host), Occupy: occupy, Address: "127.0.0.1", BlindToOOM: runtimetest.BlindToOOM(t, host),
 		}
 	})
 }

@@ -138,6 +138,10 @@ func (q *changes) fill(stream io.Reader) {
 			Kind:     kind,
 			ID:       runtime.ContainerID(m.Actor.ID),
 			Instance: ident.Instance(m.Actor.Attributes[labelInstance]),
+			At:       time.Unix(0, m.TimeNano),
+		}
+		if kind == runtime.Signalled {
+			c.Signal, _ = strconv.Atoi(m.Actor.Attributes["signal"]) // 0 when the engine doesn't say
 		}
 		if !q.push(c) {
 			q.end(errFellBehind)
@@ -155,6 +159,8 @@ func changeKind(action events.Action) (runtime.ChangeKind, bool) {
 		return runtime.Died, true
 	case events.ActionOOM:
 		return runtime.OOM, true
+	case events.ActionKill:
+		return runtime.Signalled, true
 	case events.ActionDestroy:
 		return runtime.Removed, true
 	case events.ActionCreate, events.ActionPause, events.ActionUnPause, events.ActionRename, events.ActionUpdate:

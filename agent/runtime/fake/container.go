@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/berth-panel/berth/agent/runtime"
 )
@@ -80,6 +81,7 @@ func (e *Engine) Create(ctx context.Context, spec runtime.ContainerSpec) (runtim
 		Container: runtime.Container{
 			ID: runtime.ContainerID(fmt.Sprintf("%064x", m.serial)), Name: spec.Name, Instance: spec.Instance,
 			Generation: spec.Generation, SpecHash: spec.SpecHash, ImageID: i.ID, Status: runtime.Created,
+			MemoryBytes: spec.MemoryBytes, NanoCPUs: spec.NanoCPUs, PidsLimit: spec.PidsLimit, Network: spec.Network,
 		},
 		serial: m.serial, node: e.node, spec: spec, image: i, files: map[string]string{}, links: map[string]string{},
 	}
@@ -126,8 +128,10 @@ func (e *Engine) Start(ctx context.Context, id runtime.ContainerID) error {
 	if program.Missing {
 		return runtime.Fail(runtime.CommandNotFound, nil, "the start command is not in the image")
 	}
-	if n := b.spec.Network; n != "" && m.networks[n] == nil {
-		return b.refuse(runtime.Fail(runtime.InvalidSpec, nil, "the container's network is missing on this node"))
+	for _, n := range strings.Split(b.Network, ",") {
+		if n != "" && m.networks[n] == nil {
+			return b.refuse(runtime.Fail(runtime.InvalidSpec, nil, "the container's network is missing on this node"))
+		}
 	}
 	if f := m.claim(b); f != nil {
 		return b.refuse(f)
@@ -163,6 +167,64 @@ func (e *Engine) List(ctx context.Context) ([]runtime.Container, error) {
 		return nil, err
 	}
 	return e.Containers(), nil
+}
+
+// Glance is List with less of each container.
+func (e *Engine) Glance(ctx context.Context) ([]runtime.Container, error) {
+	if err := e.enter(ctx, Glance); err != nil {
+		return nil, err
+	}
+	list := e.Containers()
+	for i, c := range list {
+		list[i] = runtime.Container{
+			ID: c.ID, Name: c.Name, Instance: c.Instance, Generation: c.Generation, SpecHash: c.SpecHash, ImageID: c.ImageID,
+			Status: c.Status, Network: c.Network,
+		}
+	}
+	return list, nil
+}
+
+// Repair gives a container back what Alter and Pause have changed.
+func (e *Engine) Repair(ctx context.Context, id runtime.ContainerID, spec runtime.ContainerSpec) error {
+	if err := spec.Validate(); err != nil {
+		return err
+	}
+	if err := e.enter(ctx, Repair); err != nil {
+		return err
+	}
+	m := e.machine
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, err := e.own(id)
+	if err != nil {
+		return err
+	}
+	if spec.PidsLimit == 0 {
+		spec.PidsLimit = m.pids
+	}
+	before := b.Container
+	b.MemoryBytes, b.NanoCPUs, b.PidsLimit, b.Restarts = spec.MemoryBytes, spec.NanoCPUs, spec.PidsLimit, false
+	if spec.Network != "" && b.Network != spec.Network {
+		if m.networks[spec.Network] == nil {
+			return runtime.Fail(runtime.Unknown, nil, "the container could not be put on network %s", spec.Network)
+		}
+		b.Network = spec.Network
+	}
+	if b.Status == runtime.Paused {
+		b.Status = runtime.Running
+	}
+	if b.Name != spec.Name {
+		if m.names[spec.Name] != nil {
+			return runtime.Fail(runtime.Conflict, nil, "a container named %s exists already on this node", spec.Name)
+		}
+		delete(m.names, b.Name)
+		b.Name = spec.Name
+		m.names[b.Name] = b
+	}
+	if before.Network = b.Network; before != b.Container { // nobody is told of networks
+		m.tell(b, runtime.Other)
+	}
+	return e.leave(Repair)
 }
 
 // Containers is List without faults, for what a test asserts.

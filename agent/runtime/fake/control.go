@@ -73,6 +73,57 @@ func (e *Engine) Pause(id runtime.ContainerID) bool {
 	return runs
 }
 
+// Signal sends a running container a signal, as somebody may do by hand (docker
+// kill, and docker stop to begin with); false when there is none that runs.
+func (e *Engine) Signal(id runtime.ContainerID, number int) bool {
+	runs := false
+	e.with(id, func(b *box) {
+		if runs = b.up(); !runs {
+			return
+		}
+		e.machine.tellSignal(b, runtime.Signalled, number)
+		switch code, ends := b.program.hit(number); {
+		case ends && number != sigkill && b.program.StopTakes > 0:
+			e.machine.endIn(b, b.program.StopTakes, code, false)
+		case ends:
+			e.machine.end(b, code, false)
+		}
+	})
+	return runs
+}
+
+// Alter changes a container behind the agent's back: its name, its limits, its
+// network. Watchers are told as the real engine tells them: not of networks.
+// False when there is no such container.
+func (e *Engine) Alter(id runtime.ContainerID, change func(c *runtime.Container)) bool {
+	return e.with(id, func(b *box) {
+		before := b.Container
+		change(&b.Container)
+		after := b.Container
+		if after.Name != before.Name {
+			delete(e.machine.names, before.Name)
+			e.machine.names[after.Name] = b
+		}
+		if before.Network = after.Network; before != after {
+			e.machine.tell(b, runtime.Other)
+		}
+	})
+}
+
+// SetFree sets what is free of the engine's filesystem.
+func (e *Engine) SetFree(bytes int64) {
+	e.machine.mu.Lock()
+	defer e.machine.mu.Unlock()
+	e.machine.info.StorageFree = bytes
+}
+
+// FreeOnRemoval sets what the removal of an image frees.
+func (e *Engine) FreeOnRemoval(bytes int64) {
+	e.machine.mu.Lock()
+	defer e.machine.mu.Unlock()
+	e.machine.freed = bytes
+}
+
 // Half leaves a container half removed: Dead, and only Remove can end that.
 func (e *Engine) Half(id runtime.ContainerID) bool {
 	return e.with(id, func(b *box) {

@@ -46,6 +46,8 @@ type machine struct {
 	offers    map[string]Offer
 	networks  map[string]*bridge
 	watchers  map[*watcher]struct{}
+	silent    bool  // no watcher is told anything
+	freed     int64 // by the removal of an image
 }
 
 // New makes an engine on a machine of its own.
@@ -97,6 +99,9 @@ func withDefaults(i runtime.Info) runtime.Info {
 	}
 	if i.StorageBytes == 0 {
 		i.StorageBytes = 4 << 40
+	}
+	if i.StorageFree == 0 {
+		i.StorageFree = i.StorageBytes / 2
 	}
 	return i
 }

@@ -186,8 +186,9 @@ func TestUnreachable(t *testing.T) {
 		id := start(t, e)
 		e.Hold(fake.Inspect)
 		errs := make(chan error, 4)
-		go func() { errs <- e.Watch(t.Context(), nil, func(runtime.Change) { t.Error("a change was told") }) }()
 		go func() { errs <- e.Stop(t.Context(), id, runtime.StopSpec{Grace: time.Hour}) }()
+		synctest.Wait() // its signal is no news for who begins to watch
+		go func() { errs <- e.Watch(t.Context(), nil, func(runtime.Change) { t.Error("a change was told") }) }()
 		go func() { errs <- e.Pull(t.Context(), "bt/slow:1", nil) }()
 		go func() {
 			_, err := e.Inspect(t.Context(), id)

@@ -27,6 +27,10 @@ const (
 	List          Method = "List"
 	ReadFile      Method = "ReadFile"
 	Watch         Method = "Watch"
+	Glance        Method = "Glance"
+	Repair        Method = "Repair"
+	Images        Method = "Images"
+	RemoveImage   Method = "RemoveImage"
 )
 
 // faults are what was planned for an engine's calls.
@@ -60,7 +64,7 @@ func (e *Engine) FailNext(method Method, err error) {
 
 // LoseAnswer lets the next call of the method take its effect and then fail with
 // err, as when the engine dies before it answers. It works for Create, Start,
-// Kill, Remove, Load and EnsureNetwork.
+// Kill, Remove, Repair, RemoveImage, Load and EnsureNetwork.
 func (e *Engine) LoseAnswer(method Method, err error) {
 	e.faults.mu.Lock()
 	defer e.faults.mu.Unlock()

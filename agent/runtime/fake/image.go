@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,11 +73,15 @@ func (e *Engine) DropImage(ref string) {
 }
 
 func parse(ref string) (reference.Named, error) {
-	named, err := reference.ParseNormalizedNamed(ref)
+	full, err := runtime.FullName(ref)
+	if err != nil {
+		return nil, err
+	}
+	named, err := reference.ParseNormalizedNamed(full)
 	if err != nil {
 		return nil, runtime.Fail(runtime.BadReference, err, "%.120q is not the name of an image", ref)
 	}
-	return reference.TagNameOnly(named), nil
+	return named, nil
 }
 
 // put is called under the mutex.
@@ -83,6 +89,9 @@ func (m *machine) put(name string, i *image) {
 	if i.ID == "" {
 		sum := sha256.Sum256([]byte(name))
 		i.ID = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	if old := m.images[name]; old != nil && old.ID != i.ID {
+		m.images[old.ID] = old // its tag has moved on; by its id it is still there
 	}
 	m.images[name] = i
 }
@@ -120,6 +129,65 @@ func (e *Engine) Image(ctx context.Context, ref string) (runtime.Image, error) {
 		return runtime.Image{}, err
 	}
 	return i.Image, nil
+}
+
+// Images gives every image on the machine.
+func (e *Engine) Images(ctx context.Context) ([]runtime.StoredImage, error) {
+	if err := e.enter(ctx, Images); err != nil {
+		return nil, err
+	}
+	m := e.machine
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := map[string]*runtime.StoredImage{}
+	for name, i := range m.images {
+		s := found[i.ID]
+		if s == nil {
+			s = &runtime.StoredImage{ID: i.ID, Used: m.uses(i.ID)}
+			found[i.ID] = s
+		}
+		if !strings.Contains(name, "@") && !strings.HasPrefix(name, "sha256:") {
+			s.Tags = append(s.Tags, name)
+		}
+	}
+	list := make([]runtime.StoredImage, 0, len(found))
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		slices.Sort(found[id].Tags)
+		list = append(list, *found[id])
+	}
+	return list, nil
+}
+
+// uses says whether a container of any node is made from the image.
+func (m *machine) uses(id string) bool {
+	for _, b := range m.boxes {
+		if b.ImageID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// RemoveImage takes an image away that no container uses.
+func (e *Engine) RemoveImage(ctx context.Context, id string) error {
+	if !strings.HasPrefix(id, "sha256:") {
+		return runtime.Fail(runtime.BadReference, nil, "%.80q is not the id of an image", id)
+	}
+	if err := e.enter(ctx, RemoveImage); err != nil {
+		return err
+	}
+	m := e.machine
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.uses(id) {
+		return runtime.Fail(runtime.Conflict, nil, "the image is in use on this node")
+	}
+	before := len(m.images)
+	maps.DeleteFunc(m.images, func(_ string, i *image) bool { return i.ID == id })
+	if len(m.images) < before {
+		m.info.StorageFree += m.freed
+	}
+	return e.leave(RemoveImage)
 }
 
 // pullSteps is how often a pull tells how far it is.

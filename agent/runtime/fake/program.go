@@ -35,6 +35,14 @@ func (p Program) signalled(number int) (code int, ends bool) {
 	return 128 + number, true
 }
 
+// hit is signalled, by any signal: SIGKILL asks nobody.
+func (p Program) hit(number int) (code int, ends bool) {
+	if number == sigkill {
+		return 128 + sigkill, true
+	}
+	return p.signalled(number)
+}
+
 func (p Program) heard(line string) (code int, ends bool) {
 	switch {
 	case p.Stubborn:

@@ -33,6 +33,7 @@ func (e *Engine) Stop(ctx context.Context, id runtime.ContainerID, how runtime.S
 	e.machine.mu.Lock()
 	defer e.machine.mu.Unlock()
 	if b := e.machine.boxes[id]; b != nil && b.down == down {
+		e.machine.tellSignal(b, runtime.Signalled, sigkill)
 		e.machine.end(b, 128+sigkill, false)
 	}
 	return nil
@@ -64,10 +65,8 @@ func (e *Engine) ask(id runtime.ContainerID, how runtime.StopSpec) (down chan st
 		code, ends = b.program.heard(how.Command)
 	} else {
 		b.signals = append(b.signals, signal)
-		code, ends = b.program.signalled(number)
-		if number == sigkill {
-			code, ends = 128+sigkill, true
-		}
+		m.tellSignal(b, runtime.Signalled, number)
+		code, ends = b.program.hit(number)
 	}
 	if ends && b.program.StopTakes > 0 {
 		m.endIn(b, b.program.StopTakes, code, false)
@@ -88,7 +87,10 @@ func (e *Engine) Kill(ctx context.Context, id runtime.ContainerID) error {
 	if err != nil {
 		return err
 	}
-	e.machine.end(b, 128+sigkill, false)
+	if b.up() {
+		e.machine.tellSignal(b, runtime.Signalled, sigkill)
+		e.machine.end(b, 128+sigkill, false)
+	}
 	return e.leave(Kill)
 }
 

@@ -2,6 +2,7 @@ package fake_test
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ func TestSuite(t *testing.T) {
 		away := fake.New(fake.Options{})
 		away.SetUnreachable(true)
 		return runtimetest.Harness{
+			Hand:   handOf(engine),
 			Engine: engine, Beside: engine.Beside(runtimetest.NewNode()), Away: away,
 			Image: "bt/probe:1", Pullable: "registry.example/bt/game:1", Unknown: "registry.example/bt/nope:1",
 			Occupy: func(t testing.TB, port uint16, protocol runtime.Protocol) { t.Cleanup(engine.Occupy(port, protocol)) },
@@ -73,4 +75,55 @@ func playProbe(spec runtime.ContainerSpec) fake.Program {
 		}
 	}
 	return p
+}
+
+// handOf does by hand what the script can do behind the agent's back.
+func handOf(e *fake.Engine) runtimetest.Hand {
+	alter := func(t testing.TB, id runtime.ContainerID, change func(c *runtime.Container)) {
+		t.Helper()
+		if !e.Alter(id, change) {
+			t.Fatal("by hand: no such container")
+		}
+	}
+	return runtimetest.Hand{
+		Pause: func(t testing.TB, id runtime.ContainerID) {
+			if !e.Pause(id) {
+				t.Fatal("by hand: nothing to pause")
+			}
+		},
+		Rename: func(t testing.TB, id runtime.ContainerID, name string) {
+			alter(t, id, func(c *runtime.Container) { c.Name = name })
+		},
+		Limit: func(t testing.TB, id runtime.ContainerID, memory, nanoCPUs, pids int64) {
+			alter(t, id, func(c *runtime.Container) { c.MemoryBytes, c.NanoCPUs, c.PidsLimit = memory, nanoCPUs, pids })
+		},
+		Leave: func(t testing.TB, id runtime.ContainerID, network string) {
+			alter(t, id, func(c *runtime.Container) { c.Network = joined(c.Network, network, false) })
+		},
+		Join: func(t testing.TB, id runtime.ContainerID, network string) {
+			alter(t, id, func(c *runtime.Container) { c.Network = joined(c.Network, network, true) })
+		},
+		Restarts: func(t testing.TB, id runtime.ContainerID) {
+			alter(t, id, func(c *runtime.Container) { c.Restarts = true })
+		},
+		Signal: func(_ testing.TB, id runtime.ContainerID, number int) { e.Signal(id, number) },
+		Stop:   func(_ testing.TB, id runtime.ContainerID) { e.Signal(id, 15) },
+		Start: func(t testing.TB, id runtime.ContainerID) {
+			if err := e.Start(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Remove: func(_ testing.TB, id runtime.ContainerID) { e.Vanish(id) },
+	}
+}
+
+// joined puts a name into the list of names, or takes it out.
+func joined(list, name string, in bool) string {
+	names := strings.FieldsFunc(list, func(r rune) bool { return r == ',' })
+	names = slices.DeleteFunc(names, func(n string) bool { return n == name })
+	if in {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
 }

@@ -37,6 +37,9 @@ func (e *Engine) Watch(ctx context.Context, ready func(), handle func(runtime.Ch
 	for {
 		select {
 		case <-w.news:
+			if e.holdsChanges() {
+				continue
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-away:
@@ -63,16 +66,15 @@ func (e *Engine) take(w *watcher) []runtime.Change {
 
 // tell queues a change for the watchers of the box's node, under the machine's
 // mutex.
-func (m *machine) tell(b *box, kind runtime.ChangeKind) {
+func (m *machine) tell(b *box, kind runtime.ChangeKind) { m.tellSignal(b, kind, 0) }
+
+func (m *machine) tellSignal(b *box, kind runtime.ChangeKind, signal int) {
 	for w := range m.watchers {
 		if w.node != b.node {
 			continue
 		}
-		w.queue = append(w.queue, runtime.Change{Kind: kind, ID: b.ID, Instance: b.Instance})
-		select {
-		case w.news <- struct{}{}:
-		default:
-		}
+		w.queue = append(w.queue, runtime.Change{Kind: kind, ID: b.ID, Instance: b.Instance, At: m.now(), Signal: signal})
+		w.ring()
 	}
 }
 
@@ -86,5 +88,30 @@ func (e *Engine) BreakWatches() {
 			delete(e.machine.watchers, w)
 			close(w.broken)
 		}
+	}
+}
+
+// HoldChanges lets every Watch of this machine keep to itself what it has to
+// tell, or tell it.
+func (e *Engine) HoldChanges(hold bool) {
+	m := e.machine
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.silent = hold
+	for w := range m.watchers {
+		w.ring()
+	}
+}
+
+func (e *Engine) holdsChanges() bool {
+	e.machine.mu.Lock()
+	defer e.machine.mu.Unlock()
+	return e.machine.silent
+}
+
+func (w *watcher) ring() {
+	select {
+	case w.news <- struct{}{}:
+	default:
 	}
 }

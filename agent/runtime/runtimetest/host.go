@@ -71,6 +71,10 @@ func pinged(host string) error {
 
 // call makes one request of an engine's API. A nil answer is not read.
 func call(ctx context.Context, host, method, path string, query url.Values, answer any) error {
+	return request(ctx, host, method, path, query, http.NoBody, answer)
+}
+
+func request(ctx context.Context, host, method, path string, query url.Values, body io.Reader, answer any) error {
 	network, address, ok := strings.Cut(host, "://")
 	if !ok || (network != "unix" && network != "tcp") {
 		return fmt.Errorf("%q is not unix:// or tcp://", host)
@@ -82,11 +86,12 @@ func call(ctx context.Context, host, method, path string, query url.Values, answ
 			return d.DialContext(ctx, network, address)
 		},
 	}}
-	request, err := http.NewRequestWithContext(ctx, method, "http://engine"+path+"?"+query.Encode(), http.NoBody)
+	asked, err := http.NewRequestWithContext(ctx, method, "http://engine"+path+"?"+query.Encode(), body)
 	if err != nil {
 		return err
 	}
-	response, err := client.Do(request)
+	asked.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(asked)
 	if err != nil {
 		return err
 	}

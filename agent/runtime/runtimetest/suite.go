@@ -24,6 +24,8 @@ type Harness struct {
 	// BlindToOOM says that the engine may miss that memory ran out; only the
 	// kill is sure then.
 	BlindToOOM bool
+	// Hand does what people do by hand.
+	Hand Hand
 	// Occupy gives a port of all addresses to a program outside containers,
 	// until the test ends.
 	Occupy func(t testing.TB, port uint16, protocol runtime.Protocol)
@@ -40,7 +42,9 @@ func Run(t *testing.T, fresh func(testing.TB) Harness) {
 		tests map[string]func(*testing.T, Harness)
 	}{
 		{"images", imageTests()},
+		{"clearing", clearTests()},
 		{"life", lifeTests()},
+		{"by hand", handTests()},
 		{"starting", startTests()},
 		{"stopping", stopTests()},
 		{"ports", portTests()},

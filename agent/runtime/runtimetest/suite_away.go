@@ -30,9 +30,15 @@ func (h Harness) calls(t testing.TB, e runtime.Engine, id runtime.ContainerID) m
 		"Stop by command": func(ctx context.Context) error {
 			return e.Stop(ctx, id, runtime.StopSpec{Command: "stop", Grace: grace})
 		},
-		"Kill":     func(ctx context.Context) error { return e.Kill(ctx, id) },
-		"Remove":   func(ctx context.Context) error { return e.Remove(ctx, id) },
-		"Inspect":  func(ctx context.Context) error { _, err := e.Inspect(ctx, id); return err },
+		"Kill":    func(ctx context.Context) error { return e.Kill(ctx, id) },
+		"Remove":  func(ctx context.Context) error { return e.Remove(ctx, id) },
+		"Inspect": func(ctx context.Context) error { _, err := e.Inspect(ctx, id); return err },
+		"Glance":  func(ctx context.Context) error { _, err := e.Glance(ctx); return err },
+		"Repair":  func(ctx context.Context) error { return e.Repair(ctx, id, h.spec("idle")) },
+		"Images":  func(ctx context.Context) error { _, err := e.Images(ctx); return err },
+		"RemoveImage": func(ctx context.Context) error {
+			return e.RemoveImage(ctx, "sha256:"+strings.Repeat("0", 64))
+		},
 		"List":     func(ctx context.Context) error { _, err := e.List(ctx); return err },
 		"ReadFile": func(ctx context.Context) error { _, err := e.ReadFile(ctx, id, "/etc/passwd", 10); return err },
 		"Watch": func(ctx context.Context) error {

@@ -18,6 +18,9 @@ func foreignUntouched(t *testing.T, h Harness) {
 	id := start(t, h.Beside, h.spec("idle"))
 	before := inspect(t, h.Beside, id)
 	nothing(t, h.Engine)
+	if seen, err := h.Engine.Glance(t.Context()); err != nil || len(seen) != 0 {
+		t.Fatalf("Glance gives %+v, %v", seen, err)
+	}
 	ctx := t.Context()
 	_, err := h.Engine.Inspect(ctx, id)
 	refused(t, "Inspect", err, runtime.Missing)
@@ -27,6 +30,7 @@ func foreignUntouched(t *testing.T, h Harness) {
 	refused(t, "Stop", h.Engine.Stop(ctx, id, runtime.StopSpec{}), runtime.Missing)
 	refused(t, "Stop by command", h.Engine.Stop(ctx, id, runtime.StopSpec{Command: "stop"}), runtime.Missing)
 	refused(t, "Kill", h.Engine.Kill(ctx, id), runtime.Missing)
+	refused(t, "Repair", h.Engine.Repair(ctx, id, h.spec("idle")), runtime.Missing)
 	refused(t, "Remove", h.Engine.Remove(ctx, id), runtime.Missing)
 	if after := inspect(t, h.Beside, id); after != before {
 		t.Fatalf("another node's container changed from\n%+v to\n%+v", before, after)

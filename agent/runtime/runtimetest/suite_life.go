@@ -36,7 +36,8 @@ func wholeLife(t *testing.T, h Harness) {
 
 	id := create(t, h.Engine, spec)
 	c := inspect(t, h.Engine, id)
-	want := runtime.Container{ID: id, Name: spec.Name, Instance: spec.Instance, Generation: 7, SpecHash: "abc", ImageID: image.ID, Status: runtime.Created}
+	want := runtime.Container{ID: id, Name: spec.Name, Instance: spec.Instance, Generation: 7, SpecHash: "abc", ImageID: image.ID, Status: runtime.Created,
+		MemoryBytes: spec.MemoryBytes, NanoCPUs: spec.NanoCPUs, PidsLimit: spec.PidsLimit}
 	if c != want {
 		t.Fatalf("made, it is\n%+v, want\n%+v", c, want)
 	}
@@ -124,11 +125,33 @@ func list(t *testing.T, h Harness) {
 			t.Fatalf("List says\n%+v, Inspect\n%+v", found[i], one)
 		}
 	}
+	glanced(t, h.Engine)
 	must(t, "Remove", h.Engine.Remove(t.Context(), runs))
 	found, err = h.Engine.List(t.Context())
 	must(t, "List", err)
 	if len(found) != 2 {
 		t.Fatalf("List gives %d containers after one was removed, want 2", len(found))
+	}
+}
+
+// glanced checks that Glance says what Inspect says.
+func glanced(t testing.TB, e runtime.Engine) {
+	t.Helper()
+	found, err := e.List(t.Context())
+	must(t, "List", err)
+	seen, err := e.Glance(t.Context())
+	must(t, "Glance", err)
+	if len(seen) != len(found) {
+		t.Fatalf("Glance gives %d containers, List %d", len(seen), len(found))
+	}
+	for _, c := range found {
+		want := runtime.Container{
+			ID: c.ID, Name: c.Name, Instance: c.Instance, Generation: c.Generation, SpecHash: c.SpecHash, ImageID: c.ImageID,
+			Status: c.Status, Network: c.Network,
+		}
+		if !slices.Contains(seen, want) {
+			t.Fatalf("Glance says\n%+v, and leaves out\n%+v", seen, want)
+		}
 	}
 }
 
@@ -195,6 +218,7 @@ func unknownIDs(t *testing.T, h Harness) {
 		refused(t, "Start", h.Engine.Start(ctx, id), runtime.Missing)
 		refused(t, "Stop", h.Engine.Stop(ctx, id, runtime.StopSpec{}), runtime.Missing)
 		refused(t, "Kill", h.Engine.Kill(ctx, id), runtime.Missing)
+		refused(t, "Repair", h.Engine.Repair(ctx, id, spec), runtime.Missing)
 		must(t, "Remove", h.Engine.Remove(ctx, id))
 	}
 	if c := inspect(t, h.Engine, real); c.Status != runtime.Running {

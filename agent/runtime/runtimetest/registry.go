@@ -1,4 +1,4 @@
-package docker_test
+package runtimetest
 
 import (
 	"archive/tar"
@@ -8,39 +8,40 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/containerd/errdefs"
-	"github.com/docker/docker/api/types/image"
-	"github.com/docker/docker/client"
-
 	"github.com/berth-panel/berth/shared/ident"
 )
 
-// registry is an image registry in memory. It listens on the loopback, which
+// Registry is an image registry in memory. It listens on the loopback, which
 // engines take without TLS.
-type registry struct {
-	address string
+type Registry struct {
+	Address string // "127.0.0.1:PORT", with which the names of its images begin
 	mu      sync.Mutex
 	blobs   map[string][]byte // by digest
 	tags    map[string][]byte // manifests by "repository:tag"
 	refuse  func(w http.ResponseWriter, r *http.Request) bool
 }
 
-func newRegistry(t testing.TB) *registry {
+// NewRegistry runs one until the test ends.
+func NewRegistry(t testing.TB) *Registry {
 	t.Helper()
-	r := &registry{blobs: map[string][]byte{}, tags: map[string][]byte{}}
+	r := &Registry{blobs: map[string][]byte{}, tags: map[string][]byte{}}
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
-	r.address = strings.TrimPrefix(server.URL, "http://")
+	r.Address = strings.TrimPrefix(server.URL, "http://")
 	return r
 }
 
@@ -49,7 +50,7 @@ const (
 	listType     = "application/vnd.docker.distribution.manifest.list.v2+json"
 )
 
-func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	refuse := g.refuse
 	g.mu.Unlock()
@@ -66,7 +67,7 @@ func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			manifest = g.find(g.blobs, tag)
 		}
 		if manifest == nil {
-			answerError(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown")
+			AnswerError(w, http.StatusNotFound, "MANIFEST_UNKNOWN", "manifest unknown")
 			return
 		}
 		var kind struct{ MediaType string }
@@ -83,17 +84,17 @@ func (g *registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	answerError(w, http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry")
+	AnswerError(w, http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry")
 }
 
-// refuseBy lets every request go to f first; it says whether it has answered.
-func (g *registry) refuseBy(f func(w http.ResponseWriter, r *http.Request) bool) {
+// RefuseBy lets every request go to f first; it says whether it has answered.
+func (g *Registry) RefuseBy(f func(w http.ResponseWriter, r *http.Request) bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refuse = f
 }
 
-func (g *registry) find(in map[string][]byte, key string) []byte {
+func (g *Registry) find(in map[string][]byte, key string) []byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return in[key]
@@ -111,7 +112,8 @@ func trickle(w http.ResponseWriter, text []byte) {
 	}
 }
 
-func answerError(w http.ResponseWriter, status int, code, message string) {
+// AnswerError refuses a request as registries do.
+func AnswerError(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, code, message)
@@ -122,28 +124,43 @@ func digestOf(text []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-func (g *registry) blob(text []byte) map[string]any {
+func (g *Registry) blob(text []byte) map[string]any {
 	digest := digestOf(text)
 	g.blobs[digest] = text
 	return map[string]any{"digest": digest, "size": len(text)}
 }
 
 // tag gives a manifest the tag 1; engines ask for it by its digest, too.
-func (g *registry) tag(repository string, manifest []byte) {
+func (g *Registry) tag(repository string, manifest []byte) {
 	g.tags[repository+":1"] = manifest
 	g.blob(manifest)
 }
 
-// offer makes an image of two layers and gives its reference. The engine's copy
-// is removed at the end.
-func (g *registry) offer(t testing.TB, host, repository string) string {
+// Offer makes an image of two layers that no engine can run, and gives its
+// reference. The engine's copy is removed at the end.
+func (g *Registry) Offer(t testing.TB, host, repository string) string {
+	t.Helper()
+	layers := [][]byte{layerTar(t, "file-0", 3<<20), layerTar(t, "file-1", 3<<20)}
+	return g.offer(t, host, repository, map[string]any{"Cmd": []string{"/file-0"}}, layers)
+}
+
+// OfferProbe makes an image that is the probe, and like no other.
+func (g *Registry) OfferProbe(t testing.TB, host, repository string) string {
+	t.Helper()
+	files, err := io.ReadAll(Rootfs(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g.offer(t, host, repository, map[string]any{"Entrypoint": []string{"/probe"}, "WorkingDir": "/tmp"}, [][]byte{files, layerTar(t, "noise", 1<<10)})
+}
+
+func (g *Registry) offer(t testing.TB, host, repository string, run map[string]any, files [][]byte) string {
 	t.Helper()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var diffs []string
 	var layers []map[string]any
-	for i := range 2 {
-		plain := layerTar(t, fmt.Sprintf("file-%d", i), 3<<20)
+	for _, plain := range files {
 		var packed bytes.Buffer
 		z := gzip.NewWriter(&packed)
 		_, _ = z.Write(plain)
@@ -153,18 +170,32 @@ func (g *registry) offer(t testing.TB, host, repository string) string {
 		layers, diffs = append(layers, layer), append(diffs, digestOf(plain))
 	}
 	config := g.blob(asJSON(t, map[string]any{
-		"architecture": "amd64", "os": "linux", "config": map[string]any{"Cmd": []string{"/file-0"}},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": diffs},
+		"architecture": runtime.GOARCH, "os": "linux", "config": run, "rootfs": map[string]any{"type": "layers", "diff_ids": diffs},
 	}))
 	config["mediaType"] = "application/vnd.docker.container.image.v1+json"
 	g.tag(repository, asJSON(t, map[string]any{"schemaVersion": 2, "mediaType": manifestType, "config": config, "layers": layers}))
-	reference := g.address + "/" + repository + ":1"
-	dropImage(t, host, reference)
+	reference := g.Address + "/" + repository + ":1"
+	DropImage(t, host, reference)
 	return reference
 }
 
-// offerForeign makes an image for another kind of machine only.
-func (g *registry) offerForeign(t testing.TB, repository string) string {
+// DropImage removes an image from the engine at the end that carries no label of
+// ours.
+func DropImage(t testing.TB, host, reference string) {
+	t.Helper()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		err := call(ctx, host, http.MethodDelete, "/images/"+reference, url.Values{"force": {"1"}}, nil)
+		var refused *statusError
+		if err != nil && !(errors.As(err, &refused) && refused.status == http.StatusNotFound) {
+			t.Errorf("removing %s: %v", reference, err)
+		}
+	})
+}
+
+// OfferForeign makes an image for another kind of machine only.
+func (g *Registry) OfferForeign(t testing.TB, repository string) string {
 	t.Helper()
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -172,7 +203,7 @@ func (g *registry) offerForeign(t testing.TB, repository string) string {
 	entry["mediaType"] = manifestType
 	entry["platform"] = map[string]any{"architecture": "s390x", "os": "linux"}
 	g.tag(repository, asJSON(t, map[string]any{"schemaVersion": 2, "mediaType": listType, "manifests": []any{entry}}))
-	return g.address + "/" + repository + ":1"
+	return g.Address + "/" + repository + ":1"
 }
 
 func asJSON(t testing.TB, v any) []byte {
@@ -200,29 +231,4 @@ func layerTar(t testing.TB, name string, size int) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
-}
-
-// rawClient is Docker's own client, for what the Engine does not show.
-func rawClient(t testing.TB, host string) *client.Client {
-	t.Helper()
-	c, err := client.NewClientWithOpts(client.WithHost(host), client.WithAPIVersionNegotiation())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	return c
-}
-
-// dropImage removes an image at the end that carries no label of ours.
-func dropImage(t testing.TB, host, reference string) {
-	t.Helper()
-	c := rawClient(t, host)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		_, err := c.ImageRemove(ctx, reference, image.RemoveOptions{Force: true})
-		if err != nil && !errdefs.IsNotFound(err) {
-			t.Errorf("removing %s: %v", reference, err)
-		}
-	})
 }
