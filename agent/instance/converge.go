@@ -21,8 +21,11 @@ func (o *owner) converge(ctx context.Context, j job) (settled bool, err error) {
 	if err := o.look(ctx); err != nil {
 		return false, err
 	}
+	if o.early() {
+		return false, errMoved
+	}
 	o.observe(j, spec.SpecHash)
-	if !j.runs() && o.live != "" {
+	if !o.mayRun(j) && o.live != "" {
 		// First of all, and whatever else fails: a stop or a suspension must not
 		// wait for an image that can't be had.
 		if err := o.bringDown(ctx, j); err != nil {
@@ -33,8 +36,11 @@ func (o *owner) converge(ctx context.Context, j job) (settled bool, err error) {
 		o.hold(j)
 		return true, nil
 	}
+	if known, _ := o.know(); known.Halt == journal.HaltRemoved {
+		return true, nil
+	}
 	if o.failed == j.desired.Generation {
-		if o.untilRetry() != 0 {
+		if o.untilNext() != 0 {
 			return true, nil
 		}
 		o.failed = 0 // a crashed one's next start is a new try
@@ -59,12 +65,15 @@ func (o *owner) hold(j job) {
 // ensureContainer leaves exactly one container, the right one, at boxes[0], with
 // its volume ready to be used.
 func (o *owner) ensureContainer(ctx context.Context, j job, spec runtime.ContainerSpec) error {
-	if len(o.boxes) == 0 || o.boxes[0].SpecHash != spec.SpecHash || o.boxes[0].Status == runtime.Dead {
+	if len(o.boxes) == 0 || o.boxes[0].SpecHash != spec.SpecHash || o.boxes[0].Status == runtime.Dead || o.boxes[0].ID == o.spoilt {
 		if err := o.renew(ctx, j, spec); err != nil {
 			return err
 		}
 	}
 	if err := o.removeFrom(ctx, 1); err != nil {
+		return err
+	}
+	if err := o.mend(ctx, j, spec); err != nil {
 		return err
 	}
 	if o.live != "" {
@@ -82,7 +91,7 @@ func (o *owner) renew(ctx context.Context, j job, spec runtime.ContainerSpec) er
 	if err := o.ensureImage(ctx, j); err != nil {
 		return err
 	}
-	if err := o.ensureVolume(); err != nil {
+	if err := o.ensureVolume(j); err != nil {
 		return err
 	}
 	if err := o.m.ensureNetwork(ctx); err != nil {
@@ -93,10 +102,23 @@ func (o *owner) renew(ctx context.Context, j job, spec runtime.ContainerSpec) er
 			return err
 		}
 	}
+	if j.leave && len(o.boxes) > 0 { // or an agent that is killed now takes it for somebody's doing
+		o.set(j, func(s *wire.State) { s.Container = "" })
+		if err := o.tell(); err != nil {
+			return err
+		}
+	}
 	if err := o.removeFrom(ctx, 0); err != nil {
 		return err
 	}
-	return o.create(ctx, j, spec)
+	err := o.create(ctx, j, spec)
+	if runtime.ReasonOf(err) == runtime.ImageMissing { // somebody removed it meanwhile
+		if err := o.ensureImage(ctx, j); err != nil {
+			return err
+		}
+		return o.create(ctx, j, spec)
+	}
+	return err
 }
 
 // beginInstall tells that an instance that was never ready is being made.
@@ -163,6 +185,7 @@ func (o *owner) create(ctx context.Context, j job, spec runtime.ContainerSpec) e
 	}
 	o.boxes = []runtime.Container{{
 		ID: id, Name: spec.Name, Instance: o.id, Generation: spec.Generation, SpecHash: spec.SpecHash, Status: runtime.Created,
+		MemoryBytes: spec.MemoryBytes, NanoCPUs: spec.NanoCPUs, PidsLimit: spec.PidsLimit, Network: spec.Network,
 	}}
 	return nil
 }
@@ -178,8 +201,21 @@ func outlast(ctx context.Context, grace time.Duration) (context.Context, context
 }
 
 // ensureVolume makes the data directory. One that had to be made is new: nobody
-// owns it yet and nothing is installed in it.
-func (o *owner) ensureVolume() error {
+// owns it yet and nothing is installed in it. One that was copied is never made:
+// it is there, or comes from what was copied.
+func (o *owner) ensureVolume(j job) error {
+	if j.desired.Spec.Copied {
+		if o.m.deps.Moves == nil {
+			return problem.New(problem.Conflict, "this agent can't take volumes over from other nodes")
+		}
+		if err := o.m.deps.Moves.Adopt(o.id); err != nil {
+			return err
+		}
+		if known, _ := o.know(); !known.Installed {
+			o.learn(func(k *journal.Known) { k.Installed = true })
+		}
+		return nil
+	}
 	created, err := o.m.deps.Volumes.Ensure(o.id)
 	if err != nil {
 		return err
@@ -192,7 +228,7 @@ func (o *owner) ensureVolume() error {
 
 // prepare gives the volume to the image's user and installs into it, each once.
 func (o *owner) prepare(ctx context.Context, j job) error {
-	if err := o.ensureVolume(); err != nil {
+	if err := o.ensureVolume(j); err != nil {
 		return err
 	}
 	known, _ := o.know()
@@ -201,8 +237,10 @@ func (o *owner) prepare(ctx context.Context, j job) error {
 		if err != nil {
 			return err
 		}
-		if err := o.m.deps.Volumes.Own(o.id, owner.UID, owner.GID); err != nil {
-			return err
+		if !j.desired.Spec.Copied { // that one's owner came with it
+			if err := o.m.deps.Volumes.Own(o.id, owner.UID, owner.GID); err != nil {
+				return err
+			}
 		}
 		o.learn(func(k *journal.Known) { k.Owner = &owner })
 		known.Owner = &owner

@@ -11,8 +11,9 @@
 // A failure on an instance that was ready leaves it ready: its data is there.
 //
 //	stopped → starting → running → stopping → stopped
-//	running → crashed → starting         (it ended with an error; again after a while)
+//	running → crashed → starting         (it ended with an error; again at once, or after a while)
 //	running → stopped                    (it ended without one: left alone until the next order)
+//	running → stopped, stopped → running (by hand: see below)
 //	starting → stopped, with a Failure   (a start that fails before the container runs is no crash)
 //
 // Promises:
@@ -20,16 +21,36 @@
 //     period too. The next turn starts from what is there, whatever was half done.
 //   - A power order is carried out once: its number is journalled together with
 //     what makes repeating it harmless. A stop that was asked for is finished before
-//     anything else, so that a stop and a start in quick succession end in a start.
+//     anything else, so that a stop and a start in quick succession end in a start,
+//     also when the agent is killed in between.
 //   - A removal is finished before a later spec of the same id is begun: a new
 //     instance never finds the old one's data.
 //   - A crash is an exit that was seen: a container that ran under this agent's eyes
-//     and ended with an error. Five within ten minutes and the instance is left
-//     alone; the record survives restarts of the agent. Ten quiet minutes clear it.
+//     and ended with an error, by itself. The first is restarted at once, those
+//     that follow after 1 s, 2 s and so on, up to five minutes. Five within ten
+//     minutes and the instance is left alone; the record survives restarts of the
+//     agent. A run of ten minutes clears it.
+//   - What somebody does to a container through the engine is put right (drift.go):
+//     removed is made again, stopped started (and no crash), started stopped, and
+//     what was changed or paused is given back in place; made anew where the engine
+//     can't. With wire.DriftReport, and once all that the generation asked for is
+//     done, it is left so and said in State.Drift, until the next generation. A
+//     suspension or a removal wins over both.
+//   - Stopped by hand is told from ended by itself by the signal that the engine
+//     was told to send in that life of the container. Refused: exit codes, of which
+//     a good program gives 0 for both.
+//   - Drift is seen when the engine tells of it, when it (re)connects, and by a sweep
+//     every half minute (sweep.go): one list that costs the engine one call, and
+//     an inspect of a few in turn, for what a list doesn't show.
 //   - A stream's end says nothing. When the engine's event stream breaks, owners wait
 //     for the next one and for a whole list, and go on from that. Exits seen shortly
 //     before the break are taken for the engine's own going down: an instance that
 //     should run is started again. Refused: to trust them, since an engine that is
 //     restarted ends its containers in good order, with exit code 0, just before.
-//   - While the engine is away nothing is given up; what can't be done waits.
+//     Nothing that ended then counts as by hand, nor as a crash.
+//   - While the engine is away nothing is given up; what can't be done waits. What
+//     fails on an instance that was ready, for a reason that may go away by itself
+//     (again.go), is told and tried again after 2 s, 4 s and so on, up to five
+//     minutes; a container that the engine can't start and doesn't say why, as it
+//     may be after the engine's own death, is made anew.
 package instance

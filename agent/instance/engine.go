@@ -2,6 +2,7 @@ package instance
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/berth-panel/berth/agent/journal"
@@ -13,6 +14,7 @@ import (
 const (
 	askWithin  = 10 * time.Second // an engine that answers slower counts as away
 	askEvery   = 30 * time.Second // while the watch stands: a hung engine keeps its stream open
+	askJitter  = 10 * time.Second // on top, drawn anew each time
 	steady     = 30 * time.Second // a watch that stood so long is taken up again at once
 	maxBackoff = 15 * time.Second
 )
@@ -93,12 +95,15 @@ func (m *Manager) oversee(ctx context.Context, info runtime.Info) error {
 	}
 	m.deliver(boxes)
 	m.report(ctx, describe(info))
-	for pause(ctx, askEvery) == nil {
+	for pause(ctx, askEvery+rand.N(askJitter)) == nil {
 		info, err := m.ask(ctx)
 		if err != nil {
 			return err
 		}
 		m.report(ctx, describe(info))
+		if err := m.sweep(ctx); err != nil {
+			return err
+		}
 	}
 	return ctx.Err()
 }
@@ -176,7 +181,7 @@ func (m *Manager) changed(c runtime.Change) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if o := m.owners[c.Instance]; o != nil {
-		o.changed()
+		o.changed(c)
 		return
 	}
 	boxes := m.strangers[c.Instance]
@@ -219,6 +224,16 @@ func (m *Manager) ensureNetwork(ctx context.Context) error {
 		return err
 	}
 	m.networkFor = connection
+	return nil
+}
+
+// forgetNetwork lets the bridge be looked for again before its next use.
+func (m *Manager) forgetNetwork(ctx context.Context) error {
+	if err := m.network.enter(ctx); err != nil {
+		return err
+	}
+	defer m.network.leave()
+	m.networkFor = 0
 	return nil
 }
 

@@ -105,6 +105,7 @@ func TestBrokenStreamTouchesNoRunningContainer(t *testing.T) {
 			t.Errorf("%d events about an engine that was never away", n)
 		}
 		// And the new stream is listened to.
+		w.crash(one)
 		w.engine.Crash(box.ID, 1)
 		w.sleep(time.Millisecond)
 		w.expect(one, wire.PhaseReady, wire.ActualCrashed, true)

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	firstBackoff = time.Second
+	firstBackoff = time.Second // of the second crash; the first is restarted at once
 	maxBackoffUp = 5 * time.Minute
 	crashLimit   = 5
 	crashWindow  = 10 * time.Minute // so many crashes in it are too many
@@ -30,6 +30,10 @@ func (o *owner) ended(j job, c runtime.Container) {
 	if !j.runs() {
 		return // it was to stop anyway
 	}
+	if o.endedByHand(c) {
+		o.stoppedByHand(j, now)
+		return
+	}
 	if code == 0 && !c.OOMKilled {
 		o.log.Info("the instance ended by itself")
 		o.learn(func(k *journal.Known) { k.Halt, k.HaltAt = journal.HaltEnded, now })
@@ -46,7 +50,7 @@ func (o *owner) ended(j job, c runtime.Container) {
 	})
 	if wait != never {
 		again := now.Add(wait)
-		o.set(j, func(s *wire.State) { s.RetryAt = &again })
+		o.set(j, func(s *wire.State) { s.Actual, s.RetryAt = wire.ActualCrashed, &again })
 	}
 }
 
@@ -67,8 +71,10 @@ func judge(crashes []time.Time, ran time.Duration, now time.Time) ([]time.Time, 
 		return crashes, never
 	}
 	backoff := maxBackoffUp
-	if n := len(crashes) - 1; n < 16 {
-		backoff = min(backoff, firstBackoff<<n)
+	if n := len(crashes) - 1; n == 0 {
+		backoff = 0
+	} else if n < 16 {
+		backoff = min(backoff, firstBackoff<<(n-1))
 	} else {
 		crashes = crashes[len(crashes)-16:] // enough to stay at the longest wait
 	}

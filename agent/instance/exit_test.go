@@ -38,7 +38,13 @@ func TestCrashesAreRestartedAndGivenUp(t *testing.T) {
 	t.Parallel()
 	play(t, func(w *world) {
 		w.apply(basic(one, 1))
-		for i, wait := range []time.Duration{1, 2, 4, 8} {
+		w.engine.Crash(w.running(one).ID, 3)
+		w.sleep(0)
+		w.running(one) // the first is restarted at once
+		if told := w.crashes(one); told != 1 {
+			t.Errorf("%d crashes are told", told)
+		}
+		for i, wait := range []time.Duration{1, 2, 4} {
 			w.engine.Crash(w.running(one).ID, 3)
 			w.sleep(time.Millisecond)
 			s := w.expect(one, wire.PhaseReady, wire.ActualCrashed, true)
@@ -68,8 +74,25 @@ func TestCrashesAreRestartedAndGivenUp(t *testing.T) {
 		// A new order is a new chance, with a clean record.
 		w.apply(order(2, wire.Power{Want: wire.WantRunning, Order: 2}))
 		w.engine.Crash(w.running(one).ID, 3)
-		w.sleep(time.Second)
+		w.sleep(0)
 		w.running(one)
+	})
+}
+
+func TestQuietTimeClearsTheRecord(t *testing.T) {
+	t.Parallel()
+	play(t, func(w *world) {
+		w.apply(basic(one, 1))
+		for range 20 {
+			w.sleep(quietTime)
+			w.engine.Crash(w.running(one).ID, 1)
+			w.sleep(0)
+			w.running(one)
+		}
+		w.sleep(quietTime - time.Second)
+		w.engine.Crash(w.running(one).ID, 1)
+		w.sleep(0)
+		w.expect(one, wire.PhaseReady, wire.ActualCrashed, true)
 	})
 }
 
@@ -81,6 +104,7 @@ func TestOutOfMemoryIsACrash(t *testing.T) {
 		w.engine.OOMInside(box.ID) // one process of several: it lives on
 		w.sleep(time.Minute)
 		w.running(one)
+		w.crash(one) // the first is restarted at once
 		w.engine.OOMKill(box.ID)
 		w.sleep(time.Millisecond)
 		if s := w.expect(one, wire.PhaseReady, wire.ActualCrashed, true); !s.OOM || s.ExitCode == nil {
@@ -125,70 +149,6 @@ func TestContainerThatEndsAtOnce(t *testing.T) {
 	})
 }
 
-func TestStoppedByHandFollowsTheExitRules(t *testing.T) {
-	t.Parallel()
-	play(t, func(w *world) {
-		w.apply(basic(one, 1))
-		box := w.running(one)
-		if err := w.engine.Kill(t.Context(), box.ID); err != nil {
-			t.Fatal(err)
-		}
-		w.sleep(time.Second)
-		w.running(one)
-	})
-}
-
-func TestRemovedByHandIsMadeAgain(t *testing.T) {
-	t.Parallel()
-	play(t, func(w *world) {
-		w.apply(basic(one, 1))
-		old := w.running(one)
-		if err := writeFile(w.volumeFile(one, "world")); err != nil {
-			t.Fatal(err)
-		}
-		w.engine.Vanish(old.ID)
-		w.sleep(time.Minute)
-		if box := w.running(one); box.ID == old.ID || !exists(w.volumeFile(one, "world")) {
-			t.Errorf("container %+v", box)
-		}
-		w.apply(order(2, wire.Power{Want: wire.WantStopped, Order: 2}))
-		w.engine.Vanish(w.engine.Find(one)[0].ID)
-		w.sleep(time.Minute)
-		w.expect(one, wire.PhaseReady, wire.ActualStopped, true)
-	})
-}
-
-func TestStartedByHandIsStopped(t *testing.T) {
-	t.Parallel()
-	play(t, func(w *world) {
-		w.apply(order(1, wire.Power{Want: wire.WantStopped, Order: 1}))
-		if err := w.engine.Start(t.Context(), w.engine.Find(one)[0].ID); err != nil {
-			t.Fatal(err)
-		}
-		w.sleep(time.Minute)
-		w.expect(one, wire.PhaseReady, wire.ActualStopped, true)
-		if box := w.engine.Find(one)[0]; box.Status != runtime.Exited {
-			t.Errorf("it is %s", box.Status)
-		}
-	})
-}
-
-func TestPausedCountsAsRunningAndDeadIsReplaced(t *testing.T) {
-	t.Parallel()
-	play(t, func(w *world) {
-		w.apply(basic(one, 1))
-		box := w.running(one)
-		w.engine.Pause(box.ID)
-		w.sleep(time.Minute)
-		w.expect(one, wire.PhaseReady, wire.ActualRunning, true)
-		w.engine.Half(box.ID)
-		w.sleep(time.Minute)
-		if again := w.running(one); again.ID == box.ID {
-			t.Error("the half removed container was kept")
-		}
-	})
-}
-
 func TestNothingIsToldWhenNothingChanges(t *testing.T) {
 	t.Parallel()
 	play(t, func(w *world) {
@@ -220,7 +180,7 @@ func TestJudge(t *testing.T) {
 	t.Run("the wait doubles up to five minutes when crashes are rare enough", func(t *testing.T) {
 		t.Parallel()
 		var crashes []time.Time
-		want := []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300}
+		want := []time.Duration{0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300}
 		for i, seconds := range want {
 			var wait time.Duration
 			crashes, wait = judge(crashes, time.Minute, at(time.Duration(i)*3*time.Minute))
@@ -249,7 +209,7 @@ func TestJudge(t *testing.T) {
 	t.Run("ten quiet minutes clear the record", func(t *testing.T) {
 		t.Parallel()
 		crashes, wait := judge([]time.Time{at(0), at(1), at(2), at(3)}, 10*time.Minute, at(10*time.Minute))
-		if len(crashes) != 1 || wait != time.Second {
+		if len(crashes) != 1 || wait != 0 {
 			t.Errorf("%d crashes, wait %s", len(crashes), wait)
 		}
 		if crashes, _ := judge([]time.Time{at(0)}, 10*time.Minute-1, at(10*time.Minute)); len(crashes) != 2 {

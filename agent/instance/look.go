@@ -72,10 +72,21 @@ func (o *owner) observe(j job, hash string) {
 			o.live = ""
 		case !isUp(*c):
 			o.ended(j, *c)
+		default:
+			o.runsAnew(j, *c)
 		}
 	}
 	if o.live == "" && len(o.boxes) > 0 && isUp(o.boxes[0]) {
 		o.adopt(j, o.boxes[0])
+	}
+	o.observeHand(j)
+}
+
+// runsAnew notices that the engine has started it again, by somebody's order,
+// before its end was looked at.
+func (o *owner) runsAnew(j job, c runtime.Container) {
+	if _, state := o.know(); state.StartedAt == nil || !state.StartedAt.Equal(c.StartedAt) {
+		o.adopt(j, c)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,19 +49,28 @@ type Images interface {
 	Provide(ctx context.Context, reference string) (mine bool, err error)
 }
 
+// Moves are the volumes that were copied here from other nodes (agent/move).
+// Adopt makes such a volume the instance's; it may be repeated, and is nothing
+// when the instance has its volume. Failures are *problem.Problem where people
+// can do something about them.
+type Moves interface {
+	Adopt(id ident.Instance) error
+}
+
 // Config holds the node's own settings.
 type Config struct {
 	Network   runtime.NetworkSpec
 	PidsLimit int64 // for specs that leave it open
 }
 
-// Deps are what a Manager works with; all are needed but Images.
+// Deps are what a Manager works with; all are needed but Images and Moves.
 type Deps struct {
 	Engine    runtime.Engine
 	Journal   Journal
 	Volumes   Volumes
 	Installer Installer
 	Images    Images
+	Moves     Moves
 	Log       *slog.Logger
 	Now       func() time.Time
 }
@@ -91,6 +102,7 @@ type Manager struct {
 	up        bool         // the watch stands and everything was listed
 	spawn     func(*owner) // nil while Run doesn't run
 	closed    bool
+	looked    ident.Instance // the last one that a sweep looked at without need
 	owned     sync.WaitGroup
 }
 
@@ -140,6 +152,19 @@ func (m *Manager) Apply(spec wire.Spec) (wire.Accepted, error) {
 		return wire.Accepted{}, err
 	}
 	return m.hand(spec.Instance, func(o *owner) (wire.Accepted, error) { return o.apply(spec) })
+}
+
+// Spec gives the spec that the journal holds of an instance: NOT_FOUND when it
+// holds none, also when there is a container of it; CONFLICT when the instance is
+// being removed. It is shared: don't change what it points to.
+func (m *Manager) Spec(id ident.Instance) (wire.Spec, error) {
+	m.mu.Lock()
+	o := m.owners[id]
+	m.mu.Unlock()
+	if o == nil {
+		return wire.Spec{}, problem.New(problem.NotFound, "this node has no settings of instance %s", id)
+	}
+	return o.spec()
 }
 
 // Remove journals that an instance must go, with its container and volume; also
@@ -236,6 +261,21 @@ func (m *Manager) Inventory() wire.Inventory {
 		}
 	}
 	return list
+}
+
+// References are the images that the instances held here are made from.
+func (m *Manager) References() []string {
+	m.mu.Lock()
+	owners := slices.Collect(maps.Values(m.owners))
+	m.mu.Unlock()
+	list := make([]string, 0, len(owners))
+	for _, o := range owners {
+		if reference := o.reference(); reference != "" {
+			list = append(list, reference)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 func stranger(id ident.Instance, boxes []runtime.Container) wire.Holding {

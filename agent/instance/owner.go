@@ -10,6 +10,7 @@ import (
 	"github.com/berth-panel/berth/agent/journal"
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
 
@@ -32,10 +33,12 @@ type owner struct {
 	known    journal.Known // State and Told in it are what was last told
 	unsaved  bool          // known differs from the journal
 	state    wire.State    // as it is now
+	unsaid   *wire.State   // a crash that is told with the next write
 	gone     bool          // a tombstone
 	retired  bool
 	cancel   context.CancelFunc // of the turn under way
 	mail     mail
+	seen     []runtime.Container // glimpses of boxes as the last turn left them
 	progress struct {
 		step string
 		at   time.Time
@@ -47,8 +50,14 @@ type owner struct {
 	unsure    bool                // there may be containers that boxes doesn't hold
 	live      runtime.ContainerID // the one that was seen running and not seen ending
 	condemned runtime.ContainerID // the one that was asked to stop: its end is no exit by itself
-	failed    int64               // the generation that has failed for good
-	attempts  int                 // of a removal that doesn't work
+	spoilt    runtime.ContainerID // the engine could not start it, and does not say why: it is made anew
+	failed    int64               // the generation that has failed
+	again     again
+	attempts  int              // of a removal that doesn't work
+	signals   []runtime.Change // that containers got lately, ours too
+	died      bool             // the engine has told of an end
+	awaited   bool             // an end was seen that the engine has yet to tell of
+	mended    mended
 }
 
 // mail is what others told the owner since its last turn.
@@ -56,7 +65,10 @@ type mail struct {
 	listed  bool // boxes is the whole truth
 	boxes   []runtime.Container
 	changed bool
-	broke   time.Time // when the stream broke; zero if it did not
+	died    bool             // a container has ended
+	strange bool             // there is a container that boxes doesn't hold
+	signals []runtime.Change // that a container got
+	broke   time.Time        // when the stream broke; zero if it did not
 }
 
 func newOwner(m *Manager, id ident.Instance) *owner {
@@ -74,6 +86,9 @@ func recall(m *Manager, r journal.Record) *owner {
 		return o // nothing was told yet: the state of a new one
 	}
 	o.state = r.Known.State
+	if o.state.Actual == wire.ActualStopping { // the agent was killed at it: it is finished first
+		o.condemned = runtime.ContainerID(o.state.Container)
+	}
 	if r.Known.Told != r.Desired.Generation {
 		o.state.Converged, o.state.Failure = false, nil
 	} else if o.state.Phase == wire.PhaseFailed && o.state.Converged {
@@ -204,6 +219,30 @@ func (o *owner) holding() (wire.Holding, bool) {
 	return wire.Holding{Instance: o.id, Generation: o.desired.Generation, Removing: o.desired.Removal != nil, State: o.state}, o.desired.Generation > 0
 }
 
+// spec is what the owner was told; see Manager.Spec.
+func (o *owner) spec() (wire.Spec, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.desired.Removal != nil && !o.gone:
+		return wire.Spec{}, problem.New(problem.Conflict, "instance %s is being removed", o.id)
+	case o.desired.Spec == nil || o.gone:
+		return wire.Spec{}, problem.New(problem.NotFound, "this node has no settings of instance %s", o.id)
+	default:
+		return *o.desired.Spec, nil
+	}
+}
+
+// reference is the image that the instance is made from; "" when it holds none.
+func (o *owner) reference() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.desired.Spec == nil {
+		return ""
+	}
+	return o.desired.Spec.Image.Reference
+}
+
 // retire ends the owner when it holds nothing any more, and says whether it does.
 func (o *owner) retire() bool {
 	o.mu.Lock()
@@ -221,14 +260,22 @@ func (o *owner) retire() bool {
 func (o *owner) listed(boxes []runtime.Container) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.mail.listed, o.mail.boxes, o.mail.changed = true, boxes, false
+	o.mail = mail{listed: true, boxes: boxes, broke: o.mail.broke} // what came before is in it
 	o.rouse()
 }
 
-func (o *owner) changed() {
+func (o *owner) changed(c runtime.Change) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if c.Kind == runtime.Signalled {
+		// What comes of it is told by itself.
+		if o.mail.signals = append(o.mail.signals, c); len(o.mail.signals) > maxSignals {
+			o.mail.signals = o.mail.signals[1:]
+		}
+		return
+	}
 	o.mail.changed = true
+	o.mail.died = o.mail.died || c.Kind == runtime.Died
 	o.rouse()
 }
 

@@ -22,7 +22,7 @@ func (o *owner) power(ctx context.Context, j job) error {
 	}
 	if !j.runs() {
 		o.set(j, func(s *wire.State) { s.RetryAt = nil })
-		if isUp(o.boxes[0]) {
+		if isUp(o.boxes[0]) && !o.mayRun(j) {
 			return o.bringDown(ctx, j)
 		}
 		return nil
@@ -106,6 +106,7 @@ func stopSpec(s wire.Stop) runtime.StopSpec {
 
 // start starts the container at boxes[0] and looks at what became of it.
 func (o *owner) start(ctx context.Context, j job) error {
+	o.noteCrash()
 	o.set(j, func(s *wire.State) { s.Actual, s.RetryAt = wire.ActualStarting, nil })
 	if err := o.tell(); err != nil {
 		return err
@@ -114,6 +115,9 @@ func (o *owner) start(ctx context.Context, j job) error {
 	c, err := o.startAndLook(ctx, o.boxes[0].ID)
 	if err != nil {
 		o.stale = true
+		if ctx.Err() == nil && runtime.ReasonOf(err) == runtime.Unknown {
+			o.spoilt = o.boxes[0].ID
+		}
 		if runtime.ReasonOf(err) == runtime.Missing {
 			return errMoved
 		}
@@ -129,12 +133,26 @@ func (o *owner) start(ctx context.Context, j job) error {
 	return nil
 }
 
+func (o *owner) networkAnew(ctx context.Context) error {
+	if err := o.m.forgetNetwork(ctx); err != nil {
+		return err
+	}
+	return o.m.ensureNetwork(ctx)
+}
+
 func (o *owner) startAndLook(ctx context.Context, id runtime.ContainerID) (runtime.Container, error) {
 	if err := o.m.work.enter(ctx); err != nil {
 		return runtime.Container{}, err
 	}
 	defer o.m.work.leave()
-	if err := o.m.deps.Engine.Start(ctx, id); err != nil {
+	err := o.m.deps.Engine.Start(ctx, id)
+	if runtime.ReasonOf(err) == runtime.InvalidSpec { // most likely somebody removed the network
+		if err := o.networkAnew(ctx); err != nil {
+			return runtime.Container{}, err
+		}
+		err = o.m.deps.Engine.Start(ctx, id)
+	}
+	if err != nil {
 		return runtime.Container{}, err
 	}
 	return o.m.deps.Engine.Inspect(ctx, id)

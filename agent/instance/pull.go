@@ -3,10 +3,12 @@ package instance
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/berth-panel/berth/agent/runtime"
+	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
 
@@ -116,24 +118,48 @@ func (p *pulls) wait() { p.work.Wait() }
 // only when it is not.
 func (o *owner) ensureImage(ctx context.Context, j job) error {
 	reference := j.desired.Spec.Image.Reference
-	if images := o.m.deps.Images; images != nil {
+	return o.m.fetch(ctx, o.log, reference,
+		func() { o.step(j, "pull", "Pulling %s", reference) },
+		func(p runtime.PullProgress) { o.report(j, pullProgress(reference, p)) })
+}
+
+// Fetch gets an image onto this machine for an instance that is still to come
+// (agent/move); it returns once the image is there. Failures are
+// *problem.Problem: NODE_OFFLINE while the engine is away.
+func (m *Manager) Fetch(ctx context.Context, reference string) error {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return problem.New(problem.NodeOffline, "the agent is being stopped")
+	}
+	m.owned.Add(1) // Run waits for it
+	m.mu.Unlock()
+	defer m.owned.Done()
+	if err := m.fetch(ctx, m.log, reference, func() {}, func(runtime.PullProgress) {}); err != nil {
+		return explain(err).Because(err)
+	}
+	return nil
+}
+
+func (m *Manager) fetch(ctx context.Context, log *slog.Logger, reference string, begin func(), progress func(runtime.PullProgress)) error {
+	if images := m.deps.Images; images != nil {
 		mine, err := images.Provide(ctx, reference)
 		if mine || err != nil {
 			return err
 		}
 	}
-	_, err := o.m.deps.Engine.Image(ctx, reference)
+	_, err := m.deps.Engine.Image(ctx, reference)
 	if runtime.ReasonOf(err) != runtime.ImageMissing {
 		return err
 	}
 	for try := 0; ; try++ {
-		o.step(j, "pull", "Pulling %s", reference)
-		err := o.m.pulls.pull(ctx, reference, func(p runtime.PullProgress) { o.report(j, pullProgress(reference, p)) })
+		begin()
+		err := m.pulls.pull(ctx, reference, progress)
 		reason := runtime.ReasonOf(err)
 		if err == nil || ctx.Err() != nil || reason == runtime.Unreachable || !reason.Temporary() || try == len(pullPauses) {
 			return err
 		}
-		o.log.Warn("the pull failed and is tried again", "image", reference, "error", err, "in", pullPauses[try])
+		log.Warn("the pull failed and is tried again", "image", reference, "error", err, "in", pullPauses[try])
 		if err := pause(ctx, pullPauses[try]); err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ type job struct {
 	desired journal.Desired
 	doomed  int64
 	mail    mail
+	leave   bool // what was done by hand is left so; see owner.leaves
 }
 
 // runs says whether the instance should run.
@@ -70,6 +71,17 @@ func (o *owner) tell() error {
 	return nil
 }
 
+// noteCrash sees to it that a crash is told though the instance is restarted at
+// once: with the next tell, which need not wait for the disk twice.
+func (o *owner) noteCrash() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.state.Actual == wire.ActualCrashed && !same(o.state, o.known.State) {
+		crashed := o.state
+		o.unsaid = &crashed
+	}
+}
+
 // write is tell under mu; anyway makes an event of a state that was told before.
 func (o *owner) write(anyway bool) error {
 	event := anyway || o.known.Told != o.desired.Generation || !same(o.state, o.known.State)
@@ -78,17 +90,22 @@ func (o *owner) write(anyway bool) error {
 	}
 	known := o.known
 	change := journal.Change{Instance: o.id, Known: &known}
+	if o.unsaid != nil {
+		e := o.event(wire.EventState, o.desired.Generation)
+		e.State = o.unsaid
+		change.Events = append(change.Events, e)
+	}
 	if event {
 		known.State, known.Told = o.state, o.desired.Generation
 		e := o.event(wire.EventState, o.desired.Generation)
 		state := o.state
 		e.State = &state
-		change.Events = []wire.Event{e}
+		change.Events = append(change.Events, e)
 	}
 	if err := o.m.deps.Journal.Write(change); err != nil {
 		return err
 	}
-	o.known, o.unsaved = known, false
+	o.known, o.unsaved, o.unsaid = known, false, nil
 	return nil
 }
 
@@ -126,7 +143,7 @@ func same(a, b wire.State) bool {
 		return false
 	}
 	return a.Phase == b.Phase && a.Actual == b.Actual && a.Converged == b.Converged && a.Container == b.Container &&
-		a.OOM == b.OOM && sameTime(a.StartedAt, b.StartedAt) && sameTime(a.RetryAt, b.RetryAt)
+		a.OOM == b.OOM && a.Drift == b.Drift && sameTime(a.StartedAt, b.StartedAt) && sameTime(a.RetryAt, b.RetryAt)
 }
 
 func sameTime(a, b *time.Time) bool {

@@ -46,7 +46,7 @@ func (o *owner) begin(cancel context.CancelFunc) (job, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.cancel = cancel
-	j := job{desired: o.desired, doomed: o.known.Doomed, mail: o.mail}
+	j := job{desired: o.desired, doomed: o.known.Doomed, mail: o.mail, leave: o.leaves()}
 	o.mail = mail{}
 	return j, o.gone || o.desired.Generation == 0
 }
@@ -55,6 +55,7 @@ func (o *owner) finish() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.cancel = nil
+	o.seen = glimpses(o.boxes)
 }
 
 // open reads the mail.
@@ -63,7 +64,7 @@ func (o *owner) open(j job) {
 		o.distrust(j.mail.broke)
 	}
 	if j.mail.listed {
-		o.boxes, o.live, o.stale, o.unsure = j.mail.boxes, "", false, false
+		o.boxes, o.live, o.stale, o.unsure, o.signals = j.mail.boxes, "", false, false, nil
 		if _, state := o.know(); state.Phase == wire.PhaseReady {
 			o.failed = 0 // what stood in the way may be gone, as after a reboot
 		}
@@ -71,6 +72,12 @@ func (o *owner) open(j job) {
 	if j.mail.changed {
 		o.stale = true
 	}
+	o.died = o.died || j.mail.died
+	if j.mail.strange {
+		o.unsure = true
+	}
+	o.signals = append(o.signals, j.mail.signals...)
+	o.signals = o.signals[max(0, len(o.signals)-maxSignals):]
 }
 
 // conclude says how the turn ended. settled means that nothing was tried.
@@ -97,16 +104,22 @@ func (o *owner) conclude(ctx context.Context, j job, settled bool, err error) ti
 				s.Phase = wire.PhaseFailed
 			}
 		})
+		o.tryAgain(j, reason)
 	case !settled:
+		o.again = again{}
 		o.set(j, func(s *wire.State) { s.Phase, s.Failure, s.Converged = wire.PhaseReady, nil, true })
 	}
-	o.set(j, o.describe)
+	drift := o.drift(j)
+	o.set(j, func(s *wire.State) {
+		o.describe(s)
+		s.Drift = drift
+	})
 	if err := o.tell(); err != nil {
 		o.log.Error("the journal can't be written", "error", err)
 		return journalRetry
 	}
 	if wait == never {
-		wait = o.untilRetry()
+		wait = o.untilNext()
 	}
 	return wait
 }
@@ -133,7 +146,7 @@ func (o *owner) describe(s *wire.State) {
 		s.Actual, s.StartedAt = wire.ActualStopped, nil
 	}
 	s.Container = ""
-	if len(o.boxes) > 0 {
+	if len(o.boxes) > 0 && o.boxes[0].Status != runtime.Dead {
 		s.Container = string(o.boxes[0].ID)
 	}
 }
@@ -180,7 +193,7 @@ func (o *owner) bury() error {
 	}
 	o.known, o.unsaved, o.gone = known, false, change.Tombstone
 	o.state = wire.State{Phase: wire.PhaseInstalling, Actual: wire.ActualStopped}
-	o.boxes, o.live, o.condemned, o.failed, o.attempts = nil, "", "", 0, 0
+	o.boxes, o.live, o.condemned, o.failed, o.attempts, o.mended = nil, "", "", 0, 0, mended{}
 	return nil
 }
 

@@ -49,6 +49,7 @@ func Validate(s wire.Spec) error {
 	}
 	v.check(s.Power.Want == wire.WantRunning || s.Power.Want == wire.WantStopped, "power.want", "must be running or stopped")
 	v.check(s.Power.Order >= 0, "power.order", "must not be negative")
+	v.check(s.Drift == "" || s.Drift == wire.DriftRepair || s.Drift == wire.DriftReport, "drift", "must be repair or report")
 	if len(v.fields) == 0 {
 		return nil
 	}

@@ -39,6 +39,7 @@ type world struct {
 	engine    *fake.Engine
 	installer *files
 	images    Images
+	moves     Moves
 	journal   *journal.Journal
 	volumes   *volume.Store
 	m         *Manager
@@ -87,7 +88,7 @@ func (w *world) boot() {
 		w.t.Fatal(err)
 	}
 	w.m, err = New(Config{Network: runtime.NetworkSpec{Name: "berth"}, PidsLimit: 100}, Deps{
-		Engine: w.engine, Journal: disk{w.journal, &w.full}, Volumes: w.volumes, Installer: w.installer, Images: w.images,
+		Engine: w.engine, Journal: disk{w.journal, &w.full}, Volumes: w.volumes, Installer: w.installer, Images: w.images, Moves: w.moves,
 		Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	if err != nil {
@@ -212,6 +213,25 @@ func (w *world) running(id ident.Instance) runtime.Container {
 		w.t.Fatalf("containers of %s: %+v, state %+v", id, boxes, s)
 	}
 	return boxes[0]
+}
+
+// crash ends the instance's container with an error, of which the agent knows
+// when it returns.
+func (w *world) crash(id ident.Instance) {
+	w.t.Helper()
+	w.engine.Crash(w.engine.Find(id)[0].ID, 1)
+	w.sleep(0)
+}
+
+// crashes is how often it was told that the instance crashed.
+func (w *world) crashes(id ident.Instance) int {
+	n := 0
+	for _, e := range w.events(wire.EventState) {
+		if e.Instance == id && e.State.Actual == wire.ActualCrashed {
+			n++
+		}
+	}
+	return n
 }
 
 // events are all that the journal keeps of a type.

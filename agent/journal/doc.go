@@ -12,6 +12,7 @@
 //     pile up (the controller is away for weeks), states that a newer state of the
 //     same instance has overtaken are dropped: the journal's size is bounded by the
 //     number of instances, not by time.
+//   - Images that the agent pulled are remembered, the thousand used last of them.
 //   - An instance that is gone is remembered (its tombstone) until the event that
 //     said so is acknowledged.
 //

@@ -32,6 +32,10 @@ const (
 	HaltNone   Halt = ""
 	HaltEnded  Halt = "ended"   // it ended by itself without an error
 	HaltGaveUp Halt = "gave_up" // it crashed too often
+	// By hand, where the spec says that this is only reported; a newer generation
+	// lifts these, too.
+	HaltStopped Halt = "stopped" // its container was stopped
+	HaltRemoved Halt = "removed" // its container was removed
 )
 
 // Desired is what should be, as the controller last said: a Spec or a Removal.
@@ -85,6 +89,7 @@ var (
 	eventBucket    = []byte("events")
 	progressBucket = []byte("progress")   // instance → number of its progress event
 	tombBucket     = []byte("tombstones") // instance → number of its removed event
+	imageBucket    = []byte("images")     // id of an image that the agent pulled → Image
 	epochKey       = []byte("epoch")
 )
 
@@ -157,7 +162,7 @@ func damaged(path string, cause error) error {
 // prepare makes what a new file needs and draws its epoch.
 func (j *Journal) prepare() error {
 	return j.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{metaBucket, desiredBucket, knownBucket, eventBucket, progressBucket, tombBucket} {
+		for _, name := range [][]byte{metaBucket, desiredBucket, knownBucket, eventBucket, progressBucket, tombBucket, imageBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return fmt.Errorf("prepare the journal: %w", err)
 			}
@@ -177,6 +182,9 @@ func (j *Journal) prepare() error {
 // of an instance's life.
 func (j *Journal) readAll() error {
 	if _, err := j.Records(); err != nil {
+		return err
+	}
+	if _, err := j.Images(); err != nil {
 		return err
 	}
 	return j.db.View(func(tx *bbolt.Tx) error {

@@ -1,0 +1,67 @@
+package instance
+
+import (
+	"time"
+
+	"github.com/berth-panel/berth/agent/runtime"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+const (
+	firstAgain = 2 * time.Second // doubling with each try
+	maxAgain   = 5 * time.Minute
+)
+
+// again is when a generation that has failed is tried again without an order.
+type again struct {
+	generation int64
+	tries      int
+	at         time.Time // zero: never
+}
+
+// passes says whether what an engine refused may work later without anybody
+// changing the instance: somebody else's port, a full disk, an engine that has
+// just come back and has not put everything in order.
+func passes(r runtime.Reason) bool {
+	switch r {
+	case runtime.Unknown, runtime.NoSpace, runtime.PortInUse, runtime.Conflict, runtime.RegistryDown, runtime.RegistryLimited:
+		return true
+	default:
+		return false
+	}
+}
+
+// tryAgain plans the next try of a generation that has failed just now. Only of
+// an instance that was ready: whoever deploys one is told, and decides.
+func (o *owner) tryAgain(j job, reason runtime.Reason) {
+	if o.again.generation != j.desired.Generation {
+		o.again = again{generation: j.desired.Generation}
+	}
+	o.again.at = time.Time{}
+	if _, state := o.know(); state.Phase != wire.PhaseReady || !passes(reason) {
+		return
+	}
+	o.again.at = o.m.now().Add(min(maxAgain, firstAgain<<min(o.again.tries, 10)))
+	o.again.tries++
+}
+
+// untilAgain is the wait until a failed generation is tried again, or never.
+func (o *owner) untilAgain() time.Duration {
+	if o.failed == 0 || o.failed != o.again.generation || o.again.at.IsZero() {
+		return never
+	}
+	return max(0, o.again.at.Sub(o.m.now()))
+}
+
+// untilNext is the wait until something is due by itself, or never.
+func (o *owner) untilNext() time.Duration {
+	crash, failure := o.untilRetry(), o.untilAgain()
+	switch {
+	case crash == never:
+		return failure
+	case failure == never:
+		return crash
+	default:
+		return min(crash, failure)
+	}
+}

@@ -1,0 +1,171 @@
+package instance
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/berth-panel/berth/agent/runtime"
+	"github.com/berth-panel/berth/agent/runtime/fake"
+	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+// adopter takes over what was staged in the world's volumes.
+type adopter struct{ w *world }
+
+func (a adopter) Adopt(id ident.Instance) error {
+	if err := a.w.volumes.Adopt(id); err != nil {
+		return problem.New(problem.NotFound, "it is not here").Because(err)
+	}
+	return nil
+}
+
+// copied is a spec of an instance that comes from another node.
+func copied(generation int64) wire.Spec {
+	spec := basic(one, generation)
+	spec.Copied = true
+	spec.Install.Downloads = []wire.Download{{URL: "u", Path: "installed"}}
+	return spec
+}
+
+// stage puts a volume with a save game where copies arrive.
+func (w *world) stage() {
+	w.t.Helper()
+	if err := w.volumes.Stage(one, []byte("{}")); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, "volumes/.incoming", string(one), "data/save"), []byte("precious"), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) saved() {
+	w.t.Helper()
+	if text, err := os.ReadFile(w.volumeFile(one, "save")); err != nil || string(text) != "precious" {
+		w.t.Fatalf("the volume holds %q, %v", text, err)
+	}
+	if _, err := os.Lstat(w.volumeFile(one, "installed")); err == nil || w.installer.count() != 0 {
+		w.t.Error("something was installed into it")
+	}
+}
+
+// playCopied is play with volumes that may come from other nodes.
+func playCopied(t *testing.T, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.moves = adopter{w}
+		w.boot()
+		defer func() { w.stop() }()
+		test(w)
+	})
+}
+
+func TestCopiedVolumeIsTakenOver(t *testing.T) {
+	t.Parallel()
+	playCopied(t, func(w *world) {
+		w.stage()
+		w.apply(copied(7))
+		w.running(one)
+		w.saved()
+		w.reboot()
+		w.running(one)
+		w.saved()
+		again := copied(8) // later ones say so, too
+		again.Env = []string{"B=2"}
+		w.apply(again)
+		w.running(one)
+		w.saved()
+		w.loseJournal()
+		w.apply(copied(9))
+		w.running(one)
+		w.saved()
+		w.remove(one, 10)
+		if w.hasVolume(one) {
+			t.Error("its volume outlived it")
+		}
+	})
+}
+
+func TestCopiedVolumeThatIsNotThereIsNeverMadeEmpty(t *testing.T) {
+	t.Parallel()
+	playCopied(t, func(w *world) {
+		w.apply(copied(7))
+		s := w.expect(one, wire.PhaseFailed, wire.ActualStopped, true)
+		if s.Failure == nil || s.Failure.Code != problem.NotFound {
+			t.Errorf("it failed because of %v", s.Failure)
+		}
+		if w.hasVolume(one) || len(w.engine.Find(one)) != 0 {
+			t.Error("something was made in its place")
+		}
+		w.stage() // it comes after all
+		w.apply(copied(8))
+		w.running(one)
+		w.saved()
+		// Taken away by hand: nothing is made in its place either.
+		w.apply(func() wire.Spec {
+			spec := copied(9)
+			spec.Power = wire.Power{Want: wire.WantStopped, Order: 2}
+			return spec
+		}())
+		if err := os.RemoveAll(filepath.Dir(w.volumeFile(one, ""))); err != nil {
+			t.Fatal(err)
+		}
+		spec := copied(10)
+		spec.Power = wire.Power{Want: wire.WantRunning, Order: 3}
+		w.apply(spec)
+		if s := w.state(one); s.Failure == nil || s.Failure.Code != problem.NotFound || s.Actual == wire.ActualRunning || w.hasVolume(one) {
+			t.Errorf("without its volume it is %+v", s)
+		}
+	})
+	play(t, func(w *world) { // an agent that takes no volumes over
+		w.apply(copied(7))
+		if s := w.expect(one, wire.PhaseFailed, wire.ActualStopped, true); s.Failure == nil || w.hasVolume(one) {
+			t.Errorf("it is %+v", s)
+		}
+	})
+}
+
+func TestImageIsFetchedForWhatIsStillToCome(t *testing.T) {
+	t.Parallel()
+	play(t, func(w *world) {
+		w.engine.OfferImage("far:1", fake.Offer{})
+		if err := w.m.Fetch(w.t.Context(), "far:1"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.engine.Image(w.t.Context(), "far:1"); err != nil {
+			t.Errorf("the image is not there: %v", err)
+		}
+		if err := w.m.Fetch(w.t.Context(), "nowhere:1"); !problem.Is(err, problem.NotFound) {
+			t.Errorf("of one that nobody has: %v", err)
+		}
+		w.engine.FailNext(fake.Image, runtime.Fail(runtime.Unreachable, nil, "away"))
+		if err := w.m.Fetch(w.t.Context(), "far:2"); !problem.Is(err, problem.NodeOffline) {
+			t.Errorf("while the engine is away: %v", err)
+		}
+		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
+		defer cancel()
+		release := w.engine.Hold(fake.Pull)
+		w.engine.OfferImage("slow:1", fake.Offer{})
+		if err := w.m.Fetch(ctx, "slow:1"); err == nil {
+			t.Error("it can't be called off")
+		}
+		release()
+	})
+}
+
+func TestNothingIsFetchedOnceTheAgentHasEnded(t *testing.T) {
+	t.Parallel()
+	play(t, func(w *world) {
+		w.stop()
+		if err := w.m.Fetch(w.t.Context(), gameImage); !problem.Is(err, problem.NodeOffline) {
+			t.Errorf("it answers %v", err)
+		}
+		w.boot()
+	})
+}
