@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -45,8 +43,10 @@ type Options struct {
 }
 
 // Enrol asks the controller to let this machine in, checks its answer and keeps
-// the identity. Nothing is written unless everything is in order. Errors are
-// sentences for the person at the terminal.
+// the identity. Nothing of it is written unless everything is in order; only the
+// new key is kept from the first try on, so that the same enrolment key can be
+// tried again when the answer got lost. Errors are sentences for the person at
+// the terminal.
 func Enrol(ctx context.Context, o Options) (Identity, error) {
 	key, err := wire.ParseEnrolmentKey(o.Key)
 	if err != nil {
@@ -62,9 +62,9 @@ func Enrol(ctx context.Context, o Options) (Identity, error) {
 	if err := refuseTwice(o); err != nil {
 		return Identity{}, err
 	}
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	private, err := enrolmentKey(o.Dir, key.ID)
 	if err != nil {
-		return Identity{}, fmt.Errorf("make a key: %w", err)
+		return Identity{}, err
 	}
 	request, err := sign(key, private, o.Agent)
 	if err != nil {
@@ -77,13 +77,12 @@ func Enrol(ctx context.Context, o Options) (Identity, error) {
 	if err := check(key, request.Nonce, answer, private, o.Now(), skew); err != nil {
 		return Identity{}, err
 	}
-	text, err := x509.MarshalPKCS8PrivateKey(private)
+	text, err := keyPEM(private, nil)
 	if err != nil {
-		return Identity{}, fmt.Errorf("write the key: %w", err)
+		return Identity{}, err
 	}
-	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text})
 	r := record{Node: answer.Node, Controller: o.Controller, EnrolledAt: o.Now().UTC()}
-	if err := save(o.Dir, keyPEM, []byte(answer.Certificate), []byte(answer.CA), r); err != nil {
+	if err := save(o.Dir, text, []byte(answer.Certificate), []byte(answer.CA), r); err != nil {
 		return Identity{}, err
 	}
 	return Load(o.Dir)
@@ -114,9 +113,9 @@ func enrolURL(controller string) (string, error) {
 }
 
 func sign(key wire.EnrolmentKey, private *ecdsa.PrivateKey, agent wire.EnrolAgent) (wire.EnrolRequest, error) {
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, private)
+	csr, err := signingRequest(private)
 	if err != nil {
-		return wire.EnrolRequest{}, fmt.Errorf("make a certificate request: %w", err)
+		return wire.EnrolRequest{}, err
 	}
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails
@@ -126,7 +125,7 @@ func sign(key wire.EnrolmentKey, private *ecdsa.PrivateKey, agent wire.EnrolAgen
 	}
 	r := wire.EnrolRequest{
 		KeyID: key.ID, Nonce: base64.RawURLEncoding.EncodeToString(nonce), Agent: agent,
-		CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: csr})),
+		CSR: csr,
 	}
 	r.MAC = key.SignRequest(r)
 	return r, nil
@@ -251,7 +250,7 @@ func check(key wire.EnrolmentKey, nonce string, a wire.EnrolAnswer, private *ecd
 		return errors.New("the node's certificate names another node")
 	}
 	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) || now.Before(ca.NotBefore) || now.After(ca.NotAfter) {
-		return clockError(leaf, now, skew)
+		return errors.New(clockError(leaf, now, skew, "set the clocks right and enrol again"))
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
@@ -262,11 +261,11 @@ func check(key wire.EnrolmentKey, nonce string, a wire.EnrolAnswer, private *ecd
 	return nil
 }
 
-func clockError(leaf *x509.Certificate, now time.Time, skew time.Duration) error {
+func clockError(leaf *x509.Certificate, now time.Time, skew time.Duration, advice string) string {
 	message := fmt.Sprintf("the certificate holds from %s to %s, but this machine's clock says %s",
 		leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	if skew.Abs() > maxSkew {
 		message += fmt.Sprintf(" (the controller's differs by %s)", skew.Abs().Round(time.Second))
 	}
-	return errors.New(message + ": set the clocks right and enrol again")
+	return message + ": " + advice
 }

@@ -24,7 +24,7 @@ const (
 )
 
 // ErrNotEnrolled says that the data directory holds no identity.
-var ErrNotEnrolled = errors.New("this node is not enrolled: run `berth-agent enrol` with the command that the controller shows")
+var ErrNotEnrolled = errors.New("this node is not enrolled: run the line that the controller prints for it (berth-controller node key), or `berth-agent enrol` with the key in that line")
 
 // Identity is who this node is.
 type Identity struct {
@@ -54,6 +54,9 @@ func Load(dir string) (Identity, error) {
 	var r record
 	if err := json.Unmarshal(text, &r); err != nil || r.Node == "" {
 		return Identity{}, broken(errors.New(nodeFile + " can't be read"))
+	}
+	if err := mend(dir); err != nil {
+		return Identity{}, err
 	}
 	certificate, err := tls.LoadX509KeyPair(filepath.Join(dir, certFile), filepath.Join(dir, keyFile))
 	if err != nil {
@@ -95,6 +98,11 @@ func save(dir string, key, certificate, ca []byte, r record) error {
 	}{{keyFile, key, 0o600}, {certFile, certificate, 0o644}, {caFile, ca, 0o644}, {nodeFile, append(text, '\n'), 0o644}}
 	for _, f := range files {
 		if err := replace(filepath.Join(dir, f.name), f.text, f.mode); err != nil {
+			return fmt.Errorf("write the node's identity: %w", err)
+		}
+	}
+	for _, over := range []string{enrolKeyFile, nextKeyFile} { // of no use from here on
+		if err := os.Remove(filepath.Join(dir, over)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("write the node's identity: %w", err)
 		}
 	}

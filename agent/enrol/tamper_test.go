@@ -20,10 +20,18 @@ import (
 	"github.com/berth-panel/berth/shared/wire"
 )
 
-// nothingKept checks that a failed enrolment leaves no identity.
+// nothingKept checks that a failed enrolment leaves no identity, and at most the
+// key that the next try needs.
 func nothingKept(t *testing.T, dir string) {
 	t.Helper()
-	if entries, err := os.ReadDir(dir); err == nil && len(entries) != 0 {
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) == 1 && entries[0].Name() == enrolKeyFile {
+		if info, err := entries[0].Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("the key's file: %v, %v", info, err)
+		}
+		return
+	}
+	if err == nil && len(entries) != 0 {
 		t.Errorf("something was kept: %v", entries)
 	}
 	if _, err := Load(dir); !errors.Is(err, ErrNotEnrolled) {
