@@ -22,6 +22,8 @@ import (
 	"github.com/berth-panel/berth/agent/app"
 	"github.com/berth-panel/berth/agent/demo"
 	"github.com/berth-panel/berth/agent/enrol"
+	"github.com/berth-panel/berth/agent/tidy"
+	"github.com/berth-panel/berth/agent/update"
 	"github.com/berth-panel/berth/shared/build"
 	"github.com/berth-panel/berth/shared/wire"
 )
@@ -39,8 +41,11 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
 	}
+	releases := openReleases()
 	var c commands
-	parsed := kong.Parse(&c, kong.Name("berth-agent"), kong.Description("The part of Berth that runs on each node."), kong.UsageOnError())
+	parsed := kong.Parse(&c, kong.Name("berth-agent"), kong.Description("The part of Berth that runs on each node."), kong.UsageOnError(),
+		kong.DefaultEnvars("BERTH_AGENT")) // the service keeps its settings in a file of those
+	parsed.Bind(releases)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil))
@@ -49,6 +54,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "berth-agent:", err)
 		os.Exit(1)
 	}
+}
+
+// openReleases looks after an update before anything else is done, the reading
+// of the command line included: a new release may fail by that already, and
+// must be taken back then. The directory comes from the service's unit.
+func openReleases() *update.Updater {
+	o := update.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Now: time.Now, Args: os.Args}
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		o.Dir = os.Getenv("BERTH_AGENT_RELEASES")
+	}
+	return update.Open(o)
 }
 
 type enrolCommand struct {
@@ -60,6 +76,7 @@ type enrolCommand struct {
 	Address    string   `help:"Address at which the controller reaches the agent, with a join key. Default: where the request comes from."`
 	Port       int      `help:"Port of the agent, with a join key. Default: 8443."`
 	Tags       []string `help:"Tags of the node, with a join key."`
+	Tunnel     bool     `help:"The controller can't dial this machine: the agent will open a tunnel to it."`
 	MemoryMiB  int64    `name:"memory-mib" help:"Memory that instances may use, with a join key. Default: the machine's."`
 	DiskMiB    int64    `name:"disk-mib" help:"Disk that instances may use, with a join key. Default: the size of the data directory's filesystem."`
 }
@@ -67,9 +84,12 @@ type enrolCommand struct {
 // Run is kong's entry.
 func (c *enrolCommand) Run(ctx context.Context) error {
 	listen := "" // a node's own key leaves the port to what the controller was told
-	if c.Port != 0 {
+	if c.Tunnel {
+		listen = " --tunnel"
+	} else if c.Port != 0 {
 		listen = " --listen " + net.JoinHostPort("", strconv.Itoa(c.Port))
-	} else {
+	}
+	if c.Port == 0 {
 		c.Port = 8443
 	}
 	if c.Port < 1 || c.Port > 65535 {
@@ -86,33 +106,50 @@ func (c *enrolCommand) Run(ctx context.Context) error {
 	}
 	identity, err := enrol.Enrol(ctx, enrol.Options{
 		Controller: c.Controller, Key: c.Key, Dir: c.Data, Force: c.Force, Now: time.Now,
-		Agent: wire.EnrolAgent{Name: c.Name, Address: c.Address, Port: c.Port, Tags: c.Tags, MemoryMiB: c.MemoryMiB, DiskMiB: c.DiskMiB},
+		Agent: wire.EnrolAgent{Name: c.Name, Address: c.Address, Port: c.Port, Tags: c.Tags, MemoryMiB: c.MemoryMiB, DiskMiB: c.DiskMiB, Tunnel: c.Tunnel},
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Printf("Enrolled as node %s of %s.\nNow run, at the address and port that the controller knows it by: berth-agent serve --data %s%s\n",
-		identity.Node, identity.Controller, c.Data, listen)
+	where := ", at the address and port that the controller knows it by"
+	if c.Tunnel {
+		where = ""
+	}
+	fmt.Printf("Enrolled as node %s of %s.\nNow run%s: berth-agent serve --data %s%s\n",
+		identity.Node, identity.Controller, where, c.Data, listen)
 	return nil
 }
 
 type serveCommand struct {
 	Data           string         `required:"" type:"path" help:"Data directory of the agent."`
 	Listen         string         `default:":8443" help:"HOST:PORT where the controller calls."`
+	Tunnel         bool           `help:"Open a tunnel to the controller instead, and listen nowhere: for a machine that it can't dial."`
 	DockerHost     string         `help:"The Docker Engine's address. Default: DOCKER_HOST, or Docker's own socket."`
 	Network        string         `default:"berth" help:"Name of the bridge network of the instances."`
 	NetworkSubnet  string         `help:"Subnet of that network, such as 172.30.0.0/16. Default: Docker's choice."`
 	PidsLimit      int64          `default:"512" help:"Processes that an instance may have, unless its own settings say otherwise."`
 	NoDemo         bool           `help:"Don't make the demo image."`
 	AllowDownloads []netip.Prefix `help:"Private networks (CIDR) from which installs may download."`
+	KeepImages     time.Duration  `default:"168h" help:"How long an image stays that was pulled and that nothing uses any more; at least 1h."`
+	FreeSpace      int            `default:"10" help:"Percent of the engine's disk that are kept free by clearing such images earlier; 0 never does."`
 	LogFormat      string         `enum:"text,json" default:"text" help:"text or json."`
 	LogLevel       slog.Level     `default:"info" help:"debug, info, warn or error."`
 }
 
 // Run is kong's entry.
-func (c *serveCommand) Run(ctx context.Context) error {
+func (c *serveCommand) Run(ctx context.Context, releases *update.Updater) error {
+	return releases.Run(ctx, func(ctx context.Context) error { return c.serve(ctx, releases) })
+}
+
+func (c *serveCommand) serve(ctx context.Context, releases *update.Updater) error {
 	if c.PidsLimit < 1 {
 		return errors.New("--pids-limit must be 1 or more")
+	}
+	if c.KeepImages < tidy.Recent || c.FreeSpace < 0 || c.FreeSpace > 90 {
+		return errors.New("--keep-images must be 1h or more, and --free-space 0 to 90")
+	}
+	if c.FreeSpace == 0 {
+		c.FreeSpace = -1 // never
 	}
 	options := &slog.HandlerOptions{Level: c.LogLevel}
 	var handler slog.Handler = slog.NewTextHandler(os.Stderr, options)
@@ -120,9 +157,9 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		handler = slog.NewJSONHandler(os.Stderr, options)
 	}
 	agent, err := app.New(app.Config{
-		Data: c.Data, Listen: c.Listen, DockerHost: c.DockerHost, NetworkName: c.Network, NetworkSubnet: c.NetworkSubnet,
-		PidsLimit: c.PidsLimit, NoDemo: c.NoDemo, AllowDownloads: c.AllowDownloads,
-	}, app.Deps{Log: slog.New(handler), Now: time.Now})
+		Data: c.Data, Listen: c.Listen, Tunnel: c.Tunnel, DockerHost: c.DockerHost, NetworkName: c.Network, NetworkSubnet: c.NetworkSubnet,
+		PidsLimit: c.PidsLimit, NoDemo: c.NoDemo, AllowDownloads: c.AllowDownloads, KeepImages: c.KeepImages, FreeSpace: c.FreeSpace,
+	}, app.Deps{Releases: releases, Log: slog.New(handler), Now: time.Now})
 	if err != nil {
 		return err
 	}

@@ -92,6 +92,10 @@ func enroller(t *testing.T) (address, key string) {
 	print := sha256.Sum256(ca)
 	k := wire.EnrolmentKey{ID: "k1", Secret: bytes.Repeat([]byte{7}, 32), Fingerprint: print[:]}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != wire.PathEnrol { // it has no tunnels
+			http.NotFound(w, r)
+			return
+		}
 		var request wire.EnrolRequest
 		if err := json.NewDecoder(r.Body).Decode(&request); err != nil || !wire.Proves(request.MAC, k.SignRequest(request)) {
 			t.Errorf("the request is %+v, %v", request, err)
@@ -180,6 +184,40 @@ func TestCommandLine(t *testing.T) {
 	fails(t, "--log-level", "serve", "--data", dir, "--log-level", "loud")
 	fails(t, "--allow-downloads", "serve", "--data", dir, "--allow-downloads", "here")
 	fails(t, "missing flags", "serve")
+}
+
+// An agent with a tunnel listens nowhere and is ready while its controller is
+// away.
+func TestServeWithATunnel(t *testing.T) {
+	t.Parallel()
+	address, key := enroller(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	text, err := command(t, "enrol", "--controller", address, "--key", key, "--data", dir, "--name", "n1", "--address", "192.0.2.1", "--port", "9443", "--tags", "eu,ssd", "--disk-mib", "77", "--tunnel").CombinedOutput()
+	if err != nil || !strings.Contains(string(text), "Now run: berth-agent serve --data "+dir+" --tunnel\n") {
+		t.Fatalf("%v, %s", err, text)
+	}
+	serve := command(t, "serve", "--data", dir, "--tunnel", "--listen", "256.0.0.1:1", "--log-format", "json")
+	log, err := serve.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := serve.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines, ready := bufio.NewScanner(log), ""
+	for lines.Scan() && !strings.Contains(ready, `"msg":"the agent is ready"`) {
+		ready = lines.Text()
+	}
+	if !strings.Contains(ready, wire.PathTunnel) {
+		t.Errorf("it is ready by %q", ready)
+	}
+	if err := serve.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	rest, _ := io.ReadAll(log)
+	if err := serve.Wait(); err != nil {
+		t.Errorf("it ended with %v: %s", err, rest)
+	}
 }
 
 func TestMachineIsMeasured(t *testing.T) {

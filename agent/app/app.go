@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -19,9 +18,13 @@ import (
 	"github.com/berth-panel/berth/agent/install"
 	"github.com/berth-panel/berth/agent/instance"
 	"github.com/berth-panel/berth/agent/journal"
+	"github.com/berth-panel/berth/agent/move"
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/agent/runtime/docker"
 	"github.com/berth-panel/berth/agent/server"
+	"github.com/berth-panel/berth/agent/tidy"
+	"github.com/berth-panel/berth/agent/tunnel"
+	"github.com/berth-panel/berth/agent/update"
 	"github.com/berth-panel/berth/agent/volume"
 	"github.com/berth-panel/berth/shared/ident"
 )
@@ -40,6 +43,7 @@ const closeWithin = 3 * time.Second
 type Config struct {
 	Data           string         // data directory, enrolled
 	Listen         string         // "host:port"; "" is DefaultListen
+	Tunnel         bool           // open a tunnel to the controller and listen nowhere
 	DockerHost     string         // "unix:///…"; "" is the environment's, or Docker's default
 	NetworkName    string         // of Berth's bridge; "" is DefaultNetwork
 	NetworkSubnet  string         // CIDR; "" leaves it to the engine
@@ -48,13 +52,16 @@ type Config struct {
 	DemoExecutable string         // a static build of the agent; "" is the running program
 	DemoReference  string         // name of the demo image; "" is demo.Reference
 	AllowDownloads []netip.Prefix // private networks that installs may download from
+	KeepImages     time.Duration  // how long an unused image that was pulled stays; 0 is tidy.DefaultKeep
+	FreeSpace      int            // percent of the engine's filesystem for which images go earlier; 0 is tidy.DefaultFree, less is never
 }
 
 // Deps may replace parts of the outside; the zero value is the real thing.
 type Deps struct {
-	Engine   runtime.Engine // closed by the App; nil is Docker at Config.DockerHost
-	Listener net.Listener   // plain TCP, closed by the App; nil listens on Config.Listen
-	Log      *slog.Logger   // nil discards
+	Engine   runtime.Engine  // closed by the App; nil is Docker at Config.DockerHost
+	Listener net.Listener    // plain TCP, closed by the App; nil listens on Config.Listen
+	Releases *update.Updater // of the program that runs; nil is one that can't be replaced
+	Log      *slog.Logger    // nil discards
 	Now      func() time.Time
 }
 
@@ -66,11 +73,14 @@ type App struct {
 	journal   *journal.Journal
 	volumes   *volume.Store
 	engine    runtime.Engine
+	tidy      *tidy.Tidy
 	installer *install.Installer
 	maker     *demo.Maker // nil without the demo
+	moves     *move.Store
 	manager   *instance.Manager
 	door      *server.Door
 	listener  net.Listener
+	tunnel    *tunnel.Tunnel // the listener, when it is one; else nil
 	web       *http.Server
 	closing   sync.Once
 	closed    error
@@ -85,6 +95,9 @@ func New(config Config, deps Deps) (*App, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
+	if deps.Releases == nil {
+		deps.Releases = update.Open(update.Options{Log: deps.Log, Now: deps.Now})
+	}
 	a := &App{config: config, log: deps.Log, engine: deps.Engine, listener: deps.Listener}
 	if err := a.build(deps); err != nil {
 		return nil, errors.Join(err, a.Close())
@@ -93,10 +106,11 @@ func New(config Config, deps Deps) (*App, error) {
 }
 
 func (a *App) build(deps Deps) error {
-	identity, err := enrol.Load(a.config.Data)
+	keeper, err := enrol.Keep(a.config.Data, deps.Now)
 	if err != nil {
 		return err
 	}
+	identity := keeper.Identity()
 	a.node = identity.Node
 	if a.journal, err = journal.Open(filepath.Join(a.config.Data, "journal.db")); err != nil {
 		return err
@@ -112,29 +126,35 @@ func (a *App) build(deps Deps) error {
 		}
 		a.engine = engine
 	}
-	if err := a.buildDemo(); err != nil {
+	a.tidy = tidy.New(tidy.Options{
+		Engine: a.engine, Journal: a.journal, Keep: a.config.KeepImages, Free: a.config.FreeSpace, Log: a.log, Now: deps.Now,
+	})
+	a.engine = a.tidy.Engine() // from here on everything goes through it
+	a.buildDemo()
+	a.moves, err = move.New(move.Options{
+		Volumes: a.volumes, Log: a.log, Now: deps.Now,
+		Fetch: func(ctx context.Context, reference string) error { return a.manager.Fetch(ctx, reference) },
+	})
+	if err != nil {
 		return err
 	}
 	if err := a.buildManager(deps.Now); err != nil {
 		return err
 	}
-	a.door = server.New(server.Options{Node: identity.Node, Instances: a.manager, Events: a.journal, Log: a.log, Now: deps.Now})
-	return a.listen(identity)
+	a.door = server.New(server.Options{Node: identity.Node, Instances: a.manager, Events: a.journal, Releases: deps.Releases, Certificates: keeper, Moves: a.moves, Log: a.log, Now: deps.Now})
+	return a.listen(keeper, deps.Now)
 }
 
-func (a *App) buildDemo() error {
+func (a *App) buildDemo() {
 	if a.config.NoDemo {
-		return nil
+		return
 	}
 	executable := a.config.DemoExecutable
 	if executable == "" {
-		var err error
-		if executable, err = os.Executable(); err != nil {
-			return fmt.Errorf("find the agent's program: %w", err)
-		}
+		// Not by its path: a new build may be there by now, or nothing.
+		executable = "/proc/self/exe"
 	}
 	a.maker = demo.NewMaker(a.engine, a.demoReference(), executable, a.log)
-	return nil
 }
 
 func (a *App) demoReference() string {
@@ -151,7 +171,7 @@ func (a *App) buildManager(now func() time.Time) error {
 		name = DefaultNetwork
 	}
 	deps := instance.Deps{
-		Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Log: a.log, Now: now,
+		Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Moves: a.moves, Log: a.log, Now: now,
 	}
 	if a.maker != nil {
 		deps.Images = a.maker
@@ -171,20 +191,28 @@ func (a *App) pidsLimit() int64 {
 	return DefaultPidsLimit
 }
 
-func (a *App) listen(identity enrol.Identity) error {
+func (a *App) listen(keeper *enrol.Keeper, now func() time.Time) (err error) {
+	if a.config.Tunnel {
+		if a.tunnel, err = tunnel.New(tunnel.Options{Controller: keeper.Identity().Controller, Log: a.log, Now: now}); err != nil {
+			return err
+		}
+		if a.listener != nil {
+			_ = a.listener.Close() // nothing listens
+		}
+		a.listener = a.tunnel
+	}
 	if a.listener == nil {
 		address := a.config.Listen
 		if address == "" {
 			address = DefaultListen
 		}
-		var err error
 		if a.listener, err = net.Listen("tcp", address); err != nil {
 			return fmt.Errorf("listen for the controller: %w", err)
 		}
 	}
 	a.web = &http.Server{
 		Handler:           a.door,
-		TLSConfig:         server.TLSConfig(identity.Certificate, identity.Authorities),
+		TLSConfig:         server.TLSConfig(keeper.Certificate, keeper.Identity().Authorities),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -208,6 +236,8 @@ func (a *App) Run(ctx context.Context) error {
 	defer cancel(nil)
 	var parts sync.WaitGroup
 	parts.Go(func() { a.manager.Run(ctx) })
+	parts.Go(func() { a.moves.Run(ctx) })
+	parts.Go(func() { a.tidy.Run(ctx, a.references) })
 	parts.Go(func() { a.prepareDemo(ctx) })
 	parts.Go(func() {
 		err := a.web.Serve(tls.NewListener(a.listener, a.web.TLSConfig))
@@ -215,16 +245,31 @@ func (a *App) Run(ctx context.Context) error {
 			cancel(fmt.Errorf("serve the controller: %w", err))
 		}
 	})
+	hangUp := a.openTunnel(ctx, &parts)
 	a.log.Info("the agent is ready", "node", string(a.node), "address", a.Addr().String())
 	<-ctx.Done()
 	a.log.Info("the agent ends; containers are left as they are")
 	a.closeDoor(ctx)
+	hangUp() // not before: what is said last is said in it
 	parts.Wait()
 	err := a.Close()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
 		err = errors.Join(cause, err)
 	}
 	return err
+}
+
+// references are the images that are needed here, or will be soon.
+func (a *App) references() []string { return append(a.manager.References(), a.moves.Images()...) }
+
+// openTunnel keeps the tunnel open, if there is one, until the returned function
+// is called.
+func (a *App) openTunnel(ctx context.Context, parts *sync.WaitGroup) (hangUp func()) {
+	ctx, hangUp = context.WithCancel(context.WithoutCancel(ctx))
+	if a.tunnel != nil {
+		parts.Go(func() { a.tunnel.Run(ctx) })
+	}
+	return hangUp
 }
 
 // closeDoor ends the event stream and lets short calls finish.

@@ -34,7 +34,11 @@ import (
 	"github.com/berth-panel/berth/shared/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// net/http sleeps half a second before it closes a connection of which it has
+	// not read everything, and nothing waits for that.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 // controller holds the CA and speaks to one agent, as the controller does.
 type controller struct {
@@ -130,7 +134,9 @@ type agent struct {
 	mu     sync.Mutex
 	states map[ident.Instance]wire.Event // the latest state event
 	gone   map[ident.Instance]int64      // generation of the removal
-	news   chan struct{}
+	// crashed counts the states that say so.
+	crashed map[ident.Instance]int
+	news    chan struct{}
 }
 
 // run starts an agent and listens to its events.
@@ -146,7 +152,7 @@ func (c *controller) run(config Config, engine runtime.Engine) *agent {
 	}
 	a := &agent{
 		controller: c, app: app, client: &http.Client{Transport: &http.Transport{TLSClientConfig: c.tls.Clone()}},
-		states: map[ident.Instance]wire.Event{}, gone: map[ident.Instance]int64{}, news: make(chan struct{}, 1),
+		states: map[ident.Instance]wire.Event{}, gone: map[ident.Instance]int64{}, crashed: map[ident.Instance]int{}, news: make(chan struct{}, 1),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -186,6 +192,9 @@ func (a *agent) listen() {
 			switch e.Type {
 			case wire.EventState:
 				a.states[e.Instance] = e
+				if e.State.Actual == wire.ActualCrashed {
+					a.crashed[e.Instance]++
+				}
 			case wire.EventRemoved:
 				a.gone[e.Instance] = e.Generation
 			case wire.EventProgress, wire.EventEngine:

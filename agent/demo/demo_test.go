@@ -24,6 +24,7 @@ import (
 
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/agent/runtime/fake"
+	"github.com/berth-panel/berth/shared/problem"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -340,6 +341,21 @@ func TestProgramThatCannotBeAnImage(t *testing.T) {
 		if mine, err := maker(engine, program).Provide(t.Context(), Reference); !mine || err == nil || !strings.Contains(err.Error(), "can't make the demo image") {
 			t.Errorf("%s: %v, %v", program, mine, err)
 		}
+	}
+	// One that was there before, and the image was cleared since.
+	program := static(t, "one")
+	m, other := maker(engine, program), fake.New(fake.Options{})
+	m.engine = other
+	if _, err := m.Provide(t.Context(), Reference); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(program); err != nil {
+		t.Fatal(err)
+	}
+	m.engine = engine
+	var public *problem.Problem
+	if _, err := m.Provide(t.Context(), Reference); !errors.As(err, &public) || !strings.Contains(public.Message, "can't make the demo image") {
+		t.Errorf("removed: %v", err)
 	}
 	if engine.Calls(fake.Load) != 0 {
 		t.Error("an image was made")

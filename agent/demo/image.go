@@ -123,7 +123,7 @@ func checkStatic(path string) error {
 func (m *Maker) load(ctx context.Context, entrypoint []string) error {
 	file, err := os.Open(m.executable)
 	if err != nil {
-		return fmt.Errorf("read the agent's program: %w", err)
+		return problem.New(problem.Internal, "this node can't make the demo image: its program can't be read").Because(err)
 	}
 	defer func() { _ = file.Close() }()
 	reader, writer := io.Pipe()

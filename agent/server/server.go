@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type Instances interface {
 	Apply(spec wire.Spec) (wire.Accepted, error)
 	Remove(id ident.Instance, removal wire.Removal) (wire.Accepted, error)
 	Inventory() wire.Inventory
+	Spec(id ident.Instance) (wire.Spec, error)
 	Engine() wire.Engine
 	Ack(seq int64) error
 }
@@ -39,15 +41,27 @@ type Events interface {
 	Changed() <-chan struct{}
 }
 
+// Releases are the agent's own program (agent/update).
+type Releases interface {
+	State() wire.ReleaseState
+	Receive(ctx context.Context, release, sum string, size int64, program io.Reader) (wire.ReleaseState, error)
+	Restart()
+	Listening()
+}
+
 // Options are what a Door works with. Ping and Patience may be left out.
 type Options struct {
 	Node      ident.Node
 	Instances Instances
 	Events    Events
-	Log       *slog.Logger
-	Now       func() time.Time
-	Ping      time.Duration // between pings on the stream; 5 s
-	Patience  time.Duration // how long a silent stream is held for alive; three pings
+	Releases  Releases // nil: the calls about them are refused
+	// Certificates are the node's own; nil: the calls about them are refused.
+	Certificates Certificates
+	Moves        Moves // nil: the calls about them are refused
+	Log          *slog.Logger
+	Now          func() time.Time
+	Ping         time.Duration // between pings on the stream; 5 s
+	Patience     time.Duration // how long a silent stream is held for alive; three pings
 }
 
 // Door is the http.Handler. Close ends the stream that is under way.
@@ -106,15 +120,25 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		method, serve = http.MethodGet, d.inventory
 	case path == wire.PathEvents:
 		method, serve = http.MethodGet, d.events
+	case path == wire.PathCertificate && r.Method == http.MethodPut:
+		method, serve = http.MethodPut, d.installCertificate
+	case path == wire.PathCertificate:
+		method, serve = http.MethodPost, d.requestCertificate
+	case path == wire.PathRelease && r.Method == http.MethodPut:
+		method, serve = http.MethodPut, d.receiveRelease
+	case path == wire.PathRelease:
+		method, serve = http.MethodGet, d.release
 	case single && !ident.Instance(id).Valid():
 		refuse(w, problem.Invalid("instance", "must be 8 lower-case hex characters"))
 		return
 	case single && r.Method == http.MethodDelete:
 		method, serve = http.MethodDelete, func(w http.ResponseWriter, r *http.Request) { d.remove(w, r, ident.Instance(id)) }
+	case single && r.Method == http.MethodGet:
+		method, serve = http.MethodGet, func(w http.ResponseWriter, _ *http.Request) { d.spec(w, ident.Instance(id)) }
 	case single:
 		method, serve = http.MethodPut, func(w http.ResponseWriter, r *http.Request) { d.apply(w, r, ident.Instance(id)) }
 	default:
-		refuse(w, problem.New(problem.NotFound, "no such call"))
+		d.move(w, r)
 		return
 	}
 	if r.Method != method {
@@ -142,7 +166,20 @@ func (d *Door) hello(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (d *Door) inventory(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, d.Instances.Inventory())
+	inventory := d.Instances.Inventory()
+	if d.Moves != nil {
+		inventory.Incoming = d.Moves.Staged()
+	}
+	answer(w, http.StatusOK, inventory)
+}
+
+func (d *Door) spec(w http.ResponseWriter, id ident.Instance) {
+	spec, err := d.Instances.Spec(id)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	answer(w, http.StatusOK, spec)
 }
 
 func (d *Door) apply(w http.ResponseWriter, r *http.Request, id ident.Instance) {
@@ -184,7 +221,12 @@ func (d *Door) settle(w http.ResponseWriter, r *http.Request, accepted wire.Acce
 // decode reads one JSON object and nothing else: no unknown fields, nothing
 // after it, at most maxBody bytes.
 func decode(w http.ResponseWriter, r *http.Request, into any) error {
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	return decodeMost(w, r, into, maxBody)
+}
+
+// decodeMost is decode for a body of another size.
+func decodeMost(w http.ResponseWriter, r *http.Request, into any, most int64) error {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(into)
 	if err == nil {
@@ -197,7 +239,7 @@ func decode(w http.ResponseWriter, r *http.Request, into any) error {
 	}
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return problem.New(problem.TooLarge, "the body is larger than %d bytes", maxBody)
+		return problem.New(problem.TooLarge, "the body is larger than %d bytes", most)
 	}
 	return problem.New(problem.BadRequest, "the body is not what this call takes: %s", err)
 }

@@ -37,6 +37,10 @@ func TestCalls(t *testing.T) {
 	if got := b.instances.specs; len(got) != 1 || got[0].Instance != "0123abcd" || got[0].Env[0] != "A=1" {
 		t.Errorf("applied %+v", got)
 	}
+	var spec wire.Spec
+	if status, _ := b.call("GET", wire.PathInstances+"/0123abcd", "", &spec); status != 200 || spec.Generation != 4 || len(spec.Env) != 1 {
+		t.Errorf("spec: %d %+v", status, spec)
+	}
 	if status, _ := b.call("DELETE", wire.PathInstances+"/0123abcd", `{"generation":6}`, &accepted); status != 202 || accepted.Generation != 6 {
 		t.Errorf("remove: %d %+v", status, accepted)
 	}
@@ -58,7 +62,9 @@ func TestBadCallsChangeNothing(t *testing.T) {
 		{"no such version", "GET", "/v2/hello", "", 404, problem.NotFound},
 		{"wrong method", "POST", wire.PathHello, "", 405, problem.MethodNotAllowed},
 		{"wrong method of all", "DELETE", wire.PathInstances, "", 405, problem.MethodNotAllowed},
-		{"wrong method of one", "GET", wire.PathInstances + "/0123abcd", "", 405, problem.MethodNotAllowed},
+		{"wrong method of one", "POST", wire.PathInstances + "/0123abcd", "", 405, problem.MethodNotAllowed},
+		{"one that isn't there", "GET", wire.PathInstances + "/0123abcd", "", 404, problem.NotFound},
+		{"one with a path for a name", "GET", wire.PathInstances + "/..%2f..%2fetc", "", 422, problem.Validation},
 		{"no id", "PUT", wire.PathInstances + "/", "{}", 422, problem.Validation},
 		{"a path", "PUT", wire.PathInstances + "/..%2f..%2fetc", "{}", 422, problem.Validation},
 		{"a deeper path", "DELETE", wire.PathInstances + "/0123abcd/x", "{}", 422, problem.Validation},

@@ -28,7 +28,11 @@ import (
 	"github.com/berth-panel/berth/shared/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// net/http sleeps half a second before it closes a connection of which it has
+	// not read everything, and nothing waits for that.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 const node = ident.Node("6f9619ff-8b86-4d01-b42d-00cf4fc964ff")
 
@@ -158,6 +162,17 @@ func (r *recorder) Inventory() wire.Inventory {
 	return wire.Inventory{Instances: []wire.Holding{{Instance: "0123abcd", Generation: 3}}}
 }
 
+func (r *recorder) Spec(id ident.Instance) (wire.Spec, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.specs {
+		if s.Instance == id {
+			return s, nil
+		}
+	}
+	return wire.Spec{}, problem.New(problem.NotFound, "this node has no settings of instance %s", id)
+}
+
 func (r *recorder) Engine() wire.Engine { return wire.Engine{Reachable: true, Name: "fake"} }
 
 func (r *recorder) Ack(seq int64) error { return r.acked(seq) }
@@ -191,7 +206,8 @@ func setup(t *testing.T) *bundle {
 		t.Fatal(err)
 	}
 	b.addr = listener.Addr().String()
-	config := TLSConfig(b.ca.leaf(wire.NodeURI(node), x509.ExtKeyUsageServerAuth, nil), b.ca.pool())
+	own := b.ca.leaf(wire.NodeURI(node), x509.ExtKeyUsageServerAuth, nil)
+	config := TLSConfig(func() *tls.Certificate { return &own }, b.ca.pool())
 	server := &http.Server{Handler: b.door, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
 	ended := make(chan struct{})
 	go func() {

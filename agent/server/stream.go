@@ -53,6 +53,9 @@ func (d *Door) events(w http.ResponseWriter, r *http.Request) {
 		older.end("a newer stream took its place")
 	}
 	d.Log.Info("the controller listens to events", "after", after)
+	if d.Releases != nil {
+		d.Releases.Listening()
+	}
 	go s.send()
 	err = s.receive()
 	close(s.quit)

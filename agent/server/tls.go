@@ -11,12 +11,13 @@ import (
 // errNotController ends the handshake of everyone else.
 var errNotController = errors.New("the client's certificate is not the controller's")
 
-// TLSConfig lets in the controller and nobody else: certificate is the node's
-// own, authorities holds the controller's CA alone.
-func TLSConfig(certificate tls.Certificate, authorities *x509.CertPool) *tls.Config {
+// TLSConfig lets in the controller and nobody else: current gives the node's own
+// certificate, for each handshake anew; authorities holds the controller's CA
+// alone.
+func TLSConfig(current func() *tls.Certificate, authorities *x509.CertPool) *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
-		Certificates:           []tls.Certificate{certificate},
+		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return current(), nil },
 		ClientAuth:             tls.RequireAndVerifyClientCert,
 		ClientCAs:              authorities,
 		NextProtos:             []string{"http/1.1"}, // the event stream is a WebSocket
