@@ -86,53 +86,26 @@ func (a *API) handleList(ctx context.Context, in *listQuery) (httpapi.Page[Event
 	return page, err
 }
 
-// handleStream first listens, then reads what the client missed from the log,
-// then hands on: nothing falls between the two, and what is in both goes once.
 func (a *API) handleStream(ctx context.Context, in *streamQuery, s *httpapi.Stream) error {
 	f := in.filter(access.From(ctx))
 	if last, err := strconv.ParseInt(s.LastEventID(), 10, 64); err == nil {
 		f.After = max(f.After, last)
 	}
-	sub := a.log.Subscribe(1000, f.matches)
-	defer sub.Close()
+	feed, err := a.log.Follow(ctx, a.db, f)
+	if err != nil {
+		return err
+	}
+	defer feed.Close()
 	s.Open()
-	if f.After > 0 {
-		var err error
-		if f.After, err = a.catchUp(ctx, f, s); err != nil {
+	for {
+		facts, err := feed.Next(ctx)
+		if err != nil {
 			return err
 		}
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case e, open := <-sub.C():
-			if !open {
-				return nil // too slow: the client comes back with its last id
-			}
-			if e.ID <= f.After {
-				continue
-			}
+		for _, e := range facts {
 			if err := s.Send("event", strconv.FormatInt(e.ID, 10), e.View()); err != nil {
 				return err
 			}
-		}
-	}
-}
-
-// catchUp sends what the log holds after f.After and gives the last id sent.
-func (a *API) catchUp(ctx context.Context, f Filter, s *httpapi.Stream) (int64, error) {
-	f.Limit = 500
-	for {
-		list, _, err := a.log.List(ctx, a.db.Snapshot(), f)
-		if err != nil || len(list) == 0 {
-			return f.After, err
-		}
-		for _, e := range list {
-			if err := s.Send("event", strconv.FormatInt(e.ID, 10), e.View()); err != nil {
-				return f.After, err
-			}
-			f.After = e.ID
 		}
 	}
 }

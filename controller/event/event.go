@@ -30,62 +30,11 @@ type Event struct {
 type Log struct {
 	now func() time.Time
 
-	mu        sync.Mutex
-	listeners map[*Subscription]struct{}
+	mu    sync.Mutex
+	feeds map[*Feed]struct{}
 }
 
 // New makes a log; now is the clock.
 func New(now func() time.Time) *Log {
-	return &Log{now: now, listeners: map[*Subscription]struct{}{}}
-}
-
-// Subscription is one live listener.
-type Subscription struct {
-	log  *Log
-	ch   chan Event
-	keep func(Event) bool
-}
-
-// Subscribe listens to the facts that keep lets through (nil: all) from now on,
-// up to buffer of them ahead of the reader. Close it.
-func (l *Log) Subscribe(buffer int, keep func(Event) bool) *Subscription {
-	s := &Subscription{log: l, ch: make(chan Event, buffer), keep: keep}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.listeners[s] = struct{}{}
-	return s
-}
-
-// C gives the facts. It is closed when the listener was too slow or is closed:
-// what it missed is in the log.
-func (s *Subscription) C() <-chan Event { return s.ch }
-
-// Close ends the subscription. It may be called twice.
-func (s *Subscription) Close() {
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	s.log.drop(s)
-}
-
-// drop needs the lock.
-func (l *Log) drop(s *Subscription) {
-	if _, there := l.listeners[s]; there {
-		delete(l.listeners, s)
-		close(s.ch)
-	}
-}
-
-func (l *Log) publish(e Event) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for s := range l.listeners {
-		if s.keep != nil && !s.keep(e) {
-			continue
-		}
-		select {
-		case s.ch <- e:
-		default:
-			l.drop(s)
-		}
-	}
+	return &Log{now: now, feeds: map[*Feed]struct{}{}}
 }

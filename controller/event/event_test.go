@@ -1,7 +1,6 @@
 package event_test
 
 import (
-	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -26,62 +25,6 @@ func add(t *testing.T, l *event.Log, db *store.DB, e event.Event) {
 	if err := db.Write(t.Context(), func(tx *store.Tx) error { return l.Append(t.Context(), tx, e, map[string]int{"n": 1}) }); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func TestAFactIsLoggedAndHeardOnce(t *testing.T) {
-	t.Parallel()
-	l, db := setup(t)
-	sub := l.Subscribe(10, func(e event.Event) bool { return e.Owner == "anna" })
-	defer sub.Close()
-	add(t, l, db, event.Event{Type: "instance.suspended", Owner: "anna", Instance: "00000001", Actor: access.System()})
-	add(t, l, db, event.Event{Type: "instance.suspended", Owner: "bob", Actor: access.System()})
-	heard := <-sub.C()
-	if heard.Owner != "anna" || heard.Instance != "00000001" || string(heard.Data) != `{"n":1}` || heard.At.UnixMilli() != 1_700_000_000_123 {
-		t.Fatalf("%+v", heard)
-	}
-	if len(sub.C()) != 0 {
-		t.Fatal("it heard what it did not ask for")
-	}
-	list, total, err := l.List(t.Context(), db.Snapshot(), event.Filter{Owner: "anna", Limit: 10})
-	if err != nil || total != 1 || list[0].ID != heard.ID || list[0].Actor.Via != access.ViaSystem {
-		t.Fatalf("%+v, %d, %v", list, total, err)
-	}
-}
-
-func TestARolledBackFactNeverWas(t *testing.T) {
-	t.Parallel()
-	l, db := setup(t)
-	sub := l.Subscribe(10, nil)
-	defer sub.Close()
-	boom := errors.New("boom")
-	err := db.Write(t.Context(), func(tx *store.Tx) error {
-		return errors.Join(l.Append(t.Context(), tx, event.Event{Type: "x.y", Actor: access.System()}, nil), boom)
-	})
-	if !errors.Is(err, boom) || len(sub.C()) != 0 {
-		t.Fatalf("%v, heard %d", err, len(sub.C()))
-	}
-	if _, total, err := l.List(t.Context(), db.Snapshot(), event.Filter{Limit: 1}); err != nil || total != 0 {
-		t.Fatalf("%d in the log, %v", total, err)
-	}
-}
-
-func TestASlowListenerIsDroppedAndHoldsNobodyUp(t *testing.T) {
-	t.Parallel()
-	l, db := setup(t)
-	slow, quick := l.Subscribe(1, nil), l.Subscribe(10, nil)
-	for range 3 {
-		add(t, l, db, event.Event{Type: "x.y", Actor: access.System()})
-	}
-	<-slow.C()
-	if _, open := <-slow.C(); open {
-		t.Fatal("the slow listener was not dropped")
-	}
-	if n := len(quick.C()); n != 3 {
-		t.Fatalf("the quick one has %d of 3", n)
-	}
-	slow.Close() // a second end is harmless
-	quick.Close()
-	quick.Close()
 }
 
 func TestAfterRisesAndDefaultFalls(t *testing.T) {

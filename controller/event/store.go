@@ -36,7 +36,7 @@ func (l *Log) Append(ctx context.Context, tx *store.Tx, e Event, data any) error
 	if e.ID, err = res.LastInsertId(); err != nil {
 		return err
 	}
-	tx.AfterCommit(func() { l.publish(e) })
+	tx.AfterCommit(func() { l.announce(e) })
 	return nil
 }
 
@@ -83,6 +83,38 @@ func (f Filter) where() (string, []any) {
 	return " WHERE " + strings.Join(parts, " AND "), args
 }
 
+const columns = `id, at, type, COALESCE(owner_id, ''), COALESCE(instance_id, ''), COALESCE(node_id, ''), COALESCE(job_id, ''),
+	COALESCE(subject_id, ''), actor, data`
+
+// head gives the highest number there is; 0 in an empty log.
+func head(ctx context.Context, q store.Querier) (id int64, err error) {
+	err = q.QueryRowContext(ctx, `SELECT COALESCE(MAX(id), 0) FROM events`).Scan(&id)
+	return id, err
+}
+
+// between gives the facts that match with a number above f.After and up to last,
+// in order.
+func between(ctx context.Context, q store.Querier, f Filter, last int64) ([]Event, error) {
+	where, args := f.where()
+	if where == "" {
+		where = " WHERE id <= ?"
+	} else {
+		where += " AND id <= ?"
+	}
+	return store.Collect(ctx, q, scan, `SELECT `+columns+` FROM events`+where+` ORDER BY id LIMIT ?`, append(args, last, f.Limit)...)
+}
+
+// purge deletes a batch of the facts from before a moment, and says how many.
+const queryPurge = `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < ? ORDER BY at LIMIT ?)`
+
+func purge(ctx context.Context, tx *store.Tx, before time.Time, most int) (int64, error) {
+	res, err := tx.ExecContext(ctx, queryPurge, before.UnixMilli(), most)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
 // List gives the facts that match, the newest first (with After: the oldest
 // first), and how many match in all.
 func (l *Log) List(ctx context.Context, q store.Querier, f Filter) ([]Event, int, error) {
@@ -95,8 +127,7 @@ func (l *Log) List(ctx context.Context, q store.Querier, f Filter) ([]Event, int
 	if f.After > 0 {
 		order = " ORDER BY id"
 	}
-	list, err := store.Collect(ctx, q, scan, `SELECT id, at, type, COALESCE(owner_id, ''), COALESCE(instance_id, ''), COALESCE(node_id, ''),
-		COALESCE(job_id, ''), COALESCE(subject_id, ''), actor, data FROM events`+where+order+` LIMIT ? OFFSET ?`, append(args, f.Limit, f.Offset)...)
+	list, err := store.Collect(ctx, q, scan, `SELECT `+columns+` FROM events`+where+order+` LIMIT ? OFFSET ?`, append(args, f.Limit, f.Offset)...)
 	return list, total, err
 }
 

@@ -15,22 +15,33 @@ import (
 
 // JobView is a job as the API shows it.
 type JobView struct {
-	ID         string          `json:"id"`
-	Kind       Kind            `json:"kind"`
-	State      State           `json:"state" enum:"queued,waiting,running,succeeded,failed,cancelled"`
-	InstanceID string          `json:"instance_id,omitempty"`
-	NodeID     string          `json:"node_id,omitempty"`
-	Step       string          `json:"step,omitempty" doc:"What it is doing: pull, install, create, start, stop, remove"`
-	Percent    int             `json:"percent" doc:"0 to 100; -1 when nobody knows"`
-	Message    string          `json:"message,omitempty"`
-	Failure    *JobFailureView `json:"failure,omitempty"`
-	Attempt    int             `json:"attempt"`
-	RetryOf    string          `json:"retry_of,omitempty"`
-	Actor      access.Actor    `json:"actor" doc:"Who asked for it"`
-	CreatedAt  time.Time       `json:"created_at"`
-	StartedAt  *time.Time      `json:"started_at,omitempty"`
-	FinishedAt *time.Time      `json:"finished_at,omitempty"`
-	Deadline   time.Time       `json:"deadline" doc:"When it fails if it has not ended by then"`
+	ID           string          `json:"id"`
+	Kind         Kind            `json:"kind"`
+	State        State           `json:"state" enum:"queued,waiting,running,succeeded,failed,cancelled"`
+	InstanceID   string          `json:"instance_id,omitempty"`
+	NodeID       string          `json:"node_id,omitempty"`
+	Task         string          `json:"task,omitempty" doc:"The task that is under way or comes next, or at which it failed or was cancelled"`
+	Tasks        []JobTaskView   `json:"tasks,omitempty" doc:"What it does, in order; absent when it is one piece of work"`
+	Step         string          `json:"step,omitempty" doc:"What it is doing: pull, install, create, start, stop, remove"`
+	Percent      int             `json:"percent" doc:"0 to 100; -1 when nobody knows"`
+	Message      string          `json:"message,omitempty"`
+	Failure      *JobFailureView `json:"failure,omitempty"`
+	Attempt      int             `json:"attempt"`
+	RetryOf      string          `json:"retry_of,omitempty"`
+	Actor        access.Actor    `json:"actor" doc:"Who asked for it"`
+	WaitingSince *time.Time      `json:"waiting_since,omitempty" doc:"Since when it waits for its node"`
+	CreatedAt    time.Time       `json:"created_at"`
+	StartedAt    *time.Time      `json:"started_at,omitempty"`
+	FinishedAt   *time.Time      `json:"finished_at,omitempty"`
+	Deadline     time.Time       `json:"deadline" doc:"When it fails if it has not ended by then"`
+}
+
+// JobTaskView is one of the tasks of a job.
+type JobTaskView struct {
+	Name       string     `json:"name"`
+	State      TaskState  `json:"state" enum:"pending,running,done,failed,cancelled,skipped"`
+	StartedAt  *time.Time `json:"started_at,omitempty"`
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
 }
 
 // JobFailureView is why a job failed.
@@ -49,9 +60,12 @@ type JobLineView struct {
 // View shows the job.
 func (j Job) View() JobView {
 	v := JobView{
-		ID: string(j.ID), Kind: j.Kind, State: j.State, InstanceID: string(j.Instance), NodeID: string(j.Node), Step: j.Step, Percent: j.Percent,
+		ID: string(j.ID), Kind: j.Kind, State: j.State, InstanceID: string(j.Instance), NodeID: string(j.Node), Task: j.Task, Step: j.Step, Percent: j.Percent,
 		Message: j.Message, Attempt: j.Attempt, RetryOf: string(j.RetryOf), Actor: j.Actor, CreatedAt: j.CreatedAt, StartedAt: j.StartedAt,
-		FinishedAt: j.FinishedAt, Deadline: j.Deadline,
+		FinishedAt: j.FinishedAt, Deadline: j.Deadline, WaitingSince: j.WaitingSince,
+	}
+	for _, t := range j.Tasks {
+		v.Tasks = append(v.Tasks, JobTaskView(t))
 	}
 	if j.Failure != nil {
 		v.Failure = &JobFailureView{Code: j.Failure.Code, Message: j.Failure.Message}

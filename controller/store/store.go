@@ -89,7 +89,20 @@ func dsn(path, lock string, queryOnly bool) string {
 	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()
 }
 
+// migrate brings the schema up to date; one of a later release is refused, for
+// what that has put there would be misread or lost.
 func migrate(ctx context.Context, db *sql.DB) error {
+	have, err := schema(ctx, db)
+	if err != nil {
+		return err
+	}
+	newest, err := Newest()
+	if err != nil {
+		return err
+	}
+	if have > newest {
+		return tooNew(have, newest)
+	}
 	provider, err := goose.NewProvider(goose.DialectSQLite3, db, migrations.FS)
 	if err != nil {
 		return fmt.Errorf("read the migrations: %w", err)
@@ -115,6 +128,7 @@ type Tx struct {
 
 // AfterCommit runs f once the transaction has been committed, in the order of
 // the calls, on the goroutine that called Write; never when it is rolled back.
+// The hooks of a later transaction may run before these.
 func (t *Tx) AfterCommit(f func()) { t.after = append(t.after, f) }
 
 // Write runs f in a write transaction, alone. An error from f rolls all of it

@@ -110,9 +110,9 @@ func TestReadersCannotWrite(t *testing.T) {
 	db, _ := setup(t)
 	rows, err := db.Snapshot().QueryContext(t.Context(), `INSERT INTO users (id, username, email, password_hash, created_at, updated_at) VALUES ('x','x','x','',0,0) RETURNING id`)
 	if err == nil {
+		defer func() { _ = rows.Close() }()
 		rows.Next()
 		err = rows.Err()
-		_ = rows.Close()
 	}
 	if err == nil {
 		t.Fatal("a reader wrote")
