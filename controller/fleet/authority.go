@@ -33,9 +33,12 @@ const (
 // How long certificates hold. Clocks of machines differ: each begins an hour
 // before it is made.
 const (
+	// RenewBefore its end a node's certificate is renewed: a third of its life.
+	RenewBefore = nodeLife / 3
+
 	caLife     = 30 * 365 * 24 * time.Hour
-	nodeLife   = 5 * 365 * 24 * time.Hour
-	clientLife = 30 * 24 * time.Hour // made anew when a third of it is left
+	nodeLife   = 365 * 24 * time.Hour // renewed when a third of it is left
+	clientLife = 30 * 24 * time.Hour  // made anew when a third of it is left
 	clockSkew  = time.Hour
 )
 

@@ -132,7 +132,7 @@ func TestNodeCertificate(t *testing.T) {
 	cert := certificate(t, issued.PEM)
 	pool := x509.NewCertPool()
 	pool.AddCert(certificate(t, a.CertificatePEM()))
-	for name, at := range map[string]time.Time{"an hour behind": now.Add(-time.Hour), "now": now, "five years on": now.Add(5 * 364 * 24 * time.Hour)} {
+	for name, at := range map[string]time.Time{"an hour behind": now.Add(-time.Hour), "now": now, "a year on": now.Add(364 * 24 * time.Hour)} {
 		if _, err := cert.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: at}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -31,6 +31,14 @@ func (f *Fleet) Apply(ctx context.Context, node ident.Node, spec wire.Spec) (wir
 	return accepted, err
 }
 
+// Spec asks the node what it was told of an instance; NOT_FOUND when it has no
+// settings of it.
+func (f *Fleet) Spec(ctx context.Context, node ident.Node, instance ident.Instance) (wire.Spec, error) {
+	var spec wire.Spec
+	err := f.call(ctx, node, http.MethodGet, instance, nil, &spec)
+	return spec, err
+}
+
 // Remove orders the node to remove an instance with its container and volume.
 // When it returns, the agent has journalled the order; the end arrives as an
 // event. An instance that the node doesn't know is no error.
@@ -41,12 +49,17 @@ func (f *Fleet) Remove(ctx context.Context, node ident.Node, instance ident.Inst
 }
 
 // call makes one call about an instance within the node's present session.
-//
-//nolint:contextcheck // the session has a context of its own: its end cuts the call short
 func (f *Fleet) call(ctx context.Context, node ident.Node, method string, instance ident.Instance, in, out any) error {
 	if !instance.Valid() {
 		return fmt.Errorf("%q is no instance's id", string(instance)) // it would go into the path
 	}
+	return f.ask(ctx, node, method, wire.PathInstances+"/"+url.PathEscape(string(instance)), in, out)
+}
+
+// ask makes one call within the node's present session. out may be nil.
+//
+//nolint:contextcheck // the session has a context of its own: its end cuts the call short
+func (f *Fleet) ask(ctx context.Context, node ident.Node, method, path string, in, out any) error {
 	l := f.link(node)
 	if l == nil {
 		return problem.New(problem.NodeOffline, "node %s is offline: %s", node, f.Presence(node).Reason)
@@ -61,9 +74,13 @@ func (f *Fleet) call(ctx context.Context, node ident.Node, method string, instan
 	defer cut(nil)
 	defer context.AfterFunc(session, func() { cut(context.Cause(session)) })()
 
-	err := l.slot(limited, func() error {
-		return l.do(limited, method, wire.PathInstances+"/"+url.PathEscape(string(instance)), in, out)
-	})
+	err := l.slot(limited, func() error { return l.do(limited, method, path, in, out) })
+	return tellCall(ctx, limited, name, err)
+}
+
+// tellCall says what became of a call to the named node: limited is what the
+// call's ctx was made.
+func tellCall(ctx, limited context.Context, name string, err error) error {
 	var p *problem.Problem
 	switch {
 	case err == nil || errors.As(err, &p):
@@ -121,6 +138,9 @@ func (l *link) do(ctx context.Context, method, path string, in, out any) error {
 	}
 	if answer.StatusCode >= http.StatusMultipleChoices {
 		return refused(answer.StatusCode, content)
+	}
+	if out == nil {
+		return nil
 	}
 	if err := json.Unmarshal(content, out); err != nil {
 		return fmt.Errorf("%w: %w", errGarbled, err)

@@ -18,12 +18,33 @@
 // # Who is at the other end
 //
 // TLS 1.3 on both sides. The agent must show a certificate of the controller's
-// own CA (Authority) with exactly the node's URI and exactly the serial that the
+// own CA (Authority) with exactly the node's URI and exactly a serial that the
 // directory names: host names prove nothing here, an older certificate of the
-// same node is void, and another node's doesn't open anything.
+// same node is void, and another node's doesn't open anything. A second serial
+// may be named while a new certificate is on its way to the agent; when it is
+// shown, the directory is told (Renewed) and lets in no other from then on.
+//
+// # Tunnels
+//
+// An agent that can't be dialled opens a WebSocket to the controller, on which
+// yamux runs (shared/wire); each connection that would be dialled is a stream of
+// it, with the same TLS and the same HTTP, so nothing else differs. Nothing that
+// the other end claims is believed:
+//
+//	opened → (a TLS handshake in a stream shows a certificate that is let in, within 10 s) → registered → closed
+//
+// 64 tunnels at most are unproven at a time, 8 from one network. A newer tunnel
+// of a node takes the place of the older, whose agent is told to stay away for
+// long: two agents with one identity don't take it from each other in turns. A
+// tunnel closes with its node's right (revoked, enrolled anew), when its event
+// stream is silent, when the other end opens a stream, which no agent of ours
+// does, or floods. A node that was to be dialled and proves itself over a tunnel
+// is one with a tunnel from then on (Directory.Tunnelled).
 //
 // # Promises
 //
+//   - A node's coming and going is known within 15 s whichever way the connection
+//     dies, dialled or tunnelled: broken off, silent, or with a frozen agent.
 //   - For one node the Sink is called by one goroutine at a time, and in the
 //     order Connected, Synced, Events…, Disconnected. Synced and what follows
 //     come only once the event stream stands and the node counts as online.

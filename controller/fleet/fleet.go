@@ -30,12 +30,28 @@ type Target struct {
 	Name        string // for messages; a change of it cuts nothing
 	Address     string // host name or IP
 	Port        int
+	Tunnel      bool   // the agent opens a tunnel; address and port are nothing to dial
 	Certificate string // serial of the certificate that is let in, hex
+	// NextCertificate is the serial of one that is on its way to the agent and is
+	// let in too; "" none.
+	NextCertificate string
+}
+
+// Shown is a certificate that an agent showed.
+type Shown struct {
+	Serial   string // hex
+	NotAfter time.Time
 }
 
 // Directory says which agents there are to be connected with: enrolled, not revoked.
 type Directory interface {
 	Targets(ctx context.Context) ([]Target, error)
+	// Tunnelled is called when a node that is to be dialled has opened a tunnel
+	// and proven itself: from now on Targets has it as one with a tunnel.
+	Tunnelled(ctx context.Context, node ident.Node) error
+	// Renewed is called when a node shows the certificate that was on its way to
+	// it: from now on Targets has no other. It may be called again.
+	Renewed(ctx context.Context, node ident.Node, shown Shown) error
 }
 
 // Sink is told what happens on the connections. For one node its methods are
@@ -70,6 +86,9 @@ type Presence struct {
 	Since  time.Time // of being online, or of being offline
 	Heard  time.Time // the last sign of life; zero: none since the controller's start
 	Reason string    // of being offline, for people
+	// CertificateEndsAt is the end of the certificate that the agent showed last;
+	// zero: none since the controller's start.
+	CertificateEndsAt time.Time
 }
 
 // Options are what a fleet needs.
@@ -89,16 +108,24 @@ type Fleet struct {
 	now       func() time.Time
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	wake      chan struct{}
+	lobby     *lobby
+	serving   sync.WaitGroup // tunnels
 
-	mu    sync.Mutex
-	links map[ident.Node]*link
+	mu        sync.Mutex
+	links     map[ident.Node]*link
+	tunnels   map[ident.Node]*tunnel // proven
+	open      map[*tunnel]struct{}   // all
+	directory Directory              // that Run was given
+	live      context.Context        // that Run was given
+	over      bool                   // Run is about to return
 }
 
 // New makes a fleet without connections; Run makes them.
 func New(o Options) *Fleet {
 	f := &Fleet{
 		authority: o.Authority, log: o.Logger, now: o.Now, dial: o.Dial,
-		wake: make(chan struct{}, 1), links: map[ident.Node]*link{},
+		wake: make(chan struct{}, 1), links: map[ident.Node]*link{}, lobby: newLobby(),
+		tunnels: map[ident.Node]*tunnel{}, open: map[*tunnel]struct{}{},
 	}
 	if f.dial == nil {
 		f.dial = (&net.Dialer{}).DialContext
@@ -109,8 +136,13 @@ func New(o Options) *Fleet {
 // Run keeps a connection to every target of the directory until ctx ends, then
 // ends them and everything else it started. Call it once.
 func (f *Fleet) Run(ctx context.Context, directory Directory, sink Sink) error {
+	f.mu.Lock()
+	f.directory, f.live = directory, ctx
+	f.mu.Unlock()
 	var running sync.WaitGroup
+	defer f.serving.Wait()
 	defer running.Wait()
+	defer f.closeTunnels() // not before the links know that it is us who leave
 	live, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(ErrStopped)
 	for ctx.Err() == nil {
@@ -144,6 +176,7 @@ func (f *Fleet) follow(ctx context.Context, targets []Target, sink Sink, running
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	wanted := make(map[ident.Node]bool, len(targets))
+	dialled := map[ident.Node]bool{} // from now on
 	for _, target := range targets {
 		wanted[target.Node] = true
 		old := f.links[target.Node]
@@ -154,6 +187,7 @@ func (f *Fleet) follow(ctx context.Context, targets []Target, sink Sink, running
 		if old != nil {
 			old.cut(ErrCut)
 			fresh.before = old.done // one owner at a time
+			dialled[target.Node] = old.target.Tunnel && !target.Tunnel
 		}
 		f.links[target.Node] = fresh
 		running.Go(func() { f.own(fresh) }) //nolint:contextcheck // a link lives by the context that it was made with
@@ -163,6 +197,15 @@ func (f *Fleet) follow(ctx context.Context, targets []Target, sink Sink, running
 			l.cut(ErrCut)
 		}
 	}
+	f.followTunnels(dialled)
+}
+
+// stopping says that it is the controller that leaves: what breaks then breaks
+// for no other reason.
+func (f *Fleet) stopping() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.live.Err() != nil
 }
 
 // own runs a link and forgets it once it has ended.
@@ -189,7 +232,7 @@ func (f *Fleet) Presence(node ident.Node) Presence {
 	if l := f.link(node); l != nil {
 		return l.look()
 	}
-	return Presence{Reason: "it is not enrolled, or its certificate was revoked"}
+	return Presence{Reason: "it is not enrolled, or was revoked (a new enrolment key lets it in), or the controller has only just begun"}
 }
 
 // Online says whether the node can be called now.

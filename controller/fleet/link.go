@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
@@ -23,14 +25,19 @@ type link struct {
 	log    *slog.Logger
 	client *http.Client
 	slots  chan struct{} // calls under way
+	bulk   *bulk         // for volumes on their way
 
 	ctx    context.Context // of the link's whole life; ends with the cause that cut was given
 	cut    context.CancelCauseFunc
 	before <-chan struct{} // the link to the same node before this one has ended; nil: there was none
 	done   chan struct{}
+	sooner chan struct{} // the next try need not wait
 
 	mu       sync.Mutex
 	name     string
+	good     string // serials of the certificates that are let in
+	next     string
+	shown    Shown // by the last handshake
 	presence Presence
 	session  context.Context // while online: its end cuts the calls
 }
@@ -44,6 +51,9 @@ func (f *Fleet) newLink(ctx context.Context, target Target, sink Sink) *link {
 		log:      f.log.With("node", string(target.Node)),
 		slots:    make(chan struct{}, callsAtOnce),
 		done:     make(chan struct{}),
+		sooner:   make(chan struct{}, 1),
+		good:     target.Certificate,
+		next:     target.NextCertificate,
 		presence: Presence{Since: f.now(), Reason: "the controller is connecting to it for the first time since its start"},
 	}
 	l.ctx, l.cut = context.WithCancelCause(ctx)
@@ -57,30 +67,73 @@ func (f *Fleet) newLink(ctx context.Context, target Target, sink Sink) *link {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	l.bulk = newBulk(l)
 	return l
 }
 
 func (l *link) host() string { return net.JoinHostPort(l.target.Address, strconv.Itoa(l.target.Port)) }
 
-// keeps says whether the link is good for this target too; it takes over a new name.
+// keeps says whether the link is good for this target too; it takes over a new
+// name, and other certificates when the one that the agent shows stays good.
 func (l *link) keeps(target Target) bool {
 	if l.ctx.Err() != nil {
 		return false
 	}
 	mine := l.target
-	mine.Name = target.Name
+	mine.Name, mine.Certificate, mine.NextCertificate = target.Name, target.Certificate, target.NextCertificate
 	if mine != target {
 		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.name = target.Name
+	same := l.good == target.Certificate && l.next == target.NextCertificate
+	shown := l.shown.Serial
+	if !same && (shown == "" || shown != target.Certificate && shown != target.NextCertificate) {
+		return false
+	}
+	l.name, l.good, l.next = target.Name, target.Certificate, target.NextCertificate
 	return true
+}
+
+// accepts says whether a certificate of the target with that serial is let in.
+func (l *link) accepts(serial string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return serial != "" && (serial == l.good || serial == l.next)
+}
+
+// saw notes what a handshake showed; false: it is not let in any more.
+func (l *link) saw(shown Shown) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if shown.Serial != l.good && shown.Serial != l.next {
+		return false
+	}
+	l.shown = shown
+	l.presence.CertificateEndsAt = shown.NotAfter
+	return true
+}
+
+// renewed gives the certificate that the agent shows when it is the one that was
+// on its way to it.
+func (l *link) renewed() (Shown, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.shown, l.next != "" && l.shown.Serial == l.next
+}
+
+// hurry has the next try made at once.
+func (l *link) hurry() {
+	select {
+	case l.sooner <- struct{}{}:
+	default:
+	}
 }
 
 // run connects again and again until the link is cut.
 func (l *link) run() {
 	defer l.client.CloseIdleConnections()
+	defer l.bulk.client.CloseIdleConnections()
 	if l.before != nil {
 		<-l.before
 	}
@@ -89,20 +142,22 @@ func (l *link) run() {
 		if l.connect() >= steadyAfter {
 			pause = firstPause
 		}
-		if !sleep(l.ctx, pause/2+rand.N(pause/2)) {
+		if !l.sleep(pause/2 + rand.N(pause/2)) {
 			return
 		}
 		pause = min(2*pause, longestPause)
 	}
 }
 
-// sleep waits, and says false when ctx ended before.
-func sleep(ctx context.Context, d time.Duration) bool {
+// sleep waits, and says false when the link was cut before.
+func (l *link) sleep(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-ctx.Done():
+	case <-l.ctx.Done():
 		return false
+	case <-l.sooner:
+		return true
 	case <-timer.C:
 		return true
 	}
@@ -114,15 +169,24 @@ func (l *link) connect() time.Duration {
 	ctx, cancel := context.WithCancelCause(l.ctx)
 	defer cancel(nil)
 	defer l.client.CloseIdleConnections()
+	defer l.bulk.client.CloseIdleConnections()
 	hello, err := l.hello(ctx)
 	if err != nil {
 		return l.leave(ended(ctx, err))
+	}
+	if shown, ok := l.renewed(); ok {
+		if err := l.fleet.directory.Renewed(ctx, l.target.Node, shown); err != nil {
+			return l.leave(ended(ctx, fmt.Errorf("take over the node's new certificate: %w", err)))
+		}
 	}
 	after, err := l.sink.Connected(ctx, l.target.Node, hello)
 	if err != nil {
 		return l.leave(ended(ctx, fmt.Errorf("take the node in: %w", err)))
 	}
 	err = ended(ctx, l.serve(ctx, cancel, hello.Epoch, after))
+	if l.fleet.stopping() {
+		err = ErrStopped
+	}
 	cancel(err)            // cuts the calls that are under way
 	online := l.leave(err) // before the Sink hears of it, so that it sees the node offline
 	last, stop := context.WithTimeout(context.WithoutCancel(ctx), farewell)
@@ -170,18 +234,35 @@ func (l *link) serve(ctx context.Context, cancel context.CancelCauseFunc, epoch 
 
 // hello asks who is there and whether both understand each other.
 func (l *link) hello(ctx context.Context) (wire.Hello, error) {
-	var hello wire.Hello
-	if err := l.do(ctx, http.MethodGet, wire.PathHello, nil, &hello); err != nil {
-		return hello, err
+	var said json.RawMessage
+	if err := l.do(ctx, http.MethodGet, wire.PathHello, nil, &said); err != nil {
+		return wire.Hello{}, err
 	}
+	return readHello(said, l.target.Node)
+}
+
+// readHello reads what an agent says of itself. Of another version only two
+// fields are sure to mean what they mean here.
+func readHello(said []byte, node ident.Node) (hello wire.Hello, err error) {
+	var first struct {
+		Wire    int    `json:"wire"`
+		Release string `json:"release"`
+	}
+	err = json.Unmarshal(said, &first)
+	if err == nil && first.Wire == wire.Version {
+		err = json.Unmarshal(said, &hello)
+	}
+	hello.Wire, hello.Release = first.Wire, first.Release
 	switch {
+	case err != nil:
+		return hello, fmt.Errorf("%w: %w", errGarbled, err)
 	case hello.Wire < wire.Version:
 		return hello, problem.New(problem.NodeOffline, "its agent (%s) is too old for this controller: it speaks version %d, version %d is needed; update the agent",
 			release(hello), hello.Wire, wire.Version)
 	case hello.Wire > wire.Version:
 		return hello, problem.New(problem.NodeOffline, "its agent (%s) is newer than this controller: it speaks version %d, the controller %d; update the controller",
 			release(hello), hello.Wire, wire.Version)
-	case hello.Node != l.target.Node:
+	case hello.Node != node:
 		return hello, problem.New(problem.NodeOffline, "the agent there says that it is another node")
 	case hello.Epoch == "":
 		return hello, problem.New(problem.NodeOffline, "its agent does not say which journal it keeps")
@@ -207,7 +288,7 @@ func (l *link) enter(session context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.fleet.now()
-	l.presence = Presence{Online: true, Since: now, Heard: now}
+	l.presence = Presence{Online: true, Since: now, Heard: now, CertificateEndsAt: l.shown.NotAfter}
 	l.session = session
 	l.log.Info("node is online", "name", l.name)
 }
@@ -244,8 +325,8 @@ func (l *link) look() Presence {
 
 func (l *link) lookLocked() Presence {
 	p := l.presence
-	if l.ctx.Err() != nil && p.Online { // cut, and its owner is about to notice
-		p.Online, p.Reason = false, explain(context.Cause(l.ctx))
+	if p.Online && l.session.Err() != nil { // cut, and its owner is about to notice
+		p.Online, p.Reason = false, explain(context.Cause(l.session))
 	}
 	return p
 }

@@ -21,15 +21,55 @@ import (
 	"github.com/berth-panel/berth/shared/wire"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// net/http sleeps half a second before it closes a connection of which it has
+	// not read everything, and nothing waits for that.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 const patience = 30 * time.Second
 
 // directory is a list of targets that a test changes.
 type directory struct {
-	mu      sync.Mutex
-	targets []fleet.Target
-	err     error
+	mu       sync.Mutex
+	targets  []fleet.Target
+	err      error
+	refusal  error // of Tunnelled and Renewed
+	tunnels  []ident.Node
+	renewals []fleet.Shown
+}
+
+// Tunnelled has the target be one with a tunnel, as the real directory does.
+func (d *directory) Tunnelled(_ context.Context, node ident.Node) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tunnels = append(d.tunnels, node)
+	for i := range d.targets {
+		if d.targets[i].Node == node && d.refusal == nil {
+			d.targets[i].Tunnel = true
+		}
+	}
+	return d.refusal
+}
+
+// Renewed has the target have no other certificate.
+func (d *directory) Renewed(_ context.Context, node ident.Node, shown fleet.Shown) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.renewals = append(d.renewals, shown)
+	for i := range d.targets {
+		if d.targets[i].Node == node && d.targets[i].NextCertificate == shown.Serial && d.refusal == nil {
+			d.targets[i].Certificate, d.targets[i].NextCertificate = shown.Serial, ""
+		}
+	}
+	return d.refusal
+}
+
+// told is what the directory was told.
+func (d *directory) told() (tunnels []ident.Node, renewals []fleet.Shown) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.tunnels), slices.Clone(d.renewals)
 }
 
 func (d *directory) Targets(context.Context) ([]fleet.Target, error) {
@@ -143,7 +183,7 @@ func (s *sink) fail(name string, err error) {
 	s.refuse[name] = err
 }
 
-func (s *sink) wait(t *testing.T, what string, cond func() bool) {
+func (s *sink) wait(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
@@ -195,8 +235,38 @@ func (s *sink) reasons() []error {
 	return slices.Clone(s.why)
 }
 
+// way is how the agents of a test are reached.
+type way string
+
+const (
+	dialled   way = "dialled"
+	tunnelled way = "tunnelled"
+)
+
+// bothWays runs a test with agents that are dialled, and again with agents that
+// open tunnels.
+func bothWays(t *testing.T, f func(t *testing.T, w way)) {
+	t.Helper()
+	for _, w := range []way{dialled, tunnelled} {
+		t.Run(string(w), func(t *testing.T) {
+			t.Parallel()
+			f(t, w)
+		})
+	}
+}
+
+// gone is the reason of a node whose agent has ended.
+func (w way) gone() string {
+	if w == tunnelled {
+		return "it has not opened its tunnel"
+	}
+	return "nothing listens"
+}
+
 // bundle is a fleet that runs, with its authority.
 type bundle struct {
+	way       way
+	door      *fleettest.Door
 	authority *fleet.Authority
 	fleet     *fleet.Fleet
 	directory *directory
@@ -205,18 +275,23 @@ type bundle struct {
 	stop      func()
 }
 
-func setup(t *testing.T, network *fleettest.Network) *bundle {
+func setup(t testing.TB, w way, network *fleettest.Network) *bundle {
 	t.Helper()
 	authority, err := fleet.OpenAuthority(t.TempDir(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bundle{authority: authority, directory: &directory{}, sink: newSink(), log: &logBook{}}
+	b := &bundle{way: w, authority: authority, directory: &directory{}, sink: newSink(), log: &logBook{}}
 	options := fleet.Options{Authority: authority, Logger: slog.New(slog.NewTextHandler(b.log, nil)), Now: time.Now}
 	if network != nil {
 		options.Dial = network.Dial
 	}
 	b.fleet = fleet.New(options)
+	if network != nil {
+		b.door = network.OpenDoor(t, b.fleet)
+	} else {
+		b.door = fleettest.OpenLocalDoor(t, b.fleet)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -238,10 +313,25 @@ func setup(t *testing.T, network *fleettest.Network) *bundle {
 	return b
 }
 
-// join starts an agent and waits until it is online and synced.
-func (b *bundle) join(t *testing.T) *fleettest.Agent {
+// agent starts an agent of a new node.
+func (b *bundle) agent(t testing.TB) *fleettest.Agent {
 	t.Helper()
-	agent := fleettest.New(t, b.authority, ident.Node(ident.New()))
+	return b.agentOf(t, ident.Node(ident.New()))
+}
+
+// agentOf starts an agent of that node.
+func (b *bundle) agentOf(t testing.TB, node ident.Node) *fleettest.Agent {
+	t.Helper()
+	if b.way == tunnelled {
+		return fleettest.NewTunnelled(t, b.authority, node, b.door)
+	}
+	return fleettest.New(t, b.authority, node)
+}
+
+// join starts an agent and waits until it is online and synced.
+func (b *bundle) join(t testing.TB) *fleettest.Agent {
+	t.Helper()
+	agent := b.agent(t)
 	b.directory.set(agent.Target())
 	b.fleet.Refresh()
 	b.sink.wait(t, "synced", func() bool { return b.sink.count("synced") > 0 })
@@ -259,6 +349,17 @@ func (b *bundle) offline(t *testing.T, node ident.Node, reason string) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("want it offline with %q, have %+v", reason, p)
+		}
+		time.Sleep(time.Millisecond) // between looks at a value that has no signal
+	}
+}
+
+// logs waits until the log holds a text.
+func (b *bundle) logs(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !strings.Contains(b.log.String(), text); {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log never said %q: %s", text, b.log)
 		}
 		time.Sleep(time.Millisecond) // between looks at a value that has no signal
 	}

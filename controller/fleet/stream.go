@@ -54,7 +54,12 @@ func (l *link) openStream(ctx context.Context, cancel context.CancelCauseFunc, e
 	s := &stream{link: l, conn: conn, batches: make(chan []wire.Event, batchesAhead)}
 	conn.SetReadLimit(messageLimit)
 	conn.SetPingHandler(s.answerPing)
-	s.watchdog = time.AfterFunc(silenceLimit, func() { cancel(errSilent) })
+	s.watchdog = time.AfterFunc(silenceLimit, func() {
+		cancel(errSilent)
+		if t := l.fleet.tunnelOf(l.target.Node); t != nil && l.target.Tunnel { // it is as dead as what runs in it
+			t.leave(websocket.CloseGoingAway, errSilent.Error())
+		}
+	})
 	s.detach = context.AfterFunc(ctx, func() { _ = conn.Close() }) // wakes whoever reads or writes
 	s.reader.Go(func() {
 		defer close(s.batches)

@@ -1,6 +1,9 @@
 package fleet_test
 
 import (
+	"os"
+	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,19 +15,66 @@ import (
 	"github.com/berth-panel/berth/shared/wire"
 )
 
-// inBubble runs a test on a clock of its own, with a network inside the process.
+// inBubble runs a test on a clock of its own, with a network inside the process,
+// for both ways.
 func inBubble(t *testing.T, f func(t *testing.T, b *bundle, network *fleettest.Network)) {
 	t.Helper()
+	bothWays(t, func(t *testing.T, w way) {
+		if w == tunnelled {
+			alone(t, func(t *testing.T) { bubble(t, w, f) })
+			return
+		}
+		bubble(t, w, f)
+	})
+}
+
+// inDialledBubble is inBubble for what only happens to agents that are dialled.
+func inDialledBubble(t *testing.T, f func(t *testing.T, b *bundle, network *fleettest.Network)) {
+	t.Helper()
+	bubble(t, dialled, f)
+}
+
+func bubble(t *testing.T, w way, f func(t *testing.T, b *bundle, network *fleettest.Network)) {
 	synctest.Test(t, func(t *testing.T) {
 		network := fleettest.NewNetwork()
-		f(t, setup(t, network), network)
+		f(t, setup(t, w, network), network)
 	})
+}
+
+// alone runs a test in a process of its own: yamux keeps timers for later use,
+// and one that was made on another clock ends the process.
+func alone(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	const name = "BERTH_TEST_ALONE"
+	if os.Getenv(name) == t.Name() {
+		f(t)
+		return
+	}
+	parts := strings.Split(t.Name(), "/")
+	for i, part := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(part) + "$"
+	}
+	command := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+strings.Join(parts, "/"), "-test.v")
+	command.Env = append(os.Environ(), name+"="+t.Name())
+	text, err := command.CombinedOutput()
+	if err != nil || !strings.Contains(string(text), "--- PASS: "+t.Name()+" ") {
+		t.Fatalf("%v\n%s", err, text)
+	}
+}
+
+// listen makes an agent on the network that has no certificate yet.
+func (b *bundle) listen(t *testing.T, network *fleettest.Network, name string) *fleettest.Agent {
+	t.Helper()
+	if b.way == tunnelled {
+		return fleettest.ListenTunnelled(t, b.door)
+	}
+	return fleettest.ListenAt(t, name, 8700, network.Listener(name+":8700"))
 }
 
 // enlist makes an agent on the network, certified and listening.
 func (b *bundle) enlist(t *testing.T, network *fleettest.Network) *fleettest.Agent {
 	t.Helper()
-	agent := fleettest.ListenAt(t, "agent", 8700, network.Listener("agent:8700"))
+	agent := b.listen(t, network, "agent")
 	b.admit(t, agent)
 	return agent
 }
@@ -84,7 +134,7 @@ func TestSilenceIsNoticedWithin15Seconds(t *testing.T) {
 func TestAgentThatIsSilentFromTheStartIsNoticed(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, b *bundle, network *fleettest.Network) {
-		agent := fleettest.ListenAt(t, "agent", 8700, network.Listener("agent:8700"))
+		agent := b.listen(t, network, "agent")
 		agent.Mute(true)
 		b.admit(t, agent)
 		time.Sleep(13 * time.Second)
@@ -101,7 +151,7 @@ func TestMovedNodeWaitsForItsOldConnection(t *testing.T) {
 		first := b.enlist(t, network)
 		done := make(chan struct{})
 		b.sink.block("disconnected", done)
-		second := fleettest.ListenAt(t, "elsewhere", 8700, network.Listener("elsewhere:8700"))
+		second := b.listen(t, network, "elsewhere")
 		issued, err := b.authority.IssueNode(first.Target().Node, second.CSR(), "")
 		if err != nil {
 			t.Fatal(err)
@@ -124,7 +174,7 @@ func TestMovedNodeWaitsForItsOldConnection(t *testing.T) {
 
 func TestPausesGrowAndStartOverAfterASteadyConnection(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, b *bundle, network *fleettest.Network) {
+	inDialledBubble(t, func(t *testing.T, b *bundle, network *fleettest.Network) {
 		agent := b.enlist(t, network)
 		node := agent.Target().Node
 		time.Sleep(time.Minute)
@@ -180,7 +230,7 @@ func TestAgentThatFlapsIsNotHammered(t *testing.T) {
 
 func TestBlackHoleIsGivenUp(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T, b *bundle, network *fleettest.Network) {
+	inDialledBubble(t, func(t *testing.T, b *bundle, network *fleettest.Network) {
 		network.BlackHole(true)
 		agent := b.enlist(t, network)
 		time.Sleep(6 * time.Second)
@@ -253,11 +303,14 @@ func TestControllersCertificateIsRenewed(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bundle, network *fleettest.Network) {
 		agent := b.enlist(t, network)
 		for i := range 5 {
-			b.directory.set() // a connection's signs of life would cost real time
+			agent.Stop() // a connection's signs of life would cost real time, and so would tries
+			b.directory.set()
 			b.fleet.Refresh()
 			time.Sleep(20 * 24 * time.Hour)
+			agent.Start(t)
 			b.directory.set(agent.Target())
 			b.fleet.Refresh()
+			time.Sleep(time.Second)
 			synctest.Wait()
 			if !b.fleet.Online(agent.Target().Node) {
 				t.Fatalf("after %d days: %+v", 20*(i+1), b.fleet.Presence(agent.Target().Node))

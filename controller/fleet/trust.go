@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/hashicorp/yamux"
 
+	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
@@ -34,42 +36,77 @@ func (d *distrust) Unwrap() error { return d.cause }
 
 // dialTLS connects with the target and checks that it is the target.
 func (l *link) dialTLS(ctx context.Context, _, _ string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errUnreached)
-	defer cancel()
-	raw, err := l.fleet.dial(ctx, "tcp", l.host())
+	conn, _, err := l.connectTLS(ctx)
 	if err != nil {
-		return nil, ended(ctx, err)
-	}
-	conn := tls.Client(raw, l.tls())
-	if err := conn.HandshakeContext(ctx); err != nil {
-		_ = raw.Close()
-		return nil, ended(ctx, err)
+		return nil, err // not a nil *tls.Conn
 	}
 	return conn, nil
 }
 
-// tls is the client side of a connection to this very target.
-func (l *link) tls() *tls.Config {
-	authority, now := l.fleet.authority, l.fleet.now
+// connectTLS makes a new connection and gives the certificate that was shown.
+func (l *link) connectTLS(ctx context.Context) (*tls.Conn, Shown, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errUnreached)
+	defer cancel()
+	raw, via, err := l.reach(ctx)
+	if err != nil {
+		return nil, Shown{}, ended(ctx, err)
+	}
+	conn := tls.Client(raw, l.fleet.clientTLS(func(state tls.ConnectionState) error {
+		return verify(l.fleet.authority.pool, l.target.Node, l.accepts, state, l.fleet.now())
+	}))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = raw.Close()
+		return nil, Shown{}, ended(ctx, err)
+	}
+	shown := shownIn(conn)
+	if !l.saw(shown) {
+		_ = raw.Close()
+		return nil, Shown{}, ErrCut
+	}
+	if via != nil {
+		l.fleet.sawIn(via, shown.Serial)
+	}
+	return conn, shown, nil
+}
+
+// reach opens the raw connection to the target; via is the tunnel that it is in.
+func (l *link) reach(ctx context.Context) (raw net.Conn, via *tunnel, err error) {
+	if l.target.Tunnel {
+		return l.throughTunnel(ctx)
+	}
+	raw, err = l.fleet.dial(ctx, "tcp", l.host())
+	return raw, nil, err
+}
+
+// shownIn is the certificate at the other end of a connection.
+func shownIn(conn *tls.Conn) Shown {
+	leaf := conn.ConnectionState().PeerCertificates[0]
+	return Shown{Serial: leaf.SerialNumber.Text(16), NotAfter: leaf.NotAfter}
+}
+
+// clientTLS is the controller's side of a connection to an agent that verify
+// lets in.
+func (f *Fleet) clientTLS(verify func(tls.ConnectionState) error) *tls.Config {
+	authority, now := f.authority, f.now
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		NextProtos: []string{"http/1.1"},
 		Time:       now,
 		// The library's check is about host names; verify does all that it does and more.
 		InsecureSkipVerify: true,
-		VerifyConnection: func(state tls.ConnectionState) error {
-			return verify(authority.pool, l.target, state, now())
-		},
+		VerifyConnection:   verify,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return authority.controllerCertificate()
 		},
 	}
 }
 
-// verify lets in the certificate of the target and no other.
-func verify(pool *x509.CertPool, target Target, state tls.ConnectionState, now time.Time) error {
+var errNoCertificate = &distrust{reason: "what answers there shows no certificate"}
+
+// verify lets in the node's certificates whose serials are accepted and no other.
+func verify(pool *x509.CertPool, node ident.Node, accepts func(serial string) bool, state tls.ConnectionState, now time.Time) error {
 	if len(state.PeerCertificates) == 0 {
-		return &distrust{reason: "what answers there shows no certificate"}
+		return errNoCertificate
 	}
 	leaf := state.PeerCertificates[0]
 	_, err := leaf.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
@@ -78,10 +115,10 @@ func verify(pool *x509.CertPool, target Target, state tls.ConnectionState, now t
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return &distrust{reason: "its certificate has run out, or the clock of this machine is wrong: enrol it anew", cause: err}
 	case err != nil:
-		return &distrust{reason: "its certificate was not made by this controller: enrol it here", cause: err}
-	case len(leaf.URIs) != 1 || leaf.URIs[0].String() != wire.NodeURI(target.Node):
+		return &distrust{reason: "its certificate was not made by this controller: enrol it anew with a key of this controller", cause: err}
+	case len(leaf.URIs) != 1 || leaf.URIs[0].String() != wire.NodeURI(node):
 		return &distrust{reason: "the certificate there is another node's"}
-	case leaf.SerialNumber.Text(16) != target.Certificate:
+	case !accepts(leaf.SerialNumber.Text(16)):
 		return &distrust{reason: "its certificate is void because the node was enrolled again since: start the agent with the new one"}
 	}
 	return nil
@@ -100,7 +137,7 @@ func explain(err error) string {
 	if errors.As(err, &d) {
 		return d.reason
 	}
-	for _, known := range []error{ErrCut, ErrStopped, errSilent, errSlow, errUnreached, errGarbled} { // their texts are fit for people
+	for _, known := range []error{ErrCut, ErrStopped, errSilent, errSlow, errUnreached, errGarbled, errNoTunnel, errUnproven, errStalled, errBulkSlow, errIdleFrom, errIdleTo} { // their texts are fit for people
 		if errors.Is(err, known) {
 			return known.Error()
 		}
@@ -126,6 +163,7 @@ func explainNetwork(err error) string {
 	case errors.As(err, &op) && op.Op == "remote error":
 		return "it refuses this controller's certificate; was it enrolled elsewhere since?"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe), errors.As(err, &closed),
+		errors.Is(err, yamux.ErrSessionShutdown), errors.Is(err, yamux.ErrConnectionReset), errors.Is(err, yamux.ErrStreamClosed),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
 		return "the connection broke off"
 	case errors.As(err, &timeout) && timeout.Timeout():

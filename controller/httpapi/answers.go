@@ -26,9 +26,10 @@ const (
 // the stored status and body. Another call under the same text is a
 // VALIDATION_ERROR. While the first is under way the second gets CONFLICT. What
 // passes by itself isn't stored, so that the call can be tried again: a 5xx, and
-// RESOURCE_BUSY. A controller that dies between the two writes leaves a row that
-// may be taken over as soon as the first call can't be running any more; what
-// that call did by then is done twice, as without the header.
+// RESOURCE_BUSY. A verb that must not be done twice keeps its answer in the
+// transaction of its work (Keep). A controller that dies between the two writes
+// leaves a row that may be taken over as soon as the first call can't be running
+// any more; what another verb did by then is done twice, as without the header.
 type answers struct {
 	db     *store.DB
 	now    func() time.Time
@@ -127,6 +128,7 @@ func (k *call) once() error {
 		k.http.Response.SetBody(replay.body)
 		return nil
 	}
+	k.ctx = context.WithValue(k.ctx, receiptKey{}, receipt{key, text, mark, k.route.Status})
 	finished := false
 	defer func() {
 		if !finished { // a panic: the answer will be a 500

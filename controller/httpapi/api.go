@@ -105,7 +105,7 @@ func (a *API) Err() error { return a.err }
 func (a *API) Routes() []Route {
 	out := make([]Route, 0, len(a.routes))
 	for _, r := range a.routes {
-		out = append(out, Route{Method: r.Method, Path: r.Path, ID: r.ID, Tag: r.Tag, Access: r.Access, Style: r.Style, Stream: r.stream, Hidden: r.hidden})
+		out = append(out, Route{Method: r.Method, Path: r.Path, ID: r.ID, Tag: r.Tag, Access: r.Access, Style: r.Style, Stream: r.stream, Socket: r.socket, Hidden: r.hidden})
 	}
 	slices.SortFunc(out, func(x, y Route) int {
 		return strings.Compare(x.Path+" "+x.Method, y.Path+" "+y.Method)

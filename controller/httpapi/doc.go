@@ -4,7 +4,7 @@
 // importer of Fiber and huma.
 //
 // A feature registers each of its operations once, with Handle, HandlePage,
-// HandleStream or (the classic API) HandleRaw. From that one registration come
+// HandleStream, HandleSocket or (the classic API) HandleRaw. From that one registration come
 // the route, its rule, the validation and the OpenAPI document.
 //
 // # The way of a request
@@ -63,6 +63,11 @@
 // marshals through a registry of formats and would need its package variables
 // set to speak our envelope.
 //
-// A cancelled key ends its streams: each is authenticated again every two
-// seconds.
+// A cancelled key ends its streams and sockets: each is authenticated again every
+// two seconds.
+//
+// A WebSocket is made by gorilla's upgrader on the connection itself, taken from
+// fasthttp by Hijack. Two other ways were looked at: Fiber's adaptor, which plays
+// a whole net/http exchange on two more goroutines for each socket, and
+// fasthttp/websocket, a second copy of gorilla's code in the binary.
 package httpapi

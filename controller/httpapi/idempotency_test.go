@@ -259,3 +259,48 @@ func TestHeaderMeansNothingElsewhere(t *testing.T) {
 		t.Fatal("something was stored")
 	}
 }
+
+// What is kept in the work's own transaction is answered to a repeat whatever
+// became of the first call after its commit; what was rolled back is not.
+func TestAnAnswerThatIsKeptOutlivesItsCall(t *testing.T) {
+	t.Parallel()
+	var db *store.DB
+	ran := 0
+	b := setup(t, func(a *httpapi.API) {
+		op := httpapi.Operation{ID: "keep", Method: "POST", Path: "/api/v1/tokens", Access: access.Needs(access.ScopeWrite), Status: 202, Idempotent: true}
+		httpapi.Handle(a, op, func(ctx context.Context, in *struct{ Body TokenBody }) (TokenView, error) {
+			ran++
+			v := TokenView{ID: fmt.Sprint(ran), Token: "secret-token"}
+			err := db.Write(ctx, func(tx *store.Tx) error {
+				if err := httpapi.Keep(ctx, tx, v); err != nil || in.Body.Do != "roll back" {
+					return err
+				}
+				return errors.New("broken")
+			})
+			if in.Body.Do == "die" {
+				panic("the end")
+			}
+			return v, err
+		})
+	})
+	db = b.db
+	do := func(body, k string) answer { return b.do("POST", "/api/v1/tokens", body, key("write"), idem(k)) }
+	if a := do(`{"do":"die"}`, "k"); a.status != 500 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if a := do(`{"do":"die"}`, "k"); a.status != 202 || a.body != `{"success":true,"data":{"id":"1"}}` || a.header.Get("Idempotency-Replayed") != "true" || ran != 1 {
+		t.Errorf("the repeat: %d %s after %d runs", a.status, a.body, ran)
+	}
+	if a := do(`{"do":"roll back"}`, "l"); a.status != 500 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if a := do(`{"do":"roll back"}`, "l"); a.status != 500 || ran != 3 {
+		t.Errorf("what was rolled back was kept: %d %s after %d runs", a.status, a.body, ran)
+	}
+	if a := do(`{"do":""}`, "m"); a.status != 202 || !strings.Contains(a.body, "secret-token") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := b.do("POST", "/api/v1/tokens", `{"do":""}`, key("write")); a.status != 202 || ran != 5 {
+		t.Errorf("without a key: %d %s", a.status, a.body)
+	}
+}

@@ -62,7 +62,8 @@ type Route struct {
 	ID, Tag      string
 	Access       access.Rule
 	Style        Style
-	Stream       bool // server-sent events
+	Stream       bool // server-sent events, or a WebSocket
+	Socket       bool // a WebSocket
 	Hidden       bool // not in the OpenAPI document: the document itself and its page
 }
 
@@ -109,7 +110,8 @@ func (o Operation) complete() (Operation, error) {
 
 type route struct {
 	Operation
-	stream  bool
+	stream  bool // it has no end of its own: server-sent events, or a WebSocket
+	socket  bool // a WebSocket
 	hidden  bool
 	typed   bool                // decoded by huma
 	body    bool                // takes a JSON body

@@ -114,6 +114,7 @@ func (a *API) server(d *door) *fasthttp.Server {
 		StreamRequestBody:            true,
 		DisablePreParseMultipartForm: true,
 		NoDefaultServerHeader:        true,
+		KeepHijackedConns:            true, // whoever took one closes it
 		CloseOnShutdown:              true,
 		Logger:                       quiet{a.log},
 	}
@@ -199,6 +200,16 @@ type conn struct {
 	of     *listener
 	used   atomic.Bool // something was read
 	linger atomic.Bool
+	lent   atomic.Bool // to a socket, which sets its own deadlines
+	after  func()      // once it is closed; of a lent one
+	once   sync.Once
+}
+
+// take lends the connection out: its user sets the deadlines from now on. after
+// is called once when the connection is closed.
+func (c *conn) take(after func()) {
+	c.after = after
+	c.lent.Store(true)
 }
 
 // Read notes that the connection is in use.
@@ -212,6 +223,9 @@ func (c *conn) Read(b []byte) (int, error) {
 
 // Write fails when the other side takes nothing for too long.
 func (c *conn) Write(b []byte) (int, error) {
+	if c.lent.Load() {
+		return c.Conn.Write(b)
+	}
 	if err := c.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil { //nolint:forbidigo // the kernel's clock is the real one
 		return 0, err
 	}
@@ -224,6 +238,9 @@ func (c *conn) Close() error {
 	c.of.mu.Lock()
 	delete(c.of.open, c)
 	c.of.mu.Unlock()
+	if c.lent.Load() {
+		defer c.once.Do(c.after)
+	}
 	half, ok := c.Conn.(interface{ CloseWrite() error })
 	if ok && c.linger.Load() && half.CloseWrite() == nil &&
 		c.SetReadDeadline(time.Now().Add(lingerTime)) == nil { //nolint:forbidigo // the kernel's clock is the real one

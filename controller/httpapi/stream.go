@@ -242,7 +242,7 @@ func (s *Stream) pump(ctx context.Context, w *bufio.Writer) {
 			return
 		case <-tick.C:
 		}
-		if !s.stillAllowed(ctx) {
+		if !s.api.stillAllowed(ctx, s.key, s.rule) {
 			return
 		}
 		if n%s.api.pace.beats == 0 && s.write([]byte(":\n\n")) != nil {
@@ -251,16 +251,16 @@ func (s *Stream) pump(ctx context.Context, w *bufio.Writer) {
 	}
 }
 
-// stillAllowed asks again for the key and its rights: a revoked key's streams end.
-func (s *Stream) stillAllowed(ctx context.Context) bool {
-	if s.key == "" {
+// stillAllowed asks again for a key and its rights: a revoked key's streams end.
+func (a *API) stillAllowed(ctx context.Context, key string, rule access.Rule) bool {
+	if key == "" {
 		return true
 	}
-	caller, err := s.api.cfg.Authenticator.Authenticate(ctx, s.key)
+	caller, err := a.cfg.Authenticator.Authenticate(ctx, key)
 	if err != nil {
 		return !problem.Is(err, problem.Unauthorized)
 	}
-	return s.rule.Check(caller) == nil
+	return rule.Check(caller) == nil
 }
 
 // streams counts the open ones of each caller.

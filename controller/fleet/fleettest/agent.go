@@ -30,6 +30,7 @@ type Agent struct {
 	listen func() (net.Listener, error)
 	host   string
 	port   int
+	tunnel bool
 	now    func() time.Time
 	work   sync.WaitGroup // streams
 
@@ -47,6 +48,14 @@ type Agent struct {
 
 	apply  func(wire.Spec) *Answer
 	remove func(ident.Instance, wire.Removal) *Answer
+	renew  func(method string) *Answer
+
+	next     *ecdsa.PrivateKey // that a certificate was asked for
+	rawHello string            // instead of hello
+	greeted  int
+	pushed   []Pushed
+	holdPush <-chan struct{}
+	renewals int
 
 	applied  []wire.Spec
 	removed  []Removed
@@ -137,6 +146,10 @@ func (a *Agent) CSR() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
 }
 
+// Clock has the agent go by another clock than the machine's. Call it before the
+// agent is certified.
+func (a *Agent) Clock(now func() time.Time) { a.now = now }
+
 // Host is the address to dial.
 func (a *Agent) Host() string { return a.host }
 
@@ -174,7 +187,7 @@ func (a *Agent) Certify(t testing.TB, node ident.Node, ca, certificate string) {
 func (a *Agent) Target() fleet.Target {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return fleet.Target{Node: a.hello.Node, Name: "node-" + string(a.hello.Node), Address: a.host, Port: a.port, Certificate: a.serial}
+	return fleet.Target{Node: a.hello.Node, Name: "node-" + string(a.hello.Node), Address: a.host, Port: a.port, Tunnel: a.tunnel, Certificate: a.serial}
 }
 
 // Address is host:port.
@@ -234,11 +247,13 @@ func (a *Agent) Drop() {
 func (a *Agent) tls() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
+		Time:       a.now,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			return &tls.Config{
 				MinVersion:   tls.VersionTLS13,
+				Time:         a.now,
 				NextProtos:   []string{"http/1.1"},
 				Certificates: []tls.Certificate{a.cert},
 				ClientAuth:   tls.RequireAndVerifyClientCert,

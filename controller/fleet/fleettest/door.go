@@ -21,13 +21,23 @@ const (
 
 func (a *Agent) door(server *http.Server) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+wire.PathRelease, a.release)
+	mux.HandleFunc("PUT "+wire.PathRelease, a.takeRelease)
 	mux.HandleFunc("GET "+wire.PathHello, func(w http.ResponseWriter, _ *http.Request) {
+		a.change(func() { a.greeted++ })
+		if raw := look(a, func() string { return a.rawHello }); raw != "" {
+			_, _ = w.Write([]byte(raw))
+			return
+		}
 		answer(w, http.StatusOK, look(a, func() wire.Hello { return a.hello }))
 	})
 	mux.HandleFunc("GET "+wire.PathInstances, func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, look(a, a.inventory))
 	})
 	mux.HandleFunc("PUT "+wire.PathInstances+"/{id}", a.put)
+	mux.HandleFunc("GET "+wire.PathInstances+"/{id}", a.get)
+	mux.HandleFunc("POST "+wire.PathCertificate, a.certificate)
+	mux.HandleFunc("PUT "+wire.PathCertificate, a.certificate)
 	mux.HandleFunc("DELETE "+wire.PathInstances+"/{id}", a.delete)
 	mux.HandleFunc("GET "+wire.PathEvents, func(w http.ResponseWriter, r *http.Request) { a.stream(server, w, r) })
 	return mux
@@ -64,6 +74,15 @@ func (a *Agent) put(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	a.finish(w, r, how, func() int64 { return a.keepSpec(spec) })
+}
+
+func (a *Agent) get(w http.ResponseWriter, r *http.Request) {
+	held := look(a, func() *holding { return a.holdings[ident.Instance(r.PathValue("id"))] })
+	if held == nil || held.spec.Generation == 0 {
+		refuse(w, problem.New(problem.NotFound, "this node has no settings of it"))
+		return
+	}
+	answer(w, http.StatusOK, held.spec)
 }
 
 func (a *Agent) delete(w http.ResponseWriter, r *http.Request) {

@@ -3,6 +3,7 @@ package fleettest
 import (
 	"context"
 	"net"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -15,6 +16,9 @@ type Network struct {
 	listeners map[string]*pipeListener
 	dead      bool
 	dials     int
+	swallow   bool
+	owed      []net.Conn    // closed while everything was swallowed
+	frozen    chan struct{} // not nil: the agents are frozen until it is closed
 }
 
 // NewNetwork makes a network in which nobody listens.
@@ -41,7 +45,7 @@ func (n *Network) Dial(ctx context.Context, _, address string) (net.Conn, error)
 	if listener == nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
-	mine, theirs := net.Pipe()
+	mine, theirs := n.pipe(strings.HasPrefix(address, "controller:"))
 	select {
 	case listener.accept <- theirs:
 		return mine, nil
