@@ -26,9 +26,10 @@ type Allocation struct {
 
 // Mapping is a port that an instance asks for.
 type Mapping struct {
-	Host      uint16 // on the node
+	Host      uint16 // on the node; 0 is a free one of its pool
 	Container uint16
 	Primary   bool
+	IP        string // exactly this address of the node; "" is any that is right
 }
 
 // MaxPorts is how many ports one instance may have.
@@ -43,9 +44,9 @@ func Check(ports []Mapping) error {
 	hosts, primaries := map[uint16]bool{}, 0
 	for _, p := range ports {
 		switch {
-		case p.Host == 0 || p.Container == 0:
+		case p.Container == 0:
 			return problem.Invalid("ports", "a port is a number from 1 to 65535")
-		case hosts[p.Host]:
+		case p.Host != 0 && hosts[p.Host]:
 			return problem.Invalid("ports", "port %d of the node is there twice", p.Host)
 		}
 		hosts[p.Host] = true // one container port may be reached through several of the node

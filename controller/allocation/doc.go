@@ -3,6 +3,8 @@
 // deployment that asks for a port outside the pool makes its allocation on the
 // spot, and that one goes with the instance.
 //
+// Who doesn't name a port of the node gets the lowest free one of its pool.
+//
 //	free (pooled) ⇄ held            made → held → gone (not pooled)
 //
 // Promises: two instances never hold the same port of a node where their

@@ -43,7 +43,9 @@ type ClaimRequest struct {
 
 // Claim takes the ports for the instance, in tx: free ones of the pool (on r.IP
 // if there is one, else on any address of the node), else new ones on r.IP. A
-// port that another instance holds where the addresses overlap is a CONFLICT,
+// mapping with an IP gets exactly that address, one without a host port the
+// lowest free port of the pool; when there is none that is INSUFFICIENT_RESOURCES.
+// A port that another instance holds where the addresses overlap is a CONFLICT,
 // which names that instance unless the context's caller is a user without the
 // right to know of it. After an error the transaction must not be committed.
 func (s *Service) Claim(ctx context.Context, tx *store.Tx, r ClaimRequest) ([]Allocation, error) {
@@ -55,13 +57,18 @@ func (s *Service) claim(ctx context.Context, tx *store.Tx, r ClaimRequest, had m
 	if err := Check(r.Ports); err != nil {
 		return nil, err
 	}
+	spare, err := spares(ctx, tx, r.Node, r.Ports)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]Allocation, 0, len(r.Ports))
 	for position, want := range r.Ports {
-		ip := r.IP
-		if before, held := had[want.Host]; held {
-			ip = before
+		var a Allocation
+		if want.Host == 0 {
+			a, spare, err = draw(spare)
+		} else {
+			a, err = s.take(ctx, tx, r, want, had[want.Host])
 		}
-		a, err := s.take(ctx, tx, r, want, ip)
 		if err != nil {
 			return nil, err
 		}
@@ -74,28 +81,60 @@ func (s *Service) claim(ctx context.Context, tx *store.Tx, r ClaimRequest, had m
 	return out, nil
 }
 
-// take finds or makes the free allocation of one port, best on ip.
-func (s *Service) take(ctx context.Context, tx *store.Tx, r ClaimRequest, want Mapping, ip string) (Allocation, error) {
+// draw takes the first of the pool's free ports.
+func draw(spare []Allocation) (Allocation, []Allocation, error) {
+	if len(spare) == 0 {
+		return Allocation{}, nil, problem.New(problem.InsufficientResources, "the node's pool has no free port left; add ports to it, or name a host port")
+	}
+	return spare[0], spare[1:], nil
+}
+
+// take finds or makes the free allocation of one port, best on the address where
+// it was held before.
+func (s *Service) take(ctx context.Context, tx *store.Tx, r ClaimRequest, want Mapping, before string) (Allocation, error) {
 	there, err := onPort(ctx, tx, r.Node, want.Host)
 	if err != nil {
 		return Allocation{}, err
 	}
-	var best *Allocation
-	for n, a := range there {
-		if a.Instance == "" && (best == nil || a.IP == ip) && !heldBeside(there, a) {
-			best = &there[n]
-		}
+	if before == "" {
+		before = r.IP
 	}
-	if best != nil {
-		return *best, nil
+	found, holder := choose(there, want.IP, before, r.IP)
+	switch {
+	case found != nil:
+		return *found, nil
+	case holder != nil:
+		return Allocation{}, taken(ctx, *holder)
 	}
-	for _, a := range there {
-		if a.Instance != "" && overlap(a.IP, r.IP) {
-			return Allocation{}, taken(ctx, a)
-		}
+	if want.IP != "" {
+		r.IP = want.IP
 	}
 	a := Allocation{ID: ident.Allocation(ident.New()), Node: r.Node, IP: r.IP, Port: want.Host, CreatedAt: s.now().UTC()}
 	return a, insert(ctx, tx, a)
+}
+
+// choose finds, among all allocations of one port of a node, the free one to
+// take: only on exact when that is set, else best on best. When there is none,
+// holder is who keeps a new one from being made on fresh (or exact); nil: nobody.
+func choose(there []Allocation, exact, best, fresh string) (found, holder *Allocation) {
+	for n, a := range there {
+		fits := exact == "" || a.IP == exact
+		if a.Instance == "" && fits && (found == nil || a.IP == best) && !heldBeside(there, a) {
+			found = &there[n]
+		}
+	}
+	if found != nil {
+		return found, nil
+	}
+	if exact != "" {
+		fresh = exact
+	}
+	for n, a := range there {
+		if a.Instance != "" && overlap(a.IP, fresh) {
+			return nil, &there[n]
+		}
+	}
+	return nil, nil
 }
 
 // taken is the problem of a port that somebody holds.
@@ -119,10 +158,11 @@ func heldBeside(all []Allocation, a Allocation) bool {
 	return false
 }
 
-// Replace makes the ports of an instance those of the request, in tx. A port of
-// the pool that it holds and keeps stays on its address.
+// Replace makes the ports of an instance on a node those of the request, in tx. A
+// port of the pool that it holds and keeps stays on its address, and a mapping
+// without a host port keeps the one that its container port has.
 func (s *Service) Replace(ctx context.Context, tx *store.Tx, r ClaimRequest) ([]Allocation, error) {
-	held, err := Of(ctx, tx, r.Instance)
+	held, err := ofOn(ctx, tx, r.Instance, r.Node)
 	if err != nil {
 		return nil, err
 	}
@@ -132,10 +172,33 @@ func (s *Service) Replace(ctx context.Context, tx *store.Tx, r ClaimRequest) ([]
 			had[a.Port] = a.IP
 		}
 	}
-	if err := free(ctx, tx, r.Instance); err != nil {
+	r.Ports = keep(r.Ports, held)
+	if err := freeOn(ctx, tx, r.Instance, r.Node); err != nil {
 		return nil, err
 	}
 	return s.claim(ctx, tx, r, had)
+}
+
+// keep names, for the mappings without a host port, the one that the instance
+// has for that container port already.
+func keep(ports []Mapping, held []Allocation) []Mapping {
+	ports = slices.Clone(ports)
+	used := map[uint16]bool{}
+	for _, p := range ports {
+		used[p.Host] = true
+	}
+	for n, p := range ports {
+		if p.Host != 0 {
+			continue
+		}
+		for _, a := range held {
+			if a.ContainerPort == p.Container && !used[a.Port] {
+				ports[n].Host, used[a.Port] = a.Port, true
+				break
+			}
+		}
+	}
+	return ports
 }
 
 // ReleaseAll gives everything back that an instance holds, in tx.

@@ -335,7 +335,7 @@ func TestCheck(t *testing.T) {
 		"one":               {mappings(80), ""},
 		"no primary":        {[]allocation.Mapping{{Host: 80, Container: 80}}, "primary"},
 		"two primaries":     {[]allocation.Mapping{{Host: 80, Container: 80, Primary: true}, {Host: 81, Container: 81, Primary: true}}, "primary"},
-		"host port 0":       {[]allocation.Mapping{{Container: 80, Primary: true}}, "1 to 65535"},
+		"open host ports":   {[]allocation.Mapping{{Container: 80, Primary: true}, {Container: 80}}, ""},
 		"container port 0":  {[]allocation.Mapping{{Host: 80, Primary: true}}, "1 to 65535"},
 		"one host twice":    {mappings(80, 80), "port 80 of the node is there twice"},
 		"a hundred and one": {make([]allocation.Mapping, 101), "at most 100 of them, not 101"},

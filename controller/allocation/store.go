@@ -30,6 +30,36 @@ func onPort(ctx context.Context, q store.Querier, node ident.Node, port uint16) 
 	return store.Collect(ctx, q, scan, `SELECT `+columns+` FROM allocations WHERE node_id = ? AND port = ? ORDER BY ip`, string(node), port)
 }
 
+// onPorts gives a node's allocations of these ports, on any address.
+func onPorts(ctx context.Context, q store.Querier, node ident.Node, ports []uint16) (map[uint16][]Allocation, error) {
+	list, err := json.Marshal(ports)
+	if err != nil {
+		return nil, err
+	}
+	found, err := store.Collect(ctx, q, scan, `SELECT `+columns+` FROM allocations WHERE node_id = ? AND port IN (SELECT value FROM json_each(?))
+		ORDER BY port, ip`, string(node), string(list))
+	out := map[uint16][]Allocation{}
+	for _, a := range found {
+		out[a.Port] = append(out[a.Port], a)
+	}
+	return out, err
+}
+
+// freeInPool gives the lowest free ports of a node's pool, each once, without the
+// named ones and those that somebody holds on an overlapping address.
+func freeInPool(ctx context.Context, q store.Querier, node ident.Node, but []uint16, limit int) ([]Allocation, error) {
+	list, err := json.Marshal(append([]uint16{}, but...))
+	if err != nil {
+		return nil, err
+	}
+	const wildcards = `('0.0.0.0', '::')`
+	return store.Collect(ctx, q, scan, `SELECT `+columns+` FROM allocations AS a
+		WHERE node_id = ?1 AND pooled = 1 AND instance_id IS NULL AND port NOT IN (SELECT value FROM json_each(?2))
+			AND NOT EXISTS (SELECT 1 FROM allocations AS held WHERE held.node_id = ?1 AND held.port = a.port AND held.instance_id IS NOT NULL
+				AND (held.ip = a.ip OR held.ip IN `+wildcards+` OR a.ip IN `+wildcards+`))
+		GROUP BY port HAVING ip = MIN(ip) ORDER BY port LIMIT ?3`, string(node), string(list), limit)
+}
+
 func insert(ctx context.Context, tx *store.Tx, a Allocation) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO allocations (id, node_id, ip, port, pooled, created_at) VALUES (?, ?, ?, ?, ?, ?)`,
 		string(a.ID), string(a.Node), a.IP, a.Port, a.Pooled, a.CreatedAt.UnixMilli())

@@ -9,44 +9,61 @@ import (
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/httpapi"
 	"github.com/berth-panel/berth/controller/store"
+	"github.com/berth-panel/berth/shared/build"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/wire"
 )
 
 // NodeView is a node as the API shows it.
 type NodeView struct {
-	ID           string      `json:"id"`
-	Name         string      `json:"name"`
-	State        State       `json:"state" enum:"unconfigured,online,offline,revoked"`
-	Reason       string      `json:"reason,omitempty" doc:"Why it is offline"`
-	Since        *time.Time  `json:"since,omitempty" doc:"Since when it is online or offline, as this controller saw it"`
-	LastSeenAt   *time.Time  `json:"last_seen_at,omitempty" doc:"The last contact"`
-	Tags         []string    `json:"tags"`
-	Address      string      `json:"address" doc:"Where the controller dials the agent"`
-	Port         int         `json:"port"`
-	BindAddress  string      `json:"bind_address" doc:"Where instances' ports are bound"`
-	PublicHost   string      `json:"public_host" doc:"What players are told"`
-	Processor    string      `json:"processor"`
-	Memory       int64       `json:"memory" doc:"MiB that instances may have in all"`
-	MemoryUsed   int64       `json:"memory_used" doc:"MiB that instances were given"`
-	MemoryFactor float64     `json:"memory_factor" doc:"1 is no overcommitment"`
-	Disk         int64       `json:"disk" doc:"MiB that instances may have in all"`
-	DiskUsed     int64       `json:"disk_used" doc:"MiB that instances were given"`
-	DiskFactor   float64     `json:"disk_factor" doc:"1 is no overcommitment"`
-	Instances    int         `json:"instances"`
-	Release      string      `json:"release,omitempty" doc:"Of its agent"`
-	Engine       wire.Engine `json:"engine" doc:"Its container engine and machine, as the agent said last"`
-	EnrolledAt   *time.Time  `json:"enrolled_at,omitempty"`
-	CreatedAt    time.Time   `json:"created_at"`
-	UpdatedAt    time.Time   `json:"updated_at"`
+	ID           string     `json:"id"`
+	Name         string     `json:"name"`
+	State        State      `json:"state" enum:"unconfigured,online,offline,revoked"`
+	Reason       string     `json:"reason,omitempty" doc:"Why it is offline"`
+	Since        *time.Time `json:"since,omitempty" doc:"Since when it is online or offline, as this controller saw it"`
+	LastSeenAt   *time.Time `json:"last_seen_at,omitempty" doc:"The last contact"`
+	Tags         []string   `json:"tags"`
+	Address      string     `json:"address" doc:"Where the controller dials the agent"`
+	Port         int        `json:"port"`
+	Connection   Connection `json:"connection" enum:"dial,tunnel" doc:"Which side opens the connection: dial is the controller, tunnel the agent"`
+	BindAddress  string     `json:"bind_address" doc:"Where instances' ports are bound"`
+	PublicHost   string     `json:"public_host" doc:"What players are told"`
+	Processor    string     `json:"processor"`
+	Memory       int64      `json:"memory" doc:"MiB that instances may have in all"`
+	MemoryUsed   int64      `json:"memory_used" doc:"MiB that instances were given, those on their way to it included"`
+	MemoryFree   int64      `json:"memory_free" doc:"MiB left for new ones: memory times its factor, less the reserve and what is used; 0 when there is more than that"`
+	MemoryFactor float64    `json:"memory_factor" doc:"1 is no overcommitment"`
+	Disk         int64      `json:"disk" doc:"MiB that instances may have in all"`
+	DiskUsed     int64      `json:"disk_used" doc:"MiB that instances were given, those on their way to it included"`
+	DiskFree     int64      `json:"disk_free" doc:"MiB left for new ones, as with memory_free"`
+	DiskFactor   float64    `json:"disk_factor" doc:"1 is no overcommitment"`
+	CPUUsed      float64    `json:"cpu_used" doc:"Cores that instances were given"`
+	CPUFree      *float64   `json:"cpu_free,omitempty" doc:"Cores left for new ones; absent when the cores limit nothing"`
+	CPUFactor    float64    `json:"cpu_factor" doc:"The node's cores times it may be given away; 0: the cores limit nothing"`
+
+	MemoryReserve int64 `json:"memory_reserve" doc:"MiB kept back from instances"`
+	DiskReserve   int64 `json:"disk_reserve" doc:"MiB kept back from instances"`
+	Maintenance   bool  `json:"maintenance" doc:"It takes no new instances"`
+
+	Instances  int         `json:"instances"`
+	Release    string      `json:"release,omitempty" doc:"Of its agent"`
+	Outdated   bool        `json:"outdated" doc:"Its agent's release is another than the controller's"`
+	Engine     wire.Engine `json:"engine" doc:"Its container engine and machine, as the agent said last"`
+	EnrolledAt *time.Time  `json:"enrolled_at,omitempty"`
+
+	CertificateEndsAt *time.Time `json:"certificate_ends_at,omitempty" doc:"Of its agent; renewed by itself before"`
+
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // EnrolmentView is a fresh enrolment key.
 type EnrolmentView struct {
-	KeyID     string    `json:"key_id"`
-	Key       string    `json:"key,omitempty" doc:"Shown once"`
-	Command   string    `json:"command,omitempty" doc:"To run on the node"`
-	ExpiresAt time.Time `json:"expires_at"`
+	KeyID        string    `json:"key_id"`
+	Key          string    `json:"key,omitempty" doc:"Shown once"`
+	Command      string    `json:"command,omitempty" doc:"To run on the machine that becomes the node: it installs the agent as a service and enrols it"`
+	EnrolCommand string    `json:"enrol_command,omitempty" doc:"The same for a machine that has the program berth-agent already"`
+	ExpiresAt    time.Time `json:"expires_at"`
 }
 
 // Redacted is what a replayed answer holds.
@@ -77,6 +94,10 @@ type NodeBody struct {
 	Processor    string   `json:"processor,omitempty" maxLength:"200"`
 	MemoryFactor float64  `json:"memory_factor,omitempty" minimum:"1" maximum:"100" doc:"1 when absent"`
 	DiskFactor   float64  `json:"disk_factor,omitempty" minimum:"1" maximum:"100" doc:"1 when absent"`
+	CPUFactor    float64  `json:"cpu_factor,omitempty" minimum:"0" maximum:"100" doc:"The node's cores times it may be given away, 0.1 at least; 0 or absent: the cores limit nothing"`
+
+	MemoryReserve int64 `json:"memory_reserve,omitempty" minimum:"0" doc:"MiB kept back from instances"`
+	DiskReserve   int64 `json:"disk_reserve,omitempty" minimum:"0" doc:"MiB kept back from instances"`
 }
 
 // NodeChangeBody names what is to change; what is absent stays.
@@ -84,6 +105,7 @@ type NodeChangeBody struct {
 	Name         *string   `json:"name,omitempty" minLength:"1" maxLength:"64"`
 	Address      *string   `json:"address,omitempty" minLength:"1" maxLength:"253"`
 	Port         *int      `json:"port,omitempty" minimum:"1" maximum:"65535"`
+	Connection   *string   `json:"connection,omitempty" enum:"dial,tunnel" doc:"dial for an agent that opens no tunnel any more; one that opens a tunnel sets this by itself"`
 	Memory       *int64    `json:"memory,omitempty" minimum:"1"`
 	Disk         *int64    `json:"disk,omitempty" minimum:"1"`
 	Tags         *[]string `json:"tags,omitempty" maxItems:"32"`
@@ -92,6 +114,15 @@ type NodeChangeBody struct {
 	Processor    *string   `json:"processor,omitempty" maxLength:"200"`
 	MemoryFactor *float64  `json:"memory_factor,omitempty" minimum:"1" maximum:"100"`
 	DiskFactor   *float64  `json:"disk_factor,omitempty" minimum:"1" maximum:"100"`
+	CPUFactor    *float64  `json:"cpu_factor,omitempty" minimum:"0" maximum:"100" doc:"0: the cores limit nothing"`
+
+	MemoryReserve *int64 `json:"memory_reserve,omitempty" minimum:"0"`
+	DiskReserve   *int64 `json:"disk_reserve,omitempty" minimum:"0"`
+}
+
+// MaintenanceBody says whether a node is in maintenance.
+type MaintenanceBody struct {
+	On bool `json:"on" doc:"true: it takes no new instances; those that are there go on as before"`
 }
 
 // JoinKeyBody is a join key to make.
@@ -130,6 +161,11 @@ type nodeChangeInput struct {
 	Body NodeChangeBody
 }
 
+type maintenanceInput struct {
+	NodePath
+	Body MaintenanceBody
+}
+
 type joinKeyPath struct {
 	ID string `path:"id" doc:"The join key's id"`
 }
@@ -150,6 +186,7 @@ func (s *Service) Mount(a *httpapi.API) {
 	httpapi.Handle(a, op("deleteNode", http.MethodDelete, base+"/{id}", "Delete a node without instances", write, 0), s.handleDelete)
 	httpapi.Handle(a, op("createEnrolmentKey", http.MethodPost, base+"/{id}/enrolment-key", "Make a new enrolment key; older ones are void", write, http.StatusCreated), s.handleKey)
 	httpapi.Handle(a, op("revokeNode", http.MethodPost, base+"/{id}/revoke", "Shut a node's agent out", write, 0), s.handleRevoke)
+	httpapi.Handle(a, op("setNodeMaintenance", http.MethodPost, base+"/{id}/maintenance", "Take a node out of placement, or back in", write, 0), s.handleMaintenance)
 	httpapi.HandlePage(a, op("listJoinKeys", http.MethodGet, join, "List join keys", read, 0), s.handleJoinList)
 	httpapi.Handle(a, op("createJoinKey", http.MethodPost, join, "Make a key with which agents register nodes by themselves", write, http.StatusCreated), s.handleJoin)
 	httpapi.Handle(a, op("deleteJoinKey", http.MethodDelete, join+"/{id}", "Void a join key", write, 0), s.handleJoinDelete)
@@ -163,9 +200,10 @@ func (s *Service) Mount(a *httpapi.API) {
 func (s *Service) view(ctx context.Context, q store.Querier, n Node) (NodeView, error) {
 	state, presence := s.State(n)
 	v := NodeView{
-		ID: string(n.ID), Name: n.Name, State: state, LastSeenAt: n.LastSeenAt, Tags: n.Tags, Address: n.Address, Port: n.Port, BindAddress: n.BindAddress,
+		ID: string(n.ID), Name: n.Name, State: state, LastSeenAt: n.LastContact(presence), Tags: n.Tags, Address: n.Address, Port: n.Port, Connection: n.Connection, BindAddress: n.BindAddress,
 		PublicHost: n.Host(), Processor: n.Processor, Memory: n.MemoryMiB, MemoryFactor: n.MemoryFactor, Disk: n.DiskMiB, DiskFactor: n.DiskFactor,
-		Release: n.Hello.Release, Engine: n.Hello.Engine, EnrolledAt: n.EnrolledAt, CreatedAt: n.CreatedAt, UpdatedAt: n.UpdatedAt,
+		Release: n.Hello.Release, Outdated: n.Hello.Release != "" && n.Hello.Release != build.Version, Engine: n.Hello.Engine, EnrolledAt: n.EnrolledAt,
+		CertificateEndsAt: n.CertificateEndsAt, CreatedAt: n.CreatedAt, UpdatedAt: n.UpdatedAt,
 	}
 	if state == Offline {
 		v.Reason = presence.Reason
@@ -174,16 +212,21 @@ func (s *Service) view(ctx context.Context, q store.Querier, n Node) (NodeView, 
 		since := presence.Since.UTC()
 		v.Since = &since
 	}
-	if !presence.Heard.IsZero() && (v.LastSeenAt == nil || presence.Heard.After(*v.LastSeenAt)) {
-		heard := presence.Heard.UTC()
-		v.LastSeenAt = &heard
-	}
-	var err error
-	if v.Instances, err = s.Instances.OnNode(ctx, q, n.ID); err != nil {
-		return v, err
-	}
-	v.MemoryUsed, v.DiskUsed, err = s.Instances.Load(ctx, q, n.ID)
+	load, err := loadOf(ctx, q, n.ID)
+	v.fill(n, load)
 	return v, err
+}
+
+// fill shows what the node has given and what is left of it.
+func (v *NodeView) fill(n Node, l Load) {
+	c := n.Capacity()
+	v.CPUFactor, v.MemoryReserve, v.DiskReserve, v.Maintenance = n.CPUFactor, n.MemoryReserveMiB, n.DiskReserveMiB, n.Maintenance
+	v.Instances, v.MemoryUsed, v.DiskUsed, v.CPUUsed = l.Instances, l.MemoryMiB, l.DiskMiB, float64(l.NanoCPUs)/1e9
+	v.MemoryFree, v.DiskFree = max(c.MemoryMiB-l.MemoryMiB, 0), max(c.DiskMiB-l.DiskMiB, 0)
+	if c.NanoCPUs > 0 {
+		free := float64(max(c.NanoCPUs-l.NanoCPUs, 0)) / 1e9
+		v.CPUFree = &free
+	}
 }
 
 func (s *Service) handleList(ctx context.Context, in *nodeListQuery) (httpapi.Page[NodeView], error) {
@@ -221,6 +264,7 @@ func (s *Service) handleCreate(ctx context.Context, in *struct{ Body NodeBody })
 	n, e, err := s.Create(ctx, access.From(ctx), Spec{
 		Name: b.Name, Tags: b.Tags, Address: b.Address, Port: b.Port, BindAddress: b.BindAddress, PublicHost: b.PublicHost, Processor: b.Processor,
 		MemoryMiB: b.Memory, DiskMiB: b.Disk, MemoryFactor: b.MemoryFactor, DiskFactor: b.DiskFactor,
+		CPUFactor: b.CPUFactor, MemoryReserveMiB: b.MemoryReserve, DiskReserveMiB: b.DiskReserve,
 	})
 	v, err := s.show(ctx, n, err)
 	return NodeEnrolmentView{Node: v, Enrolment: e.View()}, err
@@ -235,6 +279,7 @@ func (s *Service) handleChange(ctx context.Context, in *nodeChangeInput) (NodeVi
 		set(&spec.Name, b.Name)
 		set(&spec.Address, b.Address)
 		set(&spec.Port, b.Port)
+		set(&spec.Connection, (*Connection)(b.Connection))
 		set(&spec.MemoryMiB, b.Memory)
 		set(&spec.DiskMiB, b.Disk)
 		set(&spec.Tags, b.Tags)
@@ -243,6 +288,9 @@ func (s *Service) handleChange(ctx context.Context, in *nodeChangeInput) (NodeVi
 		set(&spec.Processor, b.Processor)
 		set(&spec.MemoryFactor, b.MemoryFactor)
 		set(&spec.DiskFactor, b.DiskFactor)
+		set(&spec.CPUFactor, b.CPUFactor)
+		set(&spec.MemoryReserveMiB, b.MemoryReserve)
+		set(&spec.DiskReserveMiB, b.DiskReserve)
 	})
 	return s.show(ctx, n, err)
 }
@@ -264,6 +312,17 @@ func (s *Service) handleKey(ctx context.Context, in *NodePath) (EnrolmentView, e
 
 func (s *Service) handleRevoke(ctx context.Context, in *NodePath) (NodeView, error) {
 	n, err := s.Revoke(ctx, access.From(ctx), ident.Node(in.ID))
+	return s.show(ctx, n, err)
+}
+
+func (s *Service) handleMaintenance(ctx context.Context, in *maintenanceInput) (NodeView, error) {
+	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+		return s.SetMaintenance(ctx, tx, access.From(ctx).Actor, ident.Node(in.ID), in.Body.On)
+	})
+	if err != nil {
+		return NodeView{}, err
+	}
+	n, err := s.Get(ctx, ident.Node(in.ID))
 	return s.show(ctx, n, err)
 }
 

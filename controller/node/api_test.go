@@ -185,7 +185,7 @@ func TestNodeOverHTTP(t *testing.T) {
 		t.Fatalf("%d %s, %v", enrolled.status, enrolled.text, err)
 	}
 	p.fleet.set(made.ID, fleet.Presence{Reason: "no answer within 5 s", Since: p.clock.now()})
-	p.guests.settle(made.ID, 3)
+	p.settle(made.ID, 3)
 	path := "/api/v1/nodes/" + string(made.ID)
 	var shown nodeView
 	p.ok(200, "GET", path, "", &shown)
@@ -204,7 +204,7 @@ func TestNodeOverHTTP(t *testing.T) {
 	if shown.Name != "b" || len(shown.Tags) != 0 || shown.MemoryFactor != 2 || shown.Memory != 4096 {
 		t.Fatalf("%+v", shown)
 	}
-	if a := p.do("admin", "DELETE", path, ""); a.status != 409 || a.Error.Message != "node b still has 3 instances; delete them first" {
+	if a := p.do("admin", "DELETE", path, ""); a.status != 409 || a.Error.Message != "node b still has 3 instances: drain the node, or delete them (with forget=true when it will never come back)" {
 		t.Fatalf("%d %s", a.status, a.text)
 	}
 	p.ok(200, "POST", path+"/revoke", "", &shown)
@@ -216,7 +216,7 @@ func TestNodeOverHTTP(t *testing.T) {
 	if again.Key == "" || again.Key == first.Enrolment.Key || !strings.Contains(again.Command, again.Key) {
 		t.Fatalf("%+v", again)
 	}
-	p.guests.settle(made.ID, 0)
+	p.settle(made.ID, 0)
 	p.ok(200, "DELETE", path, "", nil)
 	if a := p.do("admin", "DELETE", path, ""); a.status != 404 {
 		t.Fatalf("the second time: %d %s", a.status, a.text)
@@ -397,4 +397,118 @@ func TestBadInputOverHTTP(t *testing.T) {
 	if a := p.ok(200, "GET", "/api/v1/nodes?state=unconfigured&sort=-name&limit=1", "", &list); a.Pagination.Total != 2 || len(list) != 1 || list[0].Name != "b" {
 		t.Errorf("%s", a.text)
 	}
+}
+
+func TestMaintenanceOverHTTP(t *testing.T) {
+	t.Parallel()
+	p := setupPanel(t)
+	id := p.place("a")
+	path := "/api/v1/nodes/" + string(id)
+	var shown struct {
+		Maintenance bool
+		State       string
+	}
+	for _, on := range []bool{true, true, false, false} {
+		p.ok(200, "POST", path+"/maintenance", fmt.Sprintf(`{"on": %v}`, on), &shown)
+		if shown.Maintenance != on || shown.State != "online" {
+			t.Fatalf("%+v", shown)
+		}
+	}
+	if got := p.facts(); got != "node.created node.maintenance_on node.maintenance_off" {
+		t.Errorf("facts: %s", got)
+	}
+	before := p.dump()
+	for _, bad := range []struct {
+		key, path, body string
+		status          int
+	}{
+		{"admin", path, `{}`, 422},
+		{"admin", path, `{"on": "yes"}`, 422},
+		{"admin", "/api/v1/nodes/nobody", `{"on": true}`, 404},
+		{"reader", path, `{"on": true}`, 403},
+		{"user", path, `{"on": true}`, 403},
+		{"", path, `{"on": true}`, 401},
+	} {
+		if a := p.do(bad.key, "POST", bad.path+"/maintenance", bad.body); a.status != bad.status {
+			t.Errorf("%+v: %d %s", bad, a.status, a.text)
+		}
+	}
+	if p.dump() != before {
+		t.Error("a refused call left something behind")
+	}
+}
+
+func TestRoomOverHTTP(t *testing.T) {
+	t.Parallel()
+	p := setupPanel(t)
+	type roomView struct {
+		Memory, Disk  int64
+		MemoryUsed    int64    `json:"memory_used"`
+		MemoryFree    int64    `json:"memory_free"`
+		MemoryReserve int64    `json:"memory_reserve"`
+		DiskUsed      int64    `json:"disk_used"`
+		DiskFree      int64    `json:"disk_free"`
+		DiskReserve   int64    `json:"disk_reserve"`
+		CPUUsed       float64  `json:"cpu_used"`
+		CPUFree       *float64 `json:"cpu_free"`
+		CPUFactor     float64  `json:"cpu_factor"`
+		Instances     int
+	}
+	var made struct{ Node struct{ ID ident.Node } }
+	p.ok(201, "POST", "/api/v1/nodes", `{"name": "a", "address": "10.0.0.5", "memory": 4096, "disk": 40960, "memory_factor": 2, "memory_reserve": 192, "disk_reserve": 960}`, &made)
+	id := made.Node.ID
+	path := "/api/v1/nodes/" + string(id)
+	p.settle(id, 2)
+	p.exec(`UPDATE nodes SET hello = '{"engine": {"cores": 4}}' WHERE id = ?`, string(id))
+	var shown roomView
+	p.ok(200, "GET", path, "", &shown)
+	want := roomView{Memory: 4096, MemoryUsed: 1024, MemoryFree: 8192 - 192 - 1024, MemoryReserve: 192, Disk: 40960, DiskUsed: 10240, DiskFree: 40000 - 10240,
+		DiskReserve: 960, CPUUsed: 1, Instances: 2}
+	if shown != want {
+		t.Errorf("%+v, want %+v", shown, want)
+	}
+	shown = roomView{}
+	p.ok(200, "PATCH", path, `{"cpu_factor": 0.5, "memory_reserve": 0, "memory_factor": 1, "memory": 512}`, &shown)
+	if shown.CPUFree == nil || *shown.CPUFree != 1 || shown.CPUFactor != 0.5 || shown.MemoryFree != 0 || shown.MemoryReserve != 0 {
+		t.Errorf("%+v", shown)
+	}
+	for body, field := range map[string]string{
+		`{"memory_reserve": 512}`:                   "memory_reserve",
+		`{"memory": 100, "memory_reserve": 100}`:    "memory_reserve",
+		`{"disk_reserve": 40960}`:                   "disk_reserve",
+		`{"disk_reserve": -1}`:                      "disk_reserve",
+		`{"cpu_factor": 0.01}`:                      "cpu_factor",
+		`{"cpu_factor": 101}`:                       "cpu_factor",
+		`{"memory": 900, "memory_reserve": 999999}`: "memory_reserve",
+	} {
+		before := p.dump()
+		a := p.do("admin", "PATCH", path, body)
+		if a.status != 422 || len(a.Error.Details) != 1 || !strings.HasSuffix(a.Error.Details[0].Field, field) || p.dump() != before {
+			t.Errorf("%s: %d %s", body, a.status, a.text)
+		}
+	}
+}
+
+func TestDeleteNamesWhatIsInTheWay(t *testing.T) {
+	t.Parallel()
+	p := setupPanel(t)
+	id, other := p.place("a"), p.place("b")
+	path := "/api/v1/nodes/" + string(id)
+	refused := func(want string) {
+		t.Helper()
+		before := p.dump()
+		if a := p.do("admin", "DELETE", path, ""); a.status != 409 || a.Error.Message != want || p.dump() != before {
+			t.Errorf("%d %s, want %q", a.status, a.text, want)
+		}
+	}
+	p.settle(id, 1)
+	refused("node a still has 1 instance: drain the node, or delete them (with forget=true when it will never come back)")
+	p.exec(`INSERT INTO moves (job_id, instance_id, from_node, to_node, stage, counts_on, memory_mib, disk_mib, nano_cpus, generation, created_at)
+		VALUES ('j', '0a1b2c3d', ?1, ?2, 'copying', ?2, 0, 0, 0, 1, 0)`, string(other), string(id))
+	refused("node a still has 1 instance and takes part in 1 move; move or delete the instances, and let the moves end or cancel them")
+	p.settle(id, 0)
+	refused("node a still takes part in 1 move of instances; let them end or cancel them first")
+	p.exec(`DELETE FROM moves`)
+	p.exec(`INSERT INTO strays (node_id, instance_id, generation, state, found_at) VALUES (?, '0a1b2c3d', 1, '{}', 0)`, string(id))
+	p.ok(200, "DELETE", path, "", nil) // what only the node knows goes with it
 }

@@ -23,6 +23,35 @@
 //     asked for again, and a request that somebody recorded and sends again
 //     changes nothing: the certificate is of no use without the private key.
 //
+// # Placement
+//
+// There is one rule for whether a node takes an instance (Place), whoever chose
+// the node: its agent is let in, it is not in maintenance, and it has room. Room is
+// what was declared, times a factor, without a reserve, less what its instances
+// have, those on their way to it or from it included. It is checked inside the
+// transaction that makes the instance, and there is one writer, so parallel
+// deployments never give away what isn't there. The sums and the room are kept by
+// triggers in a small table, node_loads, and the score is worked out where it
+// lies: choosing among 1,000 nodes with 100,000 instances takes a fifth of a
+// millisecond. Refused: sums over the instances at each placement (their cost
+// grows with the fleet), and a copy of the loads in memory (it would have to be
+// right after every rollback).
+//
+// # Alerts
+//
+// node.offline is told once for each outage: when the connection ends, or, when
+// the controller was away then, 20 s after its start (Watch). What was told last
+// is kept in the row.
+//
+// # Certificates
+//
+// A node's certificate holds for a year and is renewed when a third of that is
+// left: looked at when the node connects and once a day (Renew). The agent makes
+// a new key and asks; the new certificate is let in beside the old one before the
+// agent gets it, and the old one is void once the new one was shown. Whoever dies
+// on the way, the node can connect, and the next look goes on. See renew for why
+// the steps have that order. Revoking and enrolling anew void both.
+//
 // # Events
 //
 // Node is the fleet's Directory (whom to dial) and its Sink. A batch of events

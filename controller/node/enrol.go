@@ -22,6 +22,11 @@ func errUnproven() *problem.Problem {
 	return problem.New(problem.Unauthorized, "the enrolment key is not known here: it is mistyped, replaced by a newer one, or another controller's")
 }
 
+// errWire refuses an agent of another version.
+func errWire(its int) *problem.Problem {
+	return problem.New(problem.BadRequest, "this agent speaks version %d, the controller version %d: install the release that belongs to the controller", its, wire.Version)
+}
+
 // Enrol lets an agent in: it checks the proof, uses the key up, gives the node a
 // certificate and voids the one before. from is where the request came from: a
 // node that joins without saying an address gets it.
@@ -33,6 +38,11 @@ func (s *Service) Enrol(ctx context.Context, r wire.EnrolRequest, from netip.Add
 	if err := s.tries.enter(address, s.Now()); err != nil {
 		return wire.EnrolAnswer{}, err
 	}
+	// Before the proof: an older version proves itself in another way, and its key
+	// would be called unknown.
+	if 0 < r.Agent.Wire && r.Agent.Wire < wire.Version {
+		return wire.EnrolAnswer{}, errWire(r.Agent.Wire)
+	}
 	key, err := s.prove(ctx, r)
 	if err != nil {
 		if problem.Is(err, problem.Unauthorized) {
@@ -42,8 +52,7 @@ func (s *Service) Enrol(ctx context.Context, r wire.EnrolRequest, from netip.Add
 		return wire.EnrolAnswer{}, err
 	}
 	if r.Agent.Wire != wire.Version {
-		return wire.EnrolAnswer{}, problem.New(problem.BadRequest, "this agent speaks version %d, the controller version %d: install the release that belongs to the controller",
-			r.Agent.Wire, wire.Version)
+		return wire.EnrolAnswer{}, errWire(r.Agent.Wire)
 	}
 	publicKey, err := fleet.PublicKeyOf(r.CSR)
 	if err != nil {
@@ -98,7 +107,7 @@ func (s *Service) letIn(ctx context.Context, tx *store.Tx, r wire.EnrolRequest, 
 		return "", fleet.Issued{}, err
 	}
 	if !s.Now().Before(key.ExpiresAt) {
-		return "", fleet.Issued{}, problem.New(problem.Forbidden, "the enrolment key ran out at %s: make a new one", key.ExpiresAt.Format(time.RFC3339))
+		return "", fleet.Issued{}, problem.New(problem.Forbidden, "the enrolment key ran out at %s: make a new one (berth-controller node key NODE, or node join)", key.ExpiresAt.Format(time.RFC3339))
 	}
 	id, serial, before, err := enrolment(ctx, tx, key.ID, publicKey)
 	if err != nil {
@@ -108,11 +117,14 @@ func (s *Service) letIn(ctx context.Context, tx *store.Tx, r wire.EnrolRequest, 
 		return s.repeat(ctx, tx, id, serial, r.CSR)
 	}
 	if key.UsesLeft < 1 {
-		return "", fleet.Issued{}, problem.New(problem.Forbidden, "the enrolment key was used already: make a new one")
+		return "", fleet.Issued{}, problem.New(problem.Forbidden, "the enrolment key was used already: make a new one (berth-controller node key NODE, or node join)")
 	}
 	n, err := s.nodeFor(ctx, tx, key, r.Agent, address)
 	if err != nil {
 		return "", fleet.Issued{}, err
+	}
+	if n.Connection = Dial; r.Agent.Tunnel {
+		n.Connection = Tunnel
 	}
 	issued, err := s.certify(ctx, tx, n, key, r.CSR, publicKey)
 	if err != nil {
@@ -147,7 +159,8 @@ func (s *Service) certify(ctx context.Context, tx *store.Tx, n Node, key Key, cs
 		return issued, err
 	}
 	now := s.moment()
-	n.Certificate, n.EnrolledAt, n.RevokedAt = issued.Serial, &now, nil
+	n.setCertificate(issued)
+	n.EnrolledAt, n.RevokedAt = &now, nil
 	if err := put(ctx, tx, n); err != nil {
 		return issued, err
 	}

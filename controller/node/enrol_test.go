@@ -86,6 +86,18 @@ func TestKeysAreKeptSealed(t *testing.T) {
 	}
 }
 
+// An agent of an older version proves itself as it did then: it is told that it is
+// too old, not that its key is unknown.
+func TestEnrolmentOfAnOlderAgent(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, key := b.make("a")
+	r := b.request(key)
+	r.Agent.Wire, r.MAC = wire.Version-1, "another proof"
+	_, err := b.nodes.Enrol(t.Context(), r, home)
+	wantProblem(t, err, problem.BadRequest, "this agent speaks version 1")
+}
+
 func TestUnprovenRequestsAllGetOneAnswer(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

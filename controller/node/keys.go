@@ -30,10 +30,11 @@ const (
 
 // Enrolment is a new key, in the clear this once.
 type Enrolment struct {
-	KeyID     string
-	Key       string    // text of a wire.EnrolmentKey
-	Command   string    // to run on the node
-	ExpiresAt time.Time // the key works until then
+	KeyID        string
+	Key          string    // text of a wire.EnrolmentKey
+	Command      string    // the line that makes a machine the node; without the agents' programs it is EnrolCommand
+	EnrolCommand string    // the same for a machine that has the agent already
+	ExpiresAt    time.Time // the key works until then
 }
 
 // Join asks for a join key.
@@ -85,11 +86,11 @@ func (s *Service) newNodeKey(ctx context.Context, tx *store.Tx, n Node) (Enrolme
 	if err := dropKeysOf(ctx, tx, n.ID); err != nil {
 		return Enrolment{}, err
 	}
-	return s.newKey(ctx, tx, Key{Node: n.ID, UsesLeft: 1, Tags: []string{}}, nodeKeyLife, n.Port)
+	return s.newKey(ctx, tx, Key{Node: n.ID, UsesLeft: 1, Tags: []string{}}, nodeKeyLife, reach{port: n.Port, tunnel: n.Connection == Tunnel})
 }
 
 // newKey draws a key, keeps it sealed, and gives it in the clear.
-func (s *Service) newKey(ctx context.Context, tx *store.Tx, k Key, life time.Duration, port int) (Enrolment, error) {
+func (s *Service) newKey(ctx context.Context, tx *store.Tx, k Key, life time.Duration, r reach) (Enrolment, error) {
 	k.ID, k.CreatedAt = ident.New(), s.moment()
 	k.ExpiresAt = k.CreatedAt.Add(life)
 	open := wire.EnrolmentKey{ID: k.ID, Secret: make([]byte, 32), Fingerprint: s.Authority.Fingerprint()}
@@ -101,17 +102,58 @@ func (s *Service) newKey(ctx context.Context, tx *store.Tx, k Key, life time.Dur
 	if err := addKey(ctx, tx, k); err != nil {
 		return Enrolment{}, err
 	}
-	return Enrolment{KeyID: k.ID, Key: open.String(), Command: s.command(open.String(), port), ExpiresAt: k.ExpiresAt}, nil
+	e := Enrolment{KeyID: k.ID, Key: open.String(), EnrolCommand: s.enrolCommand(open.String(), r), ExpiresAt: k.ExpiresAt}
+	e.Command = s.installCommand(e.Key, r)
+	if e.Command == "" {
+		e.Command = e.EnrolCommand
+	}
+	return e, nil
 }
 
-// command is what an admin runs on the node.
-func (s *Service) command(key string, port int) string {
-	return "berth-agent enrol --controller " + quote(s.PublicURL) + " --key " + key + " --data " + agentData +
-		" && berth-agent serve --data " + agentData + " --listen :" + strconv.Itoa(port)
+// reach is which side opens the connection with a new agent, and where.
+type reach struct {
+	port   int
+	tunnel bool
 }
 
-// quote makes the text one word of a shell's line.
-func quote(text string) string {
+// flags are those of the agent that say so; the usual port needs none.
+func (r reach) flags() []string {
+	switch {
+	case r.tunnel:
+		return []string{"--tunnel"}
+	case r.port != agentPort:
+		return []string{"--listen", ":" + strconv.Itoa(r.port)}
+	default:
+		return nil
+	}
+}
+
+// installCommand is the line that makes a machine the node, "" when this
+// controller can't give one.
+func (s *Service) installCommand(key string, r reach) string {
+	if s.Install == nil || s.PublicURL == "" {
+		return ""
+	}
+	line, err := s.Install(s.PublicURL, append([]string{"--key", key}, r.flags()...)...)
+	if err != nil {
+		s.Log.Warn("the line that installs an agent can't be made; the command for a machine that has the agent is shown instead", "error", err)
+		return ""
+	}
+	return line
+}
+
+// enrolCommand is for a machine that has the agent's program already.
+func (s *Service) enrolCommand(key string, r reach) string {
+	command := "berth-agent enrol --controller " + ShellWord(s.PublicURL) + " --key " + key + " --data " + agentData +
+		" && berth-agent serve --data " + agentData
+	for _, flag := range r.flags() {
+		command += " " + flag
+	}
+	return command
+}
+
+// ShellWord makes the text one word of a shell's line.
+func ShellWord(text string) string {
 	if harmless(text) {
 		return text
 	}
@@ -120,7 +162,7 @@ func quote(text string) string {
 
 func harmless(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(":/.-_", r)
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(":/.-_,", r)
 	})
 }
 
@@ -130,7 +172,7 @@ func (s *Service) NewJoinKey(ctx context.Context, c access.Caller, j Join) (e En
 		return e, err
 	}
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
-		if e, err = s.newKey(ctx, tx, Key{Name: j.Name, Tags: j.Tags, UsesLeft: j.Uses}, j.Life, agentPort); err != nil {
+		if e, err = s.newKey(ctx, tx, Key{Name: j.Name, Tags: j.Tags, UsesLeft: j.Uses}, j.Life, reach{port: agentPort}); err != nil {
 			return err
 		}
 		return s.tellKey(ctx, tx, c.Actor, "join_key.created", e.KeyID, map[string]any{"name": j.Name, "uses": j.Uses})

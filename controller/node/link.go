@@ -27,7 +27,8 @@ func (s *Service) Targets(ctx context.Context) ([]fleet.Target, error) {
 	out := make([]fleet.Target, 0, len(nodes))
 	for _, n := range nodes {
 		if n.Certificate != "" {
-			out = append(out, fleet.Target{Node: n.ID, Name: n.Name, Address: n.Address, Port: n.Port, Certificate: n.Certificate})
+			out = append(out, fleet.Target{Node: n.ID, Name: n.Name, Address: n.Address, Port: n.Port, Tunnel: n.Connection == Tunnel,
+				Certificate: n.Certificate, NextCertificate: n.NextCertificate})
 		}
 	}
 	return out, nil
@@ -67,7 +68,13 @@ func (s *Service) Synced(ctx context.Context, id ident.Node, inventory wire.Inve
 		if err != nil {
 			return err
 		}
-		tx.AfterCommit(func() { s.announce(id, true) })
+		tx.AfterCommit(func() {
+			s.announce(id, true)
+			s.arrivals.add(id)
+		})
+		if _, err := announce(ctx, tx, id, Online); err != nil {
+			return err
+		}
 		return s.tell(ctx, tx, access.System(), "node.online", n, map[string]any{"release": clip(n.Hello.Release)})
 	})
 	if err != nil {
@@ -96,7 +103,8 @@ func (s *Service) Disconnected(ctx context.Context, id ident.Node, why error) {
 		if err := saveSeen(ctx, tx, id, last); err != nil || !wasOnline || errors.Is(why, fleet.ErrStopped) {
 			return err
 		}
-		return s.tell(ctx, tx, access.System(), "node.offline", n, map[string]any{"reason": presence.Reason})
+		n.LastSeenAt = &last
+		return s.tellOffline(ctx, tx, n, presence)
 	})
 	if err != nil {
 		s.Log.Error("write down that a node went offline", "node", id, "error", err)

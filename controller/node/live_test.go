@@ -23,7 +23,7 @@ type live struct {
 
 func setupLive(t *testing.T) *live {
 	t.Helper()
-	b := &bundle{t: t, dir: t.TempDir(), guests: &guests{on: map[ident.Node]int{}, refuse: map[int64]error{}}, log: &logBook{}}
+	b := &bundle{t: t, dir: t.TempDir(), guests: &guests{refuse: map[int64]error{}}, log: &logBook{}}
 	authority, err := fleet.OpenAuthority(b.dir, time.Now)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func setupLive(t *testing.T) *live {
 }
 
 // eventually waits for what has no signal of its own.
-func eventually(t *testing.T, what string, cond func() bool) {
+func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for !cond() {

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/berth-panel/berth/controller/fleet"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
@@ -25,6 +26,15 @@ const (
 	Revoked      State = "revoked" // its agent was shut out
 )
 
+// Connection is which side opens the connection between controller and agent.
+type Connection string
+
+// The ways to an agent.
+const (
+	Dial   Connection = "dial"   // the controller dials its address and port
+	Tunnel Connection = "tunnel" // the agent opens a tunnel to the controller: it can't be dialled
+)
+
 // Node is a machine with an agent.
 type Node struct {
 	ID           ident.Node
@@ -32,6 +42,7 @@ type Node struct {
 	Tags         []string
 	Address      string // where the controller dials the agent
 	Port         int
+	Connection   Connection
 	BindAddress  string // where instances' ports are bound
 	PublicHost   string // what players are told; "" is Address
 	Processor    string // free text
@@ -39,13 +50,22 @@ type Node struct {
 	DiskMiB      int64
 	MemoryFactor float64 // above 1: given away more than once
 	DiskFactor   float64
-	Certificate  string // serial of the one that is let in; "" none
-	EnrolledAt   *time.Time
-	RevokedAt    *time.Time
-	Hello        wire.Hello // the last that its agent said
-	LastSeenAt   *time.Time
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
+	CPUFactor    float64 // cores times it may be given away; 0: CPU is not counted
+	// What is kept back from instances, of the memory and disk times their factors.
+	MemoryReserveMiB int64
+	DiskReserveMiB   int64
+	Maintenance      bool   // takes no new instances
+	Certificate      string // serial of the one that is let in; "" none
+	// NextCertificate is the serial of one that is on its way to the agent and is
+	// let in too; CertificateEndsAt is the end of Certificate, nil while unknown.
+	NextCertificate   string
+	CertificateEndsAt *time.Time
+	EnrolledAt        *time.Time
+	RevokedAt         *time.Time
+	Hello             wire.Hello // the last that its agent said
+	LastSeenAt        *time.Time
+	CreatedAt         time.Time
+	UpdatedAt         time.Time
 }
 
 // state says where the node is in its life; online is the fleet's word.
@@ -62,6 +82,26 @@ func (n Node) state(online bool) State {
 	}
 }
 
+// setCertificate makes one certificate the only one that is let in; the zero
+// value lets none in.
+func (n *Node) setCertificate(issued fleet.Issued) {
+	n.Certificate, n.NextCertificate, n.CertificateEndsAt = issued.Serial, "", nil
+	if !issued.NotAfter.IsZero() {
+		ends := issued.NotAfter.UTC()
+		n.CertificateEndsAt = &ends
+	}
+}
+
+// LastContact is when the node was heard last: by this controller, or as the one
+// before wrote it down; nil when it never was.
+func (n Node) LastContact(p fleet.Presence) *time.Time {
+	if p.Heard.IsZero() || (n.LastSeenAt != nil && n.LastSeenAt.After(p.Heard)) {
+		return n.LastSeenAt
+	}
+	heard := p.Heard.UTC()
+	return &heard
+}
+
 // Host is what players are told.
 func (n Node) Host() string {
 	if n.PublicHost != "" {
@@ -72,16 +112,18 @@ func (n Node) Host() string {
 
 // Capacity is what a node may give to instances in all.
 type Capacity struct {
-	MemoryMiB int64 // declared, times the factor
+	MemoryMiB int64 // declared, times the factor, without the reserve
 	DiskMiB   int64
-	Cores     int // of the machine; 0 while nobody knows
+	NanoCPUs  int64 // 0: not limited
+	Cores     int   // of the machine; 0 while nobody knows
 }
 
 // Capacity is what instances on the node may have in all.
 func (n Node) Capacity() Capacity {
 	return Capacity{
-		MemoryMiB: int64(float64(n.MemoryMiB) * n.MemoryFactor),
-		DiskMiB:   int64(float64(n.DiskMiB) * n.DiskFactor),
+		MemoryMiB: int64(float64(n.MemoryMiB)*n.MemoryFactor) - n.MemoryReserveMiB,
+		DiskMiB:   int64(float64(n.DiskMiB)*n.DiskFactor) - n.DiskReserveMiB,
+		NanoCPUs:  int64(float64(n.Hello.Engine.Cores) * n.CPUFactor * 1e9),
 		Cores:     n.Hello.Engine.Cores,
 	}
 }
@@ -92,24 +134,32 @@ type Spec struct {
 	Tags         []string
 	Address      string
 	Port         int
+	Connection   Connection // "" is Dial
 	BindAddress  string
 	PublicHost   string
 	Processor    string
 	MemoryMiB    int64
 	DiskMiB      int64
-	MemoryFactor float64
+	MemoryFactor float64 // 0 is 1
 	DiskFactor   float64
+	CPUFactor    float64 // 0: CPU is not counted
+
+	MemoryReserveMiB int64
+	DiskReserveMiB   int64
 }
 
 // spec is the node's part that an admin says.
 func (n Node) spec() Spec {
-	return Spec{Name: n.Name, Tags: n.Tags, Address: n.Address, Port: n.Port, BindAddress: n.BindAddress, PublicHost: n.PublicHost,
-		Processor: n.Processor, MemoryMiB: n.MemoryMiB, DiskMiB: n.DiskMiB, MemoryFactor: n.MemoryFactor, DiskFactor: n.DiskFactor}
+	return Spec{Name: n.Name, Tags: n.Tags, Address: n.Address, Port: n.Port, Connection: n.Connection, BindAddress: n.BindAddress, PublicHost: n.PublicHost,
+		Processor: n.Processor, MemoryMiB: n.MemoryMiB, DiskMiB: n.DiskMiB, MemoryFactor: n.MemoryFactor, DiskFactor: n.DiskFactor,
+		CPUFactor: n.CPUFactor, MemoryReserveMiB: n.MemoryReserveMiB, DiskReserveMiB: n.DiskReserveMiB}
 }
 
 func (n *Node) take(s Spec) {
 	n.Name, n.Tags, n.Address, n.Port, n.BindAddress, n.PublicHost = s.Name, s.Tags, s.Address, s.Port, s.BindAddress, s.PublicHost
+	n.Connection = s.Connection
 	n.Processor, n.MemoryMiB, n.DiskMiB, n.MemoryFactor, n.DiskFactor = s.Processor, s.MemoryMiB, s.DiskMiB, s.MemoryFactor, s.DiskFactor
+	n.CPUFactor, n.MemoryReserveMiB, n.DiskReserveMiB = s.CPUFactor, s.MemoryReserveMiB, s.DiskReserveMiB
 }
 
 const (
@@ -117,6 +167,7 @@ const (
 	maxTags   = 32
 	maxMiB    = 1 << 40
 	maxFactor = 100
+	minCPU    = 0.1 // the smallest factor of the cores
 )
 
 var (
@@ -126,6 +177,9 @@ var (
 
 // clean fills in the defaults and says what is wrong.
 func (s Spec) clean() (Spec, error) {
+	if s.Connection == "" {
+		s.Connection = Dial
+	}
 	if s.BindAddress == "" {
 		s.BindAddress = "0.0.0.0"
 	}
@@ -146,6 +200,8 @@ func (s Spec) clean() (Spec, error) {
 		return s, problem.Invalid("address", "a host name or an IP address, without a port")
 	case s.Port < 1 || s.Port > 65535:
 		return s, problem.Invalid("port", "1 to 65535")
+	case s.Connection != Dial && s.Connection != Tunnel:
+		return s, problem.Invalid("connection", "%s or %s", Dial, Tunnel)
 	case bindErr != nil || bind.Zone() != "":
 		return s, problem.Invalid("bind_address", "an IP address of the node, or 0.0.0.0 for all of them")
 	case s.PublicHost != "" && !isHost(s.PublicHost):
@@ -160,6 +216,12 @@ func (s Spec) clean() (Spec, error) {
 		return s, problem.Invalid("memory_factor", "1 to %d", maxFactor)
 	case !(s.DiskFactor >= 1 && s.DiskFactor <= maxFactor):
 		return s, problem.Invalid("disk_factor", "1 to %d", maxFactor)
+	case s.CPUFactor != 0 && !(s.CPUFactor >= minCPU && s.CPUFactor <= maxFactor):
+		return s, problem.Invalid("cpu_factor", "%g to %d, or 0: then the cores limit nothing", minCPU, maxFactor)
+	case s.MemoryReserveMiB < 0 || s.MemoryReserveMiB >= s.MemoryMiB:
+		return s, problem.Invalid("memory_reserve", "0 to less than the node's memory, %d MiB", s.MemoryMiB)
+	case s.DiskReserveMiB < 0 || s.DiskReserveMiB >= s.DiskMiB:
+		return s, problem.Invalid("disk_reserve", "0 to less than the node's disk, %d MiB", s.DiskMiB)
 	}
 	s.BindAddress = bind.Unmap().String()
 	return s, checkTags(s.Tags)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -26,10 +27,6 @@ type Fleet interface {
 // Instances is what we need of the room of the instances: their tables are not
 // ours.
 type Instances interface {
-	// OnNode counts the node's instances, also those being deleted.
-	OnNode(ctx context.Context, q store.Querier, id ident.Node) (int, error)
-	// Load sums what the node's instances were given, in MiB.
-	Load(ctx context.Context, q store.Querier, id ident.Node) (memoryMiB, diskMiB int64, err error)
 	// ApplyEvent lets an agent's event take effect, in the transaction that moves
 	// the node's cursor past it. It must check that the instance is that node's.
 	// An error takes back what the event wrote; unless it is
@@ -49,6 +46,10 @@ type Deps struct {
 	Secrets   *secret.Box
 	Instances Instances
 	PublicURL string // what agents are told to call, without a slash at the end
+	// Install gives the line that installs and enrols an agent of the controller
+	// at this URL. Nil, or an error: only machines that have the agent can enrol.
+	Install   func(url string, options ...string) (string, error)
+	Placement Strategy
 	Log       *slog.Logger
 	Now       func() time.Time
 }
@@ -56,7 +57,8 @@ type Deps struct {
 // Service is the verbs of nodes. Safe for concurrent use.
 type Service struct {
 	Deps
-	tries *tries
+	tries    *tries
+	arrivals *arrivals
 
 	mu        sync.Mutex
 	announced map[ident.Node]bool // those of which node.online was told last
@@ -64,7 +66,7 @@ type Service struct {
 
 // NewService makes the service.
 func NewService(d Deps) *Service {
-	return &Service{Deps: d, tries: newTries(), announced: map[ident.Node]bool{}}
+	return &Service{Deps: d, tries: newTries(), arrivals: newArrivals(), announced: map[ident.Node]bool{}}
 }
 
 // Create adds a node and gives the key with which its agent enrols. A name that
@@ -116,20 +118,16 @@ func (s *Service) Change(ctx context.Context, c access.Caller, id ident.Node, ed
 	return n, err
 }
 
-// Delete removes a node without instances, with its allocations and keys, and
-// cuts its connection; with instances it is a CONFLICT.
+// Delete removes a node with its allocations and keys and cuts its connection.
+// One that has instances, or takes part in a move, stays: a CONFLICT says so.
 func (s *Service) Delete(ctx context.Context, c access.Caller, id ident.Node) error {
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		n, err := byID(ctx, tx, id)
 		if err != nil {
 			return err
 		}
-		instances, err := s.Instances.OnNode(ctx, tx, id)
-		if err != nil {
+		if err := mayGo(ctx, tx, n); err != nil {
 			return err
-		}
-		if instances > 0 {
-			return problem.New(problem.Conflict, "node %s still has %d instances; delete them first", n.Name, instances)
 		}
 		if err := remove(ctx, tx, id); err != nil {
 			return err
@@ -137,6 +135,36 @@ func (s *Service) Delete(ctx context.Context, c access.Caller, id ident.Node) er
 		tx.AfterCommit(s.Fleet.Refresh)
 		return s.tell(ctx, tx, c.Actor, "node.deleted", n, nil)
 	})
+}
+
+// mayGo refuses to lose a node that something still stands on.
+func mayGo(ctx context.Context, tx *store.Tx, n Node) error {
+	load, err := loadOf(ctx, tx, n.ID)
+	if err != nil {
+		return err
+	}
+	moves, err := movesOf(ctx, tx, n.ID)
+	switch {
+	case err != nil:
+		return err
+	case load.Instances > 0 && moves > 0:
+		return problem.New(problem.Conflict, "node %s still has %s and takes part in %s; move or delete the instances, and let the moves end or cancel them",
+			n.Name, some(load.Instances, "instance"), some(moves, "move"))
+	case load.Instances > 0:
+		return problem.New(problem.Conflict, "node %s still has %s: drain the node, or delete them (with forget=true when it will never come back)", n.Name, some(load.Instances, "instance"))
+	case moves > 0:
+		return problem.New(problem.Conflict, "node %s still takes part in %s of instances; let them end or cancel them first", n.Name, some(moves, "move"))
+	default:
+		return nil
+	}
+}
+
+// some counts things in words.
+func some(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // Revoke voids the node's certificate and its open enrolment keys and cuts its
@@ -153,7 +181,8 @@ func (s *Service) Revoke(ctx context.Context, c access.Caller, id ident.Node) (n
 			return err
 		}
 		now := s.moment()
-		n.Certificate, n.RevokedAt = "", &now
+		n.setCertificate(fleet.Issued{})
+		n.RevokedAt = &now
 		if err := put(ctx, tx, n); err != nil {
 			return err
 		}
@@ -161,6 +190,24 @@ func (s *Service) Revoke(ctx context.Context, c access.Caller, id ident.Node) (n
 		return s.tell(ctx, tx, c.Actor, "node.revoked", n, nil)
 	})
 	return n, err
+}
+
+// SetMaintenance takes a node out of placement or back in, in tx. What is there
+// goes on as before. One that is so already stays so, and nothing is told.
+func (s *Service) SetMaintenance(ctx context.Context, tx *store.Tx, by access.Actor, id ident.Node, on bool) error {
+	n, err := byID(ctx, tx, id)
+	if err != nil || n.Maintenance == on {
+		return err
+	}
+	n.Maintenance, n.UpdatedAt = on, s.moment()
+	if err := put(ctx, tx, n); err != nil {
+		return err
+	}
+	fact := event.Type("node.maintenance_off")
+	if on {
+		fact = "node.maintenance_on"
+	}
+	return s.tell(ctx, tx, by, fact, n, nil)
 }
 
 // Get gives one node.

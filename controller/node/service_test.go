@@ -179,13 +179,13 @@ func TestDeleteNeedsAnEmptyNode(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	n := b.enrolled("a")
-	b.guests.settle(n.ID, 2)
+	b.settle(n.ID, 2)
 	before := b.dump()
 	wantProblem(t, b.nodes.Delete(t.Context(), admin, n.ID), problem.Conflict, "node a still has 2 instances")
 	if b.dump() != before {
 		t.Fatal("a refused deletion left something behind")
 	}
-	b.guests.settle(n.ID, 0)
+	b.settle(n.ID, 0)
 	if err := b.nodes.Delete(t.Context(), admin, n.ID); err != nil {
 		t.Fatal(err)
 	}

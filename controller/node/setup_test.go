@@ -105,22 +105,9 @@ func (p *presences) refreshes() int {
 // takes into a table of its own, so that a test sees what was committed.
 type guests struct {
 	mu         sync.Mutex
-	on         map[ident.Node]int
 	refuse     map[int64]error // by the event's number: after it wrote
 	reconciled []wire.Inventory
 	failing    error // of Reconcile
-}
-
-func (g *guests) OnNode(_ context.Context, _ store.Querier, id ident.Node) (int, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.on[id], nil
-}
-
-func (g *guests) Load(_ context.Context, _ store.Querier, id ident.Node) (int64, int64, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return int64(g.on[id]) * 512, int64(g.on[id]) * 5120, nil
 }
 
 func (g *guests) ApplyEvent(ctx context.Context, tx *store.Tx, id ident.Node, e wire.Event) error {
@@ -145,12 +132,6 @@ func (g *guests) fail(seq int64, err error) {
 	g.refuse[seq] = err
 }
 
-func (g *guests) settle(id ident.Node, n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.on[id] = n
-}
-
 // logBook keeps the log for a look.
 type logBook struct {
 	mu   sync.Mutex
@@ -170,7 +151,7 @@ func (l *logBook) String() string {
 }
 
 type bundle struct {
-	t         *testing.T
+	t         testing.TB
 	dir       string
 	db        *store.DB
 	authority *fleet.Authority
@@ -181,11 +162,11 @@ type bundle struct {
 	nodes     *node.Service
 }
 
-func setup(t *testing.T) *bundle {
+func setup(t testing.TB) *bundle {
 	t.Helper()
 	b := &bundle{
 		t: t, dir: t.TempDir(), fleet: &presences{of: map[ident.Node]fleet.Presence{}},
-		guests: &guests{on: map[ident.Node]int{}, refuse: map[int64]error{}},
+		guests: &guests{refuse: map[int64]error{}},
 		clock:  &clock{at: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}, log: &logBook{},
 	}
 	b.open(b.fleet, b.clock.now)
@@ -249,6 +230,25 @@ func (b *bundle) enrolled(name string) node.Node {
 		b.t.Fatal(err)
 	}
 	return b.get(n.ID)
+}
+
+// settle makes it that the node has n instances, each of 512 MiB, 5120 MiB of
+// disk and half a core.
+func (b *bundle) settle(id ident.Node, n int) {
+	b.t.Helper()
+	b.exec(`UPDATE node_loads SET instances = ?1, memory_mib = ?1 * 512, disk_mib = ?1 * 5120, nano_cpus = ?1 * 500000000 WHERE node_id = ?2`, n, string(id))
+}
+
+// exec writes by hand.
+func (b *bundle) exec(query string, args ...any) {
+	b.t.Helper()
+	err := b.db.Write(b.t.Context(), func(tx *store.Tx) error {
+		_, err := tx.ExecContext(b.t.Context(), query, args...)
+		return err
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // request is a right request of an agent with a new key pair.
@@ -321,34 +321,40 @@ func (b *bundle) applied(id ident.Node) []int64 {
 func (b *bundle) dump() string {
 	b.t.Helper()
 	var out bytes.Buffer
-	for _, table := range []string{"nodes", "enrolment_keys", "enrolments", "events"} {
-		rows, err := b.db.Snapshot().QueryContext(b.t.Context(), `SELECT * FROM `+table)
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		columns, err := rows.Columns()
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		for rows.Next() {
-			values := make([]any, len(columns))
-			for i := range values {
-				values[i] = new(any)
-			}
-			if err := rows.Scan(values...); err != nil {
-				b.t.Fatal(err)
-			}
-			line, err := json.Marshal(values)
-			if err != nil {
-				b.t.Fatal(err)
-			}
-			out.Write(append(line, '\n'))
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	for _, table := range []string{"nodes", "node_loads", "enrolment_keys", "enrolments", "events"} {
+		if err := dumpTable(b.t.Context(), &out, b.db.Snapshot(), table); err != nil {
 			b.t.Fatal(err)
 		}
 	}
 	return out.String()
+}
+
+// dumpTable writes a line of JSON for each row.
+func dumpTable(ctx context.Context, out *bytes.Buffer, q store.Querier, table string) error {
+	rows, err := q.QueryContext(ctx, `SELECT * FROM `+table)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		values := make([]any, len(columns))
+		for i := range values {
+			values[i] = new(any)
+		}
+		if err := rows.Scan(values...); err != nil {
+			return err
+		}
+		line, err := json.Marshal(values)
+		if err != nil {
+			return err
+		}
+		out.Write(append(line, '\n'))
+	}
+	return rows.Err()
 }
 
 func wantProblem(t *testing.T, err error, code problem.Code, text string) {

@@ -15,19 +15,22 @@ import (
 	"github.com/berth-panel/berth/shared/wire"
 )
 
-const columns = `id, name, tags, address, port, bind_address, public_host, processor, memory_mib, disk_mib, memory_factor, disk_factor,
-	certificate, enrolled_at, revoked_at, hello, last_seen_at, created_at, updated_at`
+const columns = `id, name, tags, address, port, connection, bind_address, public_host, processor, memory_mib, disk_mib, memory_factor, disk_factor,
+	certificate, next_certificate, certificate_ends_at, enrolled_at, revoked_at, hello, last_seen_at, created_at, updated_at,
+	cpu_factor, memory_reserve_mib, disk_reserve_mib, maintenance`
 
 func scan(row func(...any) error) (Node, error) {
 	var n Node
 	var tags, hello string
-	var enrolled, revoked, seen sql.NullInt64
+	var ends, enrolled, revoked, seen sql.NullInt64
 	var created, updated int64
-	err := row(&n.ID, &n.Name, &tags, &n.Address, &n.Port, &n.BindAddress, &n.PublicHost, &n.Processor, &n.MemoryMiB, &n.DiskMiB, &n.MemoryFactor,
-		&n.DiskFactor, &n.Certificate, &enrolled, &revoked, &hello, &seen, &created, &updated)
+	err := row(&n.ID, &n.Name, &tags, &n.Address, &n.Port, &n.Connection, &n.BindAddress, &n.PublicHost, &n.Processor, &n.MemoryMiB, &n.DiskMiB, &n.MemoryFactor,
+		&n.DiskFactor, &n.Certificate, &n.NextCertificate, &ends, &enrolled, &revoked, &hello, &seen, &created, &updated,
+		&n.CPUFactor, &n.MemoryReserveMiB, &n.DiskReserveMiB, &n.Maintenance)
 	if err != nil {
 		return n, err
 	}
+	n.CertificateEndsAt = store.Moment(ends)
 	n.EnrolledAt, n.RevokedAt, n.LastSeenAt = store.Moment(enrolled), store.Moment(revoked), store.Moment(seen)
 	n.CreatedAt, n.UpdatedAt = time.UnixMilli(created).UTC(), time.UnixMilli(updated).UTC()
 	if err := json.Unmarshal([]byte(tags), &n.Tags); err != nil {
@@ -61,15 +64,20 @@ func put(ctx context.Context, tx *store.Tx, n Node) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO nodes (id, name, tags, address, port, bind_address, public_host, processor, memory_mib, disk_mib,
-			memory_factor, disk_factor, certificate, enrolled_at, revoked_at, created_at, updated_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	_, err = tx.ExecContext(ctx, `INSERT INTO nodes (id, name, tags, address, port, connection, bind_address, public_host, processor, memory_mib, disk_mib,
+			memory_factor, disk_factor, certificate, next_certificate, certificate_ends_at, enrolled_at, revoked_at, created_at, updated_at,
+			cpu_factor, memory_reserve_mib, disk_reserve_mib, maintenance)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET name = excluded.name, tags = excluded.tags, address = excluded.address, port = excluded.port,
+			connection = excluded.connection, next_certificate = excluded.next_certificate, certificate_ends_at = excluded.certificate_ends_at,
 			bind_address = excluded.bind_address, public_host = excluded.public_host, processor = excluded.processor,
 			memory_mib = excluded.memory_mib, disk_mib = excluded.disk_mib, memory_factor = excluded.memory_factor, disk_factor = excluded.disk_factor,
-			certificate = excluded.certificate, enrolled_at = excluded.enrolled_at, revoked_at = excluded.revoked_at, updated_at = excluded.updated_at`,
-		string(n.ID), n.Name, string(tags), n.Address, n.Port, n.BindAddress, n.PublicHost, n.Processor, n.MemoryMiB, n.DiskMiB, n.MemoryFactor, n.DiskFactor,
-		n.Certificate, store.Millis(n.EnrolledAt), store.Millis(n.RevokedAt), n.CreatedAt.UnixMilli(), n.UpdatedAt.UnixMilli())
+			certificate = excluded.certificate, enrolled_at = excluded.enrolled_at, revoked_at = excluded.revoked_at, updated_at = excluded.updated_at,
+			cpu_factor = excluded.cpu_factor, memory_reserve_mib = excluded.memory_reserve_mib, disk_reserve_mib = excluded.disk_reserve_mib,
+			maintenance = excluded.maintenance`,
+		string(n.ID), n.Name, string(tags), n.Address, n.Port, string(n.Connection), n.BindAddress, n.PublicHost, n.Processor, n.MemoryMiB, n.DiskMiB, n.MemoryFactor, n.DiskFactor,
+		n.Certificate, n.NextCertificate, store.Millis(n.CertificateEndsAt), store.Millis(n.EnrolledAt), store.Millis(n.RevokedAt), n.CreatedAt.UnixMilli(), n.UpdatedAt.UnixMilli(),
+		n.CPUFactor, n.MemoryReserveMiB, n.DiskReserveMiB, n.Maintenance)
 	if store.IsUnique(err) {
 		return nameConflict(n.Name)
 	}
