@@ -50,7 +50,7 @@ type (
 		CPU       string            `json:"cpu" doc:"Cores, fractions allowed; a number too"`
 		Ports     string            `json:"ports" doc:"container:host,container:host"`
 		Primary   string            `json:"primary,omitempty" doc:"A container port, or container:host; the first of the ports when absent"`
-		NodeID    string            `json:"nodeId"`
+		NodeID    string            `json:"nodeId" doc:"Or auto: a node is chosen that is online and has room and the ports"`
 		Name      string            `json:"name"`
 		User      string            `json:"user" doc:"The owner's userId"`
 		Variables map[string]string `json:"variables,omitempty" doc:"Or the same object as a JSON text"`

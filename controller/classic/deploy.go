@@ -21,6 +21,10 @@ import (
 // deployWait is how long a deploy waits for the node to take the instance on.
 const deployWait = 15 * time.Second
 
+// anyNode as a deploy's nodeId has a node chosen that is online and has room and
+// the ports. Nodes' ids are UUIDs: none is called so.
+const anyNode = "auto"
+
 const textDeployFailed = "The instance could not be deployed"
 
 // ClassicDeployed is the answer of deploy.
@@ -61,6 +65,9 @@ func readOrder(b body) (order, error) {
 		return o, err
 	}
 	o.Owner, o.Node = ident.User(owner), ident.Node(host)
+	if host == anyNode {
+		o.Node = "" // left open
+	}
 	if o.MemoryMiB, err = b.whole("memory", " of MiB"); err != nil {
 		return o, err
 	}
@@ -89,12 +96,8 @@ func (s *Service) deploy(ctx context.Context, c access.Caller, r *httpapi.Reques
 	if err != nil {
 		return httpapi.Reply{}, err
 	}
-	host, err := s.lookUp(ctx, c, &o)
-	if err != nil {
+	if err := s.lookUp(ctx, c, &o); err != nil {
 		return s.failed(ctx, err)
-	}
-	if state, presence := s.Nodes.State(host); state != node.Online {
-		return s.failed(ctx, problem.New(problem.NodeOffline, "node %s is offline: %s", host.Name, presence.Reason))
 	}
 	i, j, err := s.Instances.Create(ctx, c, o.New)
 	if err != nil {
@@ -106,18 +109,22 @@ func (s *Service) deploy(ctx context.Context, c access.Caller, r *httpapi.Reques
 	return httpapi.Reply{Body: deployed(i)}, nil
 }
 
-// lookUp finds what the order names: who, where and what.
-func (s *Service) lookUp(ctx context.Context, c access.Caller, o *order) (node.Node, error) {
+// lookUp finds what the order names: who, where and what. A node that is named
+// must be there and online.
+func (s *Service) lookUp(ctx context.Context, c access.Caller, o *order) error {
 	if _, err := s.Users.User(ctx, o.Owner); err != nil {
-		return node.Node{}, unknown(err, badRequest(textUserNotFound))
+		return unknown(err, badRequest(textUserNotFound))
 	}
-	host, err := s.Nodes.Get(ctx, o.Node)
-	if err != nil {
-		return host, unknown(err, refuse(byDialect(c, http.StatusBadRequest, http.StatusNotFound), "Invalid node"))
+	var host node.Node
+	if o.Node != "" {
+		var err error
+		if host, err = s.Nodes.Get(ctx, o.Node); err != nil {
+			return unknown(err, refuse(byDialect(c, http.StatusBadRequest, http.StatusNotFound), "Invalid node"))
+		}
 	}
 	img, err := s.imageOf(ctx, *o)
 	if err != nil {
-		return host, err
+		return err
 	}
 	o.New.Image, o.Reference = img.ID, ""
 	for _, reference := range img.References {
@@ -125,7 +132,10 @@ func (s *Service) lookUp(ctx context.Context, c access.Caller, o *order) (node.N
 			o.Reference = reference
 		}
 	}
-	return host, nil
+	if state, presence := s.Nodes.State(host); o.Node != "" && state != node.Online {
+		return problem.New(problem.NodeOffline, "node %s is offline: %s", host.Name, presence.Reason)
+	}
+	return nil
 }
 
 // imageOf finds the catalogue's image: by its name if that is given, else by

@@ -15,6 +15,7 @@
 //     before, the instance is deleted again: that delete is durable, the instance
 //     is out of sight at once, and its ports are free as soon as the node has
 //     confirmed that nothing of it is left.
+//   - "auto" as a deploy's nodeId has a node chosen; the answer says which.
 //   - delete waits for its end for a while; when the node is away it is ordered
 //     nevertheless, and the answer says so.
 //   - There is no mail in this version, so reset-password answers one and the

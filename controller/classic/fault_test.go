@@ -39,6 +39,7 @@ func TestDeployOnAnOfflineNode(t *testing.T) {
 	h := b.host("one")
 	h.Stop()
 	b.online(h, false)
+	b.until("it is told that the node is offline", func() bool { return b.rows("events WHERE type = 'node.offline'") == 1 })
 	events, jobs := b.rows("events"), b.rows("jobs")
 	for _, key := range []string{adminKey, b.v03} {
 		b.post(key, "/api/instances/deploy", order(h, b.admin, 30001, nil)).failed("node one is offline: ")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/fleet/fleettest"
 	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/wire"
 )
 
 func newNode(change object) object {
@@ -160,7 +161,7 @@ func TestNodeStatus(t *testing.T) {
 		t.Errorf("connected: %v", got)
 	}
 	node := b.get(adminKey, "/api/nodes").list(200)[0]
-	if node["versionFamily"] != "1" || node["versionRelease"] != "scripted" {
+	if node["versionFamily"] != fmt.Sprint(wire.Version) || node["versionRelease"] != "scripted" {
 		t.Errorf("versions: %v", node)
 	}
 	b.deploy(h, b.admin, 30001)

@@ -138,7 +138,7 @@ func TestListedIsWhatAListHas(t *testing.T) {
 	want := instance.Listed{
 		ID: "0a1b2c3d", Name: "n", Owner: "u", Node: "node", Image: "img", Reference: "r", MemoryMiB: 1, NanoCPUs: 2, DiskMiB: 3, Suspended: true,
 		Phase: instance.Ready, Actual: wire.ActualRunning, Container: "c",
-		Env: json.RawMessage(`["A=<1>"]`), Ports: json.RawMessage(`[{"ip":"0.0.0.0","host":1,"container":2,"primary":true}]`),
+		DriftPolicy: wire.DriftRepair, Env: json.RawMessage(`["A=<1>"]`), Ports: json.RawMessage(`[{"ip":"0.0.0.0","host":1,"container":2,"primary":true}]`),
 	}
 	if !reflect.DeepEqual(l, want) {
 		t.Errorf("got  %+v\nwant %+v", l, want)

@@ -13,13 +13,15 @@ import (
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
 )
 
 // InstanceCreateBody is an instance to deploy.
 type InstanceCreateBody struct {
 	Name      string             `json:"name" minLength:"1" maxLength:"200"`
 	OwnerID   string             `json:"owner_id" minLength:"1"`
-	NodeID    string             `json:"node_id" minLength:"1"`
+	NodeID    string             `json:"node_id,omitempty" doc:"Where; when absent, a node is chosen that is online and has room and the ports"`
+	Tags      []string           `json:"tags,omitempty" maxItems:"32" doc:"Only a node that has all of these tags"`
 	ImageID   string             `json:"image_id,omitempty" doc:"Of the catalogue; or give a reference"`
 	Reference string             `json:"reference,omitempty" doc:"A container image that an image of the catalogue has; with image_id one of its references"`
 	Memory    int64              `json:"memory" minimum:"6" maximum:"1073741824" doc:"MiB, and no swap on top"`
@@ -33,7 +35,7 @@ type InstanceCreateBody struct {
 // InstancePortBody is a port to publish on tcp and udp.
 type InstancePortBody struct {
 	Container uint16 `json:"container" minimum:"1" maximum:"65535"`
-	Host      uint16 `json:"host,omitempty" minimum:"1" maximum:"65535" doc:"On the node; the same number when absent"`
+	Host      uint16 `json:"host,omitempty" minimum:"0" maximum:"65535" doc:"On the node; when absent or 0 the lowest free one of the node's pool, in a change the one that the container's port has already"`
 	Primary   bool   `json:"primary,omitempty" doc:"One of them; the first when none says so"`
 }
 
@@ -47,6 +49,7 @@ type InstanceChangeBody struct {
 	Disk      *int64              `json:"disk,omitempty" minimum:"1" maximum:"1073741824" doc:"MiB"`
 	Ports     *[]InstancePortBody `json:"ports,omitempty" maxItems:"100" doc:"All of them; those that stay keep their allocation"`
 	Variables *map[string]string  `json:"variables,omitempty" doc:"Those to set; the others stay"`
+	Drift     *wire.Drift         `json:"drift_policy,omitempty" enum:"repair,report" doc:"What its node does about a container that was changed, stopped or removed by hand"`
 }
 
 // SuspendBody says why.
@@ -98,12 +101,13 @@ func (s *Service) Mount(a *httpapi.API) {
 	httpapi.HandlePage(a, op("listInstances", http.MethodGet, "", "List instances", read, 0), s.handleList)
 	httpapi.Handle(a, op("createInstance", http.MethodPost, "", "Deploy an instance", admin, http.StatusAccepted), s.handleCreate)
 	httpapi.Handle(a, op("getInstance", http.MethodGet, "/{id}", "Get an instance", read, 0), s.handleGet)
-	httpapi.Handle(a, op("changeInstance", http.MethodPatch, "/{id}", "Change limits, name, variables, ports or owner", write, http.StatusAccepted), s.handleChange)
+	httpapi.Handle(a, op("changeInstance", http.MethodPatch, "/{id}", "Change limits, name, variables, ports, drift policy or owner", write, http.StatusAccepted), s.handleChange)
 	httpapi.Handle(a, op("deleteInstance", http.MethodDelete, "/{id}", "Delete an instance with its data", admin, http.StatusAccepted), s.handleDelete)
 	for _, v := range []Verb{Start, Stop, Restart, Kill} {
 		httpapi.Handle(a, op(string(v)+"Instance", http.MethodPost, "/{id}/"+string(v), summaries[v], write, http.StatusAccepted), s.handlePower(v))
 	}
 	httpapi.Handle(a, op("suspendInstance", http.MethodPost, "/{id}/suspend", "Stop it and refuse it power", admin, http.StatusAccepted), s.handleSuspend)
+	s.mountStrays(a)
 	httpapi.Handle(a, op("unsuspendInstance", http.MethodPost, "/{id}/unsuspend", "Give it its power back, and start it if it ran", admin, http.StatusAccepted), s.handleUnsuspend)
 }
 
@@ -141,7 +145,7 @@ func (s *Service) handleCreate(ctx context.Context, in *createInput) (InstanceJo
 		return InstanceJobView{}, err
 	}
 	n := New{
-		Name: b.Name, Owner: ident.User(b.OwnerID), Node: ident.Node(b.NodeID), Image: ident.Image(b.ImageID), Reference: b.Reference,
+		Name: b.Name, Owner: ident.User(b.OwnerID), Node: ident.Node(b.NodeID), Tags: b.Tags, Image: ident.Image(b.ImageID), Reference: b.Reference,
 		MemoryMiB: b.Memory, NanoCPUs: NanoCPUs(b.CPU), DiskMiB: b.Disk, Ports: ports, Variables: b.Variables, Stopped: b.Start != nil && !*b.Start,
 	}
 	if n.Image == "" {
@@ -175,7 +179,7 @@ func (s *Service) handleGet(ctx context.Context, in *InstancePath) (InstanceDeta
 
 func (s *Service) handleChange(ctx context.Context, in *changeInput) (InstanceJobView, error) {
 	b := in.Body
-	p := Patch{Name: b.Name, Reference: b.Reference, MemoryMiB: b.Memory, DiskMiB: b.Disk, Variables: b.Variables}
+	p := Patch{Name: b.Name, Reference: b.Reference, MemoryMiB: b.Memory, DiskMiB: b.Disk, Variables: b.Variables, Drift: b.Drift}
 	if b.OwnerID != nil {
 		owner := ident.User(*b.OwnerID)
 		p.Owner = &owner
@@ -224,6 +228,16 @@ func (s *Service) handleUnsuspend(ctx context.Context, in *InstancePath) (Instan
 	return answer(s.Unsuspend(ctx, access.From(ctx), ident.Instance(in.ID)))
 }
 
+// keep notes an order's answer in the transaction of the order: whoever repeats
+// it is told the same, and it is not carried out again.
+func keep(ctx context.Context, tx *store.Tx, i Instance, j job.Job) error {
+	v, err := answer(i, j, nil)
+	if err != nil {
+		return err
+	}
+	return httpapi.Keep(ctx, tx, v)
+}
+
 func answer(i Instance, j job.Job, err error) (InstanceJobView, error) {
 	if err != nil {
 		return InstanceJobView{}, err
@@ -242,9 +256,6 @@ func mappings(ports []InstancePortBody) ([]allocation.Mapping, error) {
 	primary := -1
 	for n, p := range ports {
 		m := allocation.Mapping{Host: p.Host, Container: p.Container}
-		if m.Host == 0 {
-			m.Host = m.Container
-		}
 		if p.Primary {
 			if primary >= 0 {
 				return nil, problem.Invalid("ports", "only one port can be the primary one")

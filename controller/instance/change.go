@@ -13,6 +13,7 @@ import (
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
 )
 
 // Patch names what is to change; nil stays.
@@ -24,12 +25,13 @@ type Patch struct {
 	NanoCPUs  *int64
 	DiskMiB   *int64
 	Ports     *[]allocation.Mapping
+	Drift     *wire.Drift
 	Variables *map[string]string // names the values to set; the others stay
 }
 
 // adminOnly says whether the patch holds what an owner may not change himself.
 func (p Patch) adminOnly() bool {
-	return p.Owner != nil || p.MemoryMiB != nil || p.NanoCPUs != nil || p.DiskMiB != nil || p.Ports != nil || p.Reference != nil
+	return p.Owner != nil || p.MemoryMiB != nil || p.NanoCPUs != nil || p.DiskMiB != nil || p.Ports != nil || p.Reference != nil || p.Drift != nil
 }
 
 // Change edits an instance. What its container is made from changes with a job,
@@ -37,7 +39,7 @@ func (p Patch) adminOnly() bool {
 // job is then the zero one.
 func (s *Service) Change(ctx context.Context, c access.Caller, id ident.Instance, p Patch) (i Instance, j job.Job, err error) {
 	if p.adminOnly() && !c.Admin {
-		return i, j, problem.New(problem.Forbidden, "only an admin may change limits, ports, reference and owner")
+		return i, j, problem.New(problem.Forbidden, "only an admin may change limits, ports, reference, drift policy and owner")
 	}
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
 		if i, err = living(ctx, tx, c, id); err != nil {
@@ -86,6 +88,15 @@ func (s *Service) patch(ctx context.Context, tx *store.Tx, i *Instance, p Patch)
 			return err
 		}
 	}
+	if p.Drift != nil {
+		if *p.Drift != wire.DriftRepair && *p.Drift != wire.DriftReport {
+			return problem.Invalid("drift_policy", "must be repair or report")
+		}
+		if *p.Drift != i.policy() {
+			i.Drift, i.Spec.Drift = *p.Drift, *p.Drift
+		}
+	}
+	held := i.amount()
 	set(&i.Reference, p.Reference)
 	set(&i.MemoryMiB, p.MemoryMiB)
 	set(&i.NanoCPUs, p.NanoCPUs)
@@ -102,12 +113,15 @@ func (s *Service) patch(ctx context.Context, tx *store.Tx, i *Instance, p Patch)
 		if err := checkLimits(i.MemoryMiB, i.NanoCPUs, i.DiskMiB); err != nil {
 			return err
 		}
-		if _, err := s.room(ctx, tx, i.Node, i.ID, i.MemoryMiB, i.NanoCPUs, i.DiskMiB); err != nil {
+		if err := s.Nodes.Grow(ctx, tx, i.Node, held, i.amount()); err != nil {
 			return err
 		}
 	}
 	if p.Reference == nil && p.MemoryMiB == nil && p.NanoCPUs == nil && p.DiskMiB == nil && p.Ports == nil && p.Variables == nil {
 		return nil // nothing of the container: it stays as it was made
+	}
+	if err := s.moves.Settled(ctx, tx, i.ID); err != nil {
+		return err
 	}
 	return s.redescribe(ctx, tx, i, p.Ports)
 }

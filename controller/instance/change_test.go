@@ -1,6 +1,7 @@
 package instance_test
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
@@ -43,6 +44,55 @@ func TestChange(t *testing.T) {
 	// The same again is no change.
 	if _, j, err := b.instances.Change(t.Context(), b.admin, i.ID, instance.Patch{MemoryMiB: pointer(int64(1024))}); err != nil || j.ID != "" {
 		t.Errorf("%+v %v", j, err)
+	}
+}
+
+// What is done about changes by hand is told to the node, touches nothing else,
+// and what is left of them is shown; an end by hand is not one by itself.
+func TestDrift(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	i := b.ready(ports(30000))
+	if v := b.get(i.ID).View(); v.DriftPolicy != wire.DriftRepair || v.Drift != "" {
+		t.Errorf("%+v", v)
+	}
+	if _, j, err := b.instances.Change(t.Context(), b.admin, i.ID, instance.Patch{Drift: pointer(wire.DriftRepair)}); err != nil || j.ID != "" {
+		t.Errorf("the same again: %+v %v", j, err)
+	}
+	before := b.get(i.ID).Spec
+	_, j, err := b.instances.Change(t.Context(), b.admin, i.ID, instance.Patch{Drift: pointer(wire.DriftReport)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before.Generation, before.Drift = before.Generation+1, wire.DriftReport
+	if got := b.handed(i.ID); !reflect.DeepEqual(got, before) {
+		t.Errorf("the node is told %+v, want %+v", got, before)
+	}
+	b.carryOut(i.ID)
+	b.ended(j, job.Succeeded)
+	zero := 0
+	const said = "the container was stopped by hand"
+	b.say(b.node, wire.Event{Type: wire.EventState, Instance: i.ID, Generation: before.Generation, State: &wire.State{
+		Phase: wire.PhaseReady, Actual: wire.ActualStopped, Converged: true, ExitCode: &zero, Drift: said,
+	}})
+	got := b.get(i.ID)
+	if v := got.View(); v.DriftPolicy != wire.DriftReport || v.Drift != said || v.Power != wire.WantRunning {
+		t.Errorf("%+v", v)
+	}
+	listed, _, err := b.instances.List(t.Context(), b.admin, instance.Filter{})
+	if err != nil || len(listed) != 1 || listed[0].Drift != said || listed[0].DriftPolicy != wire.DriftReport {
+		t.Errorf("%+v %v", listed, err)
+	}
+	// Another change keeps the policy.
+	if _, _, err := b.instances.Change(t.Context(), b.admin, i.ID, instance.Patch{MemoryMiB: pointer(int64(100))}); err != nil {
+		t.Fatal(err)
+	}
+	if spec := b.handed(i.ID); spec.Drift != wire.DriftReport {
+		t.Errorf("%+v", spec)
+	}
+	_, _, err = b.instances.Change(t.Context(), b.admin, i.ID, instance.Patch{Drift: pointer(wire.Drift("ignore"))})
+	if !problem.Is(err, problem.Validation) {
+		t.Errorf("a policy that is none: %v", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package instance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,7 +25,8 @@ import (
 type New struct {
 	Name      string
 	Owner     ident.User
-	Node      ident.Node
+	Node      ident.Node // "" has one chosen
+	Tags      []string   // the node has all of them
 	Image     ident.Image
 	Reference string // one of the image's; "" is its first
 	MemoryMiB int64
@@ -64,7 +66,10 @@ func (s *Service) Create(ctx context.Context, c access.Caller, n New) (i Instanc
 		if j, err = s.enqueue(ctx, tx, c.Actor, i, KindDeploy); err != nil {
 			return err
 		}
-		return s.tell(ctx, tx, c.Actor, "instance.created", i, map[string]any{"name": i.Name, "image": i.Reference, "job": j.ID})
+		if err := s.tell(ctx, tx, c.Actor, "instance.created", i, map[string]any{"name": i.Name, "image": i.Reference, "job": j.ID}); err != nil {
+			return err
+		}
+		return keep(ctx, tx, i, j)
 	})
 	return i, j, err
 }
@@ -85,13 +90,13 @@ func (s *Service) place(ctx context.Context, tx *store.Tx, n New) (Instance, err
 	if err := mayOwn(ctx, tx, n.Owner); err != nil {
 		return Instance{}, err
 	}
-	host, err := s.room(ctx, tx, n.Node, "", n.MemoryMiB, n.NanoCPUs, n.DiskMiB)
+	host, err := s.host(ctx, tx, n)
 	if err != nil {
 		return Instance{}, err
 	}
 	now := s.Now().UTC()
 	i := Instance{
-		Name: n.Name, Owner: n.Owner, Node: n.Node, Image: n.Image, Reference: n.Reference, MemoryMiB: n.MemoryMiB, NanoCPUs: n.NanoCPUs,
+		Name: n.Name, Owner: n.Owner, Node: host.ID, Image: n.Image, Reference: n.Reference, MemoryMiB: n.MemoryMiB, NanoCPUs: n.NanoCPUs,
 		DiskMiB: n.DiskMiB, Variables: n.Variables, Phase: Installing, Actual: wire.ActualUnknown, CreatedAt: now,
 	}
 	if i.ID, err = freeID(ctx, tx); err != nil {
@@ -106,7 +111,7 @@ func (s *Service) place(ctx context.Context, tx *store.Tx, n New) (Instance, err
 	if err := insert(ctx, tx, i); err != nil { // the ports refer to it
 		return Instance{}, err
 	}
-	given, err := s.Ports.Claim(ctx, tx, allocation.ClaimRequest{Node: n.Node, Instance: i.ID, IP: host.BindAddress, Ports: n.Ports})
+	given, err := s.Ports.Claim(ctx, tx, allocation.ClaimRequest{Node: host.ID, Instance: i.ID, IP: host.BindAddress, Ports: n.Ports})
 	if err != nil {
 		return Instance{}, err
 	}
@@ -130,27 +135,44 @@ func freeID(ctx context.Context, tx *store.Tx) (ident.Instance, error) {
 	return "", fmt.Errorf("20 random instance ids were all taken")
 }
 
-// room finds the node and checks that it has place for these limits beside
-// everything that it hosts but one instance.
-func (s *Service) room(ctx context.Context, tx *store.Tx, id ident.Node, but ident.Instance, memoryMiB, nanoCPUs, diskMiB int64) (node.Node, error) {
-	n, err := s.Nodes.Find(ctx, tx, id)
-	if err != nil {
-		return n, asField(err, "node_id", "there is no such node")
+// host finds the node for it: the one that is named, or the best one that also
+// has its ports free.
+func (s *Service) host(ctx context.Context, tx *store.Tx, n New) (node.Node, error) {
+	want := node.Want{MemoryMiB: n.MemoryMiB, DiskMiB: n.DiskMiB, NanoCPUs: n.NanoCPUs, Tags: n.Tags, On: n.Node}
+	var misfits []allocation.Fit
+	if n.Node == "" && len(n.Ports) > 0 { // of a named node Claim says which port it is, and who has it
+		want.Fits = func(ctx context.Context, tx *store.Tx, host node.Node) (bool, error) {
+			fit, err := allocation.Fits(ctx, tx, host, n.Ports)
+			if err == nil && !fit.OK() {
+				misfits = append(misfits, fit)
+			}
+			return err == nil && fit.OK(), err
+		}
 	}
-	if cores := n.Hello.Engine.Cores; cores > 0 && nanoCPUs > int64(cores)*1e9 {
-		return n, problem.Invalid("cpu", "node %s has %d cores", n.Name, cores)
+	host, err := s.Nodes.Place(ctx, tx, want)
+	if errors.Is(err, node.ErrNoneFits) && len(misfits) > 0 {
+		err = portless(misfits)
 	}
-	usedMemory, usedDisk, err := load(ctx, tx, id, but)
-	if err != nil {
-		return n, err
+	return host, err
+}
+
+// portless says why none of the nodes that have room can give the ports.
+func portless(misfits []allocation.Fit) error {
+	everywhere := misfits[0].Taken
+	somewhere := false
+	for _, f := range misfits {
+		everywhere = slices.DeleteFunc(slices.Clone(everywhere), func(p uint16) bool { return !slices.Contains(f.Taken, p) })
+		somewhere = somewhere || len(f.Taken) > 0
 	}
-	if free := int64(float64(n.MemoryMiB)*n.MemoryFactor) - usedMemory; memoryMiB > free {
-		return n, problem.New(problem.InsufficientResources, "node %s has %d MiB of memory left, %d were asked for", n.Name, max(free, 0), memoryMiB)
+	p := problem.New(problem.Conflict, "every node that has room lacks one of these ports; choose others, or name none to get free ones of a pool")
+	switch {
+	case len(everywhere) > 0:
+		p = problem.New(problem.Conflict, "port %d is taken on every node that has room; choose another, or name none to get a free one of the pool", everywhere[0])
+	case !somewhere:
+		return problem.New(problem.InsufficientResources, "no node that has room has enough free ports in its pool; add ports to one, or name a host port")
 	}
-	if free := int64(float64(n.DiskMiB)*n.DiskFactor) - usedDisk; diskMiB > free {
-		return n, problem.New(problem.InsufficientResources, "node %s has %d MiB of disk left, %d were asked for", n.Name, max(free, 0), diskMiB)
-	}
-	return n, nil
+	p.Fields = []problem.Field{{Field: "ports", Message: p.Message}}
+	return p
 }
 
 func mayOwn(ctx context.Context, q store.Querier, owner ident.User) error {
@@ -172,8 +194,8 @@ func (i *Instance) describe(img image.Image, ports []allocation.Allocation) erro
 	spec := wire.Spec{
 		Instance: i.ID, Generation: i.Generation, Power: i.Spec.Power, Suspended: i.Suspended,
 		Image:  wire.ImageSpec{Reference: i.Reference},
-		Limits: wire.Limits{MemoryMiB: i.MemoryMiB, NanoCPUs: i.NanoCPUs, DiskMiB: i.DiskMiB},
-		Ports:  []wire.Port{}, Volume: img.MountPath(), TTY: !img.NoTTY,
+		Limits: wire.Limits{MemoryMiB: i.MemoryMiB, NanoCPUs: i.NanoCPUs, DiskMiB: i.DiskMiB}, Drift: i.Spec.Drift,
+		Ports: []wire.Port{}, Volume: img.MountPath(), TTY: !img.NoTTY,
 	}
 	for _, p := range ports {
 		spec.Ports = append(spec.Ports, wire.Port{IP: p.IP, Host: p.Port, Container: p.ContainerPort, Primary: p.Primary})

@@ -16,6 +16,13 @@
 // supersede it. The job ends in the transaction in which the agent's event says
 // that its generation is done.
 //
+// What a node holds and no row stands for is a stray (stray.go): made after the
+// copy that this database was restored from, or forgotten here. It is shown and
+// left alone until somebody adopts it as it runs, or has it removed.
+//
+// Going to another node is controller/move's: it uses the verbs in move.go and has
+// its say, as Moves, where events, reconciliation and deletion concern it.
+//
 // Promises: a node's memory, disk and ports are never given twice, since they
 // are counted in the transaction that takes them; a suspended instance has no
 // power; after a delete the id is not found, and its ports are free once the

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/berth-panel/berth/controller/node"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
@@ -72,6 +73,7 @@ type Instance struct {
 	Actual        wire.Actual
 	Failure       *problem.Problem // why the last generation was not carried out
 	Container     string           // the engine's id; "" before there is one
+	Drift         wire.Drift       // what the node does about changes by hand; "" is wire.DriftRepair
 	Observed      wire.State       // the last that the agent said
 	Seen          int64            // the generation that Observed is about
 	CreatedAt     time.Time
@@ -119,6 +121,8 @@ type Listed struct {
 	Failure       json.RawMessage // a problem, or nil
 	Container     string
 	Generation    int64
+	DriftPolicy   wire.Drift
+	Drift         string // what was done by hand and is left so
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }
@@ -129,12 +133,25 @@ func (i Instance) Listed() Listed {
 	return Listed{
 		ID: i.ID, Name: i.Name, Owner: i.Owner, Node: i.Node, Image: i.Image, Reference: i.Reference, MemoryMiB: i.MemoryMiB, NanoCPUs: i.NanoCPUs,
 		DiskMiB: i.DiskMiB, Power: i.Power, Suspended: i.Suspended, SuspendReason: i.SuspendReason, Phase: i.Phase, Actual: i.Actual,
-		Container: i.Container, Generation: i.Generation, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
+		Container: i.Container, Generation: i.Generation, DriftPolicy: i.policy(), Drift: i.Observed.Drift, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt,
 	}
 }
 
 // Status puts desired and actual together.
 func (l Listed) Status() Status { return status(l.Phase, l.Suspended, l.Actual) }
+
+// policy is Drift in full.
+func (i Instance) policy() wire.Drift {
+	if i.Drift == "" {
+		return wire.DriftRepair
+	}
+	return i.Drift
+}
+
+// amount is what the instance has of its node.
+func (i Instance) amount() node.Amount {
+	return node.Amount{MemoryMiB: i.MemoryMiB, DiskMiB: i.DiskMiB, NanoCPUs: i.NanoCPUs}
+}
 
 // Verb is a power order.
 type Verb string

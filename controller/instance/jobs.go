@@ -44,6 +44,7 @@ func (s *Service) register() {
 	for _, k := range []job.Kind{KindSuspend, KindUnsuspend, KindUpdate, KindSync} {
 		s.Jobs.Register(k, settled)
 	}
+	s.registerStrays(settled)
 	deploy := orders
 	deploy.Deadline, deploy.Cancelled = deployDeadline, s.hold
 	s.Jobs.Register(KindDeploy, deploy)

@@ -14,18 +14,19 @@ import (
 
 // ApplyEvent lets an agent's event take effect, in the transaction that moves
 // the node's cursor past it. An event about an instance that isn't the node's,
-// or about none, does nothing: a node speaks for its own only.
+// or about none, does nothing to instances: a node speaks for its own only, and
+// for its strays.
 func (s *Service) ApplyEvent(ctx context.Context, tx *store.Tx, node ident.Node, e wire.Event) error {
 	i, err := byID(ctx, tx, e.Instance)
-	if problem.Is(err, problem.NotFound) {
-		return nil
+	if problem.Is(err, problem.NotFound) || err == nil && i.Node != node {
+		known, err := s.moves.Elsewhere(ctx, tx, node, e)
+		if err != nil || known && e.Type != wire.EventRemoved {
+			return err
+		}
+		return s.applyStray(ctx, tx, node, e)
 	}
 	if err != nil {
 		return err
-	}
-	if i.Node != node {
-		s.Log.Warn("a node spoke of another node's instance", "node", node, "instance", i.ID, "event", e.Type)
-		return nil
 	}
 	switch {
 	case e.Type == wire.EventState && e.State != nil:
@@ -39,12 +40,36 @@ func (s *Service) ApplyEvent(ctx context.Context, tx *store.Tx, node ident.Node,
 	}
 }
 
+// powerAfter is what an instance that was ordered to run is said to be wanted to
+// do. One that ended by itself, without an error, did as its owner wished inside:
+// it stays down. That is over when its node has started it again after all, as
+// when the exit turned out to be its engine's going down. A start that failed
+// says nothing of a wish, whatever code an earlier run left.
+func powerAfter(power wire.Want, st wire.State) wire.Want {
+	switch {
+	case st.Actual == wire.ActualRunning:
+		return wire.WantRunning
+	case st.Actual == wire.ActualStopped && st.ExitCode != nil && *st.ExitCode == 0 && st.Failure == nil && st.Drift == "":
+		return wire.WantStopped
+	default:
+		return power
+	}
+}
+
 func (s *Service) applyProgress(ctx context.Context, tx *store.Tx, i Instance, p wire.Progress) error {
 	id, _, err := activeJob(ctx, tx, i.ID)
 	if err != nil || id == "" {
 		return err
 	}
-	return s.Jobs.Progress(ctx, tx, id, p.Step, p.Percent, p.Message)
+	const step, message = 32, 500 // runes that are kept of an agent's words
+	return s.Jobs.Progress(ctx, tx, id, clip(p.Step, step), min(max(p.Percent, -1), 100), clip(p.Message, message))
+}
+
+func clip(text string, most int) string {
+	if r := []rune(text); len(r) > most {
+		return string(r[:most])
+	}
+	return text
 }
 
 func (s *Service) applyRemoved(ctx context.Context, tx *store.Tx, i Instance) error {
@@ -79,8 +104,8 @@ func (s *Service) applyState(ctx context.Context, tx *store.Tx, i Instance, gene
 			s.Log.Warn("an agent's phase is no legal move", "instance", i.ID, "from", i.Phase, "to", next)
 		}
 	}
-	if ended := st.Actual == wire.ActualStopped && st.ExitCode != nil && *st.ExitCode == 0; ended && current && st.Converged && !i.Suspended {
-		i.Power = wire.WantStopped // it ended by itself, as its owner wished inside
+	if current && st.Converged && !i.Suspended && i.Spec.Power.Want == wire.WantRunning {
+		i.Power = powerAfter(i.Power, st)
 	}
 	if err := observe(ctx, tx, i, st, generation, s.Now().UTC()); err != nil {
 		return err
@@ -91,8 +116,12 @@ func (s *Service) applyState(ctx context.Context, tx *store.Tx, i Instance, gene
 	if !current || !st.Converged {
 		return nil
 	}
+	i.Observed, i.Seen = st, max(i.Seen, generation) // as it was written
+	if dealt, err := s.moves.Observed(ctx, tx, i, st); err != nil || dealt {
+		return err
+	}
 	id, kind, err := activeJob(ctx, tx, i.ID)
-	if err != nil || id == "" || kind == KindDelete {
+	if err != nil || id == "" || kind == KindDelete || kind == KindMove {
 		return err
 	}
 	return s.Jobs.Finish(ctx, tx, id, st.Failure)
@@ -134,23 +163,22 @@ func (s *Service) Reconcile(ctx context.Context, node ident.Node, inventory wire
 		if err := s.Jobs.Wake(ctx, tx, node); err != nil {
 			return err
 		}
+		known, err := s.moves.Reconciled(ctx, tx, node, inventory)
+		if err != nil {
+			return err
+		}
 		ours, err := onNode(ctx, tx, node)
 		if err != nil {
 			return err
 		}
 		for _, i := range ours {
-			h, known := held[i.ID]
+			h, holds := held[i.ID]
 			delete(held, i.ID)
-			if err := s.reconcileOne(ctx, tx, i, h, known); err != nil {
+			if err := s.reconcileOne(ctx, tx, i, h, holds); err != nil {
 				return err
 			}
 		}
-		for id, h := range held {
-			if !h.Removing {
-				s.Log.Warn("a node holds an instance that this controller does not know; it is left alone", "node", node, "instance", id)
-			}
-		}
-		return nil
+		return s.noteStrays(ctx, tx, node, held, known)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/berth-panel/berth/controller/fleet/fleettest"
@@ -14,6 +15,28 @@ import (
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
+
+// The exit code of an earlier run is no wish to stay down when the next start
+// failed; and what its node has started again after all is wanted to run.
+func TestAnEndIsNoWishWhenTheStartFailed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	i := b.ready()
+	code := 0
+	down := wire.State{Phase: wire.PhaseReady, Actual: wire.ActualStopped, Converged: true, ExitCode: &code}
+	failed := down
+	failed.Failure = problem.New(problem.Internal, "the container engine could not start the container")
+	say := func(st wire.State, want wire.Want) {
+		t.Helper()
+		b.say(b.node, wire.Event{Type: wire.EventState, Instance: i.ID, Generation: i.Generation, State: &st})
+		if got := b.get(i.ID); got.Power != want || got.Spec.Power.Want != wire.WantRunning {
+			t.Errorf("after %+v the power is %s (the node is told %s), want %s", st, got.Power, got.Spec.Power.Want, want)
+		}
+	}
+	say(failed, wire.WantRunning)
+	say(down, wire.WantStopped)
+	say(wire.State{Phase: wire.PhaseReady, Actual: wire.ActualRunning, Converged: true}, wire.WantRunning)
+}
 
 // An event that comes twice has its effect once.
 func TestEventTwice(t *testing.T) {
@@ -86,6 +109,10 @@ func TestProgressAndFailure(t *testing.T) {
 	b.say(b.node, wire.Event{Type: wire.EventProgress, Instance: i.ID, Generation: 1, Progress: &wire.Progress{Step: "pull", Percent: 40, Message: "Downloading"}})
 	if got := b.job(j.ID); got.Step != "pull" || got.Percent != 40 || got.Message != "Downloading" {
 		t.Errorf("%+v", got)
+	}
+	b.say(b.node, wire.Event{Type: wire.EventProgress, Instance: i.ID, Generation: 1, Progress: &wire.Progress{Step: strings.Repeat("s", 999), Percent: -9999, Message: strings.Repeat("é", 99_999)}})
+	if got := b.job(j.ID); len(got.Step) != 32 || got.Percent != -1 || got.Message != strings.Repeat("é", 500) {
+		t.Errorf("an agent that can't keep it short: %d, %d, %d", len(got.Step), got.Percent, len(got.Message))
 	}
 	why := problem.New(problem.Conflict, "port 80 is in use on this node by another program")
 	b.say(b.node, wire.Event{Type: wire.EventState, Instance: i.ID, Generation: 1, State: &wire.State{Phase: wire.PhaseFailed, Actual: wire.ActualStopped, Converged: true, Failure: why}})
@@ -303,9 +330,12 @@ func TestReconcileWithAnUnknownInstance(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	rows := b.rows()
-	b.reconcile(wire.Holding{Instance: "0badcafe", Generation: 3, State: wire.State{Phase: wire.PhaseReady, Actual: wire.ActualRunning}})
-	if !maps.Equal(rows, b.rows()) || b.agents.removals("0badcafe") != 0 {
-		t.Errorf("it was not left alone: %v, before %v", b.rows(), rows)
+	rows["events"]++ // that it was found, once
+	for range 2 {
+		b.reconcile(wire.Holding{Instance: "0badcafe", Generation: 3, State: wire.State{Phase: wire.PhaseReady, Actual: wire.ActualRunning}})
+		if !maps.Equal(rows, b.rows()) || b.agents.removals("0badcafe") != 0 {
+			t.Errorf("it was not left alone: %v, before %v", b.rows(), rows)
+		}
 	}
 }
 

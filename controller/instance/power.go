@@ -95,7 +95,10 @@ func (s *Service) change(ctx context.Context, c access.Caller, id ident.Instance
 		if j, err = s.enqueue(ctx, tx, c.Actor, i, kind); err != nil {
 			return err
 		}
-		return s.tell(ctx, tx, c.Actor, fact, i, map[string]any{"job": j.ID, "reason": i.SuspendReason})
+		if err := s.tell(ctx, tx, c.Actor, fact, i, map[string]any{"job": j.ID, "reason": i.SuspendReason}); err != nil {
+			return err
+		}
+		return keep(ctx, tx, i, j)
 	})
 	return i, j, err
 }

@@ -36,6 +36,9 @@ func (s *Service) condemn(ctx context.Context, tx *store.Tx, by access.Actor, i 
 	if err := s.Jobs.Supersede(ctx, tx, i.ID, "the instance is being deleted"); err != nil {
 		return i, job.Job{}, err
 	}
+	if err := s.moves.Condemned(ctx, tx, i, false); err != nil {
+		return i, job.Job{}, err
+	}
 	i.Phase, i.Power = Deleting, wire.WantStopped
 	i.raise(s.Now().UTC())
 	if err := save(ctx, tx, i); err != nil {
@@ -57,6 +60,9 @@ func (s *Service) Forget(ctx context.Context, c access.Caller, id ident.Instance
 			return err
 		}
 		if err := s.Jobs.Supersede(ctx, tx, id, "the instance was forgotten"); err != nil {
+			return err
+		}
+		if err := s.moves.Condemned(ctx, tx, i, true); err != nil {
 			return err
 		}
 		return s.gone(ctx, tx, c.Actor, i, true)

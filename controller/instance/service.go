@@ -20,11 +20,16 @@ import (
 type Agents interface {
 	Apply(ctx context.Context, node ident.Node, spec wire.Spec) (wire.Accepted, error)
 	Remove(ctx context.Context, node ident.Node, instance ident.Instance, r wire.Removal) (wire.Accepted, error)
+	// Spec gives what the node was told of an instance; NOT_FOUND when it has no
+	// settings of it.
+	Spec(ctx context.Context, node ident.Node, instance ident.Instance) (wire.Spec, error)
 }
 
-// Nodes finds nodes.
+// Nodes finds nodes, and room on them.
 type Nodes interface {
 	Find(ctx context.Context, q store.Querier, id ident.Node) (node.Node, error)
+	Place(ctx context.Context, tx *store.Tx, w node.Want) (node.Node, error)
+	Grow(ctx context.Context, q store.Querier, id ident.Node, held, wanted node.Amount) error
 }
 
 // Ports gives and takes a node's allocations.
@@ -61,11 +66,12 @@ type Deps struct {
 type Service struct {
 	Deps
 	pages pages
+	moves Moves
 }
 
 // NewService makes the service and registers its kinds of jobs.
 func NewService(d Deps) *Service {
-	s := &Service{Deps: d}
+	s := &Service{Deps: d, moves: unmoved{}}
 	s.register()
 	return s
 }
@@ -115,16 +121,6 @@ func (s *Service) List(ctx context.Context, c access.Caller, f Filter) (items []
 // UsingImage counts the instances made from an image.
 func (s *Service) UsingImage(ctx context.Context, q store.Querier, id ident.Image) (int, error) {
 	return count(ctx, q, Filter{Image: id, Deleting: true})
-}
-
-// OnNode counts a node's instances, also those being deleted.
-func (s *Service) OnNode(ctx context.Context, q store.Querier, id ident.Node) (int, error) {
-	return count(ctx, q, Filter{Node: id, Deleting: true})
-}
-
-// Load sums the memory and disk that a node's instances were given, in MiB.
-func (s *Service) Load(ctx context.Context, q store.Querier, id ident.Node) (memoryMiB, diskMiB int64, err error) {
-	return load(ctx, q, id, "")
 }
 
 // CountOf counts a user's instances, also those being deleted.

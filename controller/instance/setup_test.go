@@ -38,6 +38,8 @@ type agents struct {
 	away    error // of every call
 	specs   []wire.Spec
 	removed []ident.Instance
+	orders  []wire.Removal // of removed
+	held    map[ident.Instance]wire.Spec
 }
 
 func (a *agents) Apply(_ context.Context, _ ident.Node, spec wire.Spec) (wire.Accepted, error) {
@@ -57,7 +59,30 @@ func (a *agents) Remove(_ context.Context, _ ident.Node, id ident.Instance, r wi
 		return wire.Accepted{}, a.away
 	}
 	a.removed = append(a.removed, id)
+	a.orders = append(a.orders, r)
 	return wire.Accepted{Generation: r.Generation}, nil
+}
+
+func (a *agents) Spec(_ context.Context, on ident.Node, id ident.Instance) (wire.Spec, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.away != nil {
+		return wire.Spec{}, a.away
+	}
+	if spec, there := a.held[id]; there {
+		return spec, nil
+	}
+	return wire.Spec{}, problem.New(problem.NotFound, "this node has no settings of instance %s", id)
+}
+
+// hold has the nodes know a spec that nobody here told them.
+func (a *agents) hold(spec wire.Spec) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.held == nil {
+		a.held = map[ident.Instance]wire.Spec{}
+	}
+	a.held[spec.Instance] = spec
 }
 
 func (a *agents) answer(with error) {
@@ -89,6 +114,29 @@ func (a *agents) removals(id ident.Instance) (n int) {
 	return n
 }
 
+// connections stands in for the fleet where nodes are asked for: all of them are
+// online but those that are named.
+type connections struct {
+	mu   sync.Mutex
+	away map[ident.Node]bool
+}
+
+func (c *connections) Presence(id ident.Node) fleet.Presence {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return fleet.Presence{Online: !c.away[id]}
+}
+
+func (c *connections) OnlineNodes() []ident.Node { return nil }
+
+func (c *connections) Refresh() {}
+
+func (c *connections) cut(id ident.Node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.away[id] = true
+}
+
 // offline is what the fleet says of a node that is away.
 func offline() error { return problem.New(problem.NodeOffline, "node a is offline: refused") }
 
@@ -96,6 +144,7 @@ type bundle struct {
 	t         *testing.T
 	db        *store.DB
 	agents    *agents
+	links     *connections
 	jobs      *job.Service
 	users     *identity.Service
 	nodes     *node.Service
@@ -109,13 +158,13 @@ type bundle struct {
 
 type links struct{ *instance.Service }
 
-// setup has an admin, an owner, an image and a node with 1024 MiB of memory,
-// 10240 MiB of disk and 4 cores. Jobs run; the agents do nothing by themselves.
+// setup has an admin, an owner, an image and a node that is online, with 1024 MiB
+// of memory, 10240 MiB of disk and 4 cores. Jobs run; the agents do nothing by themselves.
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	dir := t.TempDir()
 	log := slog.New(slog.DiscardHandler)
-	b := &bundle{t: t, agents: &agents{}, admin: access.Local()}
+	b := &bundle{t: t, agents: &agents{}, links: &connections{away: map[ident.Node]bool{}}, admin: access.Local()}
 	b.db = must(store.Open(t.Context(), filepath.Join(dir, "berth.db")))(t)
 	t.Cleanup(func() { _ = b.db.Close() })
 	authority := must(fleet.OpenAuthority(dir, time.Now))(t)
@@ -123,7 +172,7 @@ func setup(t *testing.T) *bundle {
 	b.jobs = job.NewService(b.db, events, log, time.Now)
 	b.users = must(identity.New(identity.Config{DB: b.db, Events: events, Logger: log, Now: time.Now}))(t)
 	late := &links{}
-	b.nodes = node.NewService(node.Deps{DB: b.db, Events: events, Fleet: fleet.New(fleet.Options{Authority: authority, Logger: log, Now: time.Now}),
+	b.nodes = node.NewService(node.Deps{DB: b.db, Events: events, Fleet: b.links,
 		Authority: authority, Secrets: must(secret.Open(dir))(t), Instances: late, PublicURL: "http://panel.test", Log: log, Now: time.Now})
 	b.ports = allocation.NewService(b.db, events, b.nodes, time.Now)
 	images := image.NewService(b.db, events, late, time.Now)
@@ -175,7 +224,7 @@ func (b *bundle) addNode(name string) ident.Node {
 		b.t.Fatal(err)
 	}
 	b.write(func(tx *store.Tx) error {
-		_, err := tx.ExecContext(b.t.Context(), `UPDATE nodes SET hello = '{"engine":{"cores":4}}' WHERE id = ?`, string(n.ID))
+		_, err := tx.ExecContext(b.t.Context(), `UPDATE nodes SET enrolled_at = 1, certificate = 'c', hello = '{"engine":{"reachable":true,"cores":4}}' WHERE id = ?`, string(n.ID))
 		return err
 	})
 	return n.ID

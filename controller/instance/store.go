@@ -16,7 +16,7 @@ import (
 )
 
 const columns = `id, name, owner_id, node_id, image_id, reference, memory_mib, nano_cpus, disk_mib, variables, spec, generation,
-	power, suspended, suspend_reason, phase, actual, failure, container_id, observed, observed_generation, created_at, updated_at`
+	power, suspended, suspend_reason, phase, actual, failure, container_id, observed, observed_generation, drift, created_at, updated_at`
 
 func scan(row func(...any) error) (Instance, error) {
 	var i Instance
@@ -24,7 +24,7 @@ func scan(row func(...any) error) (Instance, error) {
 	var failure sql.NullString
 	var created, updated int64
 	err := row(&i.ID, &i.Name, &i.Owner, &i.Node, &i.Image, &i.Reference, &i.MemoryMiB, &i.NanoCPUs, &i.DiskMiB, &variables, &spec, &i.Generation,
-		&i.Power, &i.Suspended, &i.SuspendReason, &i.Phase, &i.Actual, &failure, &i.Container, &observed, &i.Seen, &created, &updated)
+		&i.Power, &i.Suspended, &i.SuspendReason, &i.Phase, &i.Actual, &failure, &i.Container, &observed, &i.Seen, &i.Drift, &created, &updated)
 	if err != nil {
 		return i, err
 	}
@@ -77,9 +77,9 @@ func insert(ctx context.Context, tx *store.Tx, i Instance) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO instances (`+columns+`) VALUES (`+strings.TrimSuffix(strings.Repeat("?,", 23), ",")+`)`,
+	_, err = tx.ExecContext(ctx, `INSERT INTO instances (`+columns+`) VALUES (`+strings.TrimSuffix(strings.Repeat("?,", 24), ",")+`)`,
 		string(i.ID), i.Name, string(i.Owner), string(i.Node), string(i.Image), i.Reference, i.MemoryMiB, i.NanoCPUs, i.DiskMiB, variables, spec, i.Generation,
-		string(i.Power), i.Suspended, i.SuspendReason, string(i.Phase), string(i.Actual), failure, i.Container, observed, i.Seen, i.CreatedAt.UnixMilli(), i.UpdatedAt.UnixMilli())
+		string(i.Power), i.Suspended, i.SuspendReason, string(i.Phase), string(i.Actual), failure, i.Container, observed, i.Seen, string(i.policy()), i.CreatedAt.UnixMilli(), i.UpdatedAt.UnixMilli())
 	return err
 }
 
@@ -90,9 +90,15 @@ func save(ctx context.Context, tx *store.Tx, i Instance) error {
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE instances SET name = ?, owner_id = ?, reference = ?, memory_mib = ?, nano_cpus = ?, disk_mib = ?, variables = ?,
 		spec = ?, generation = ?, power = ?, suspended = ?, suspend_reason = ?, phase = ?, actual = ?, failure = ?, container_id = ?, observed = ?,
-		observed_generation = ?, updated_at = ? WHERE id = ?`,
+		observed_generation = ?, drift = ?, updated_at = ? WHERE id = ?`,
 		i.Name, string(i.Owner), i.Reference, i.MemoryMiB, i.NanoCPUs, i.DiskMiB, variables, spec, i.Generation, string(i.Power), i.Suspended,
-		i.SuspendReason, string(i.Phase), string(i.Actual), failure, i.Container, observed, i.Seen, i.UpdatedAt.UnixMilli(), string(i.ID))
+		i.SuspendReason, string(i.Phase), string(i.Actual), failure, i.Container, observed, i.Seen, string(i.policy()), i.UpdatedAt.UnixMilli(), string(i.ID))
+	return err
+}
+
+// relocate makes the instance another node's. save never does.
+func relocate(ctx context.Context, tx *store.Tx, id ident.Instance, to ident.Node) error {
+	_, err := tx.ExecContext(ctx, `UPDATE instances SET node_id = ? WHERE id = ?`, string(to), string(id))
 	return err
 }
 
@@ -101,16 +107,12 @@ func drop(ctx context.Context, tx *store.Tx, id ident.Instance) error {
 	return err
 }
 
+// taken says whether an id is an instance's, or that of something that a node
+// still holds: a new instance must not take over its volume.
 func taken(ctx context.Context, q store.Querier, id ident.Instance) (bool, error) {
-	n, err := store.Count(ctx, q, `SELECT COUNT(*) FROM instances WHERE id = ?`, string(id))
+	n, err := store.Count(ctx, q, `SELECT (SELECT COUNT(*) FROM instances WHERE id = ?1) + (SELECT COUNT(*) FROM strays WHERE instance_id = ?1)
+		+ (SELECT COUNT(*) FROM moves WHERE instance_id = ?1)`, string(id))
 	return n > 0, err
-}
-
-// load sums what a node's instances were given; one of them may be left out.
-func load(ctx context.Context, q store.Querier, node ident.Node, but ident.Instance) (memoryMiB, diskMiB int64, err error) {
-	err = q.QueryRowContext(ctx, `SELECT COALESCE(SUM(memory_mib), 0), COALESCE(SUM(disk_mib), 0) FROM instances WHERE node_id = ? AND id <> ?`,
-		string(node), string(but)).Scan(&memoryMiB, &diskMiB)
-	return memoryMiB, diskMiB, err
 }
 
 // Filter narrows a list. Zero fields don't narrow.
@@ -178,7 +180,7 @@ func scanListed(row func(...any) error) (Listed, error) {
 	var failure sql.NullString
 	var created, updated int64
 	err := row(&l.ID, &l.Name, &l.Owner, &l.Node, &l.Image, &l.Reference, &l.MemoryMiB, &l.NanoCPUs, &l.DiskMiB, &ports, &env, &l.Power, &l.Suspended,
-		&l.SuspendReason, &l.Phase, &l.Actual, &failure, &l.Container, &l.Generation, &created, &updated)
+		&l.SuspendReason, &l.Phase, &l.Actual, &failure, &l.Container, &l.Generation, &l.DriftPolicy, &l.Drift, &created, &updated)
 	l.Ports, l.Env = append(json.RawMessage(nil), ports...), append(json.RawMessage(nil), env...)
 	if failure.Valid {
 		l.Failure = json.RawMessage(failure.String)
@@ -201,7 +203,8 @@ func list(ctx context.Context, q store.Querier, f Filter) ([]Listed, error) {
 		env = "spec ->> '$.env'"
 	}
 	return store.Collect(ctx, q, scanListed, `SELECT id, name, owner_id, node_id, image_id, reference, memory_mib, nano_cpus, disk_mib,
-		spec ->> '$.ports', `+env+`, power, suspended, suspend_reason, phase, actual, failure, container_id, generation, created_at, updated_at
+		spec ->> '$.ports', `+env+`, power, suspended, suspend_reason, phase, actual, failure, container_id, generation, drift,
+		COALESCE(observed ->> '$.drift', ''), created_at, updated_at
 		FROM instances`+where+` ORDER BY `+orders[f.Sort], args...)
 }
 
@@ -218,6 +221,13 @@ func idsOf(ctx context.Context, q store.Querier, owner ident.User) ([]ident.Inst
 	return store.Collect(ctx, q, func(row func(...any) error) (id ident.Instance, err error) {
 		return id, row(&id)
 	}, `SELECT id FROM instances WHERE owner_id = ?`, string(owner))
+}
+
+// idsOnNode gives the ids of a node's instances, the oldest first.
+func idsOnNode(ctx context.Context, q store.Querier, node ident.Node) ([]ident.Instance, error) {
+	return store.Collect(ctx, q, func(row func(...any) error) (id ident.Instance, err error) {
+		return id, row(&id)
+	}, `SELECT id FROM instances WHERE node_id = ? ORDER BY created_at, id`, string(node))
 }
 
 // idsByOwner gives the ids of everybody's living instances, the oldest first.

@@ -29,6 +29,8 @@ type InstanceView struct {
 	SuspendReason string               `json:"suspend_reason,omitempty"`
 	Failure       *InstanceFailureView `json:"failure,omitempty" doc:"Why the last order was not carried out"`
 	ContainerID   string               `json:"container_id,omitempty"`
+	Drift         string               `json:"drift,omitempty" doc:"What was done to its container by hand and is left so, or can't be put right"`
+	DriftPolicy   wire.Drift           `json:"drift_policy" enum:"repair,report" doc:"What its node does about a container that was changed, stopped or removed by hand"`
 	Generation    int64                `json:"generation" doc:"Rises with each change"`
 	CreatedAt     time.Time            `json:"created_at"`
 	UpdatedAt     time.Time            `json:"updated_at"`
@@ -72,7 +74,7 @@ func (l Listed) view() InstanceView {
 	return InstanceView{
 		ID: string(l.ID), Name: l.Name, Status: l.Status(), OwnerID: string(l.Owner), NodeID: string(l.Node), ImageID: string(l.Image),
 		Reference: l.Reference, Memory: l.MemoryMiB, CPU: cores(l.NanoCPUs), Disk: l.DiskMiB, Ports: []InstancePortView{}, Power: l.Power, Actual: l.Actual,
-		Phase: l.Phase, Suspended: l.Suspended, SuspendReason: l.SuspendReason, ContainerID: l.Container, Generation: l.Generation,
+		Phase: l.Phase, Suspended: l.Suspended, SuspendReason: l.SuspendReason, ContainerID: l.Container, Drift: l.Drift, DriftPolicy: l.DriftPolicy, Generation: l.Generation,
 		CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt,
 	}
 }
