@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-fleet build lint generate verify verify-files clean
+.PHONY: help run test test-faults bench bench-fleet build lint generate verify verify-files clean
 
 # sudo shortens the PATH; Go's usual place stays on it.
 export PATH := $(PATH):/usr/local/go/bin
@@ -21,9 +21,12 @@ PKG ?= ./...
 TEST_FLAGS ?=
 TEST_TIMEOUT ?= 12m
 BENCH ?= .
+# make test-faults: how long, and which plan; none draws one.
+MINUTES ?= 10
+SEED ?=
 # make bench-fleet: how many nodes there are in the end.
 NODES ?= 1000
-export DATA LISTEN AGENT_LISTEN BIN PKG TEST_FLAGS TEST_TIMEOUT BENCH
+export DATA LISTEN AGENT_LISTEN BIN PKG TEST_FLAGS TEST_TIMEOUT BENCH MINUTES SEED
 
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .cache/bin/golangci-lint-$(GOLANGCI_VERSION)
@@ -37,20 +40,23 @@ run: build ## build all, start a controller and a local agent, say how to use th
 test: ## lint, verify and every test, with the race detector, against a real Docker Engine (PKG=, TEST_FLAGS=)
 	@deploy/test.sh test
 
+test-faults: ## three nodes, a controller, and everything that can go wrong with them, for MINUTES=10 (SEED= repeats a run)
+	@deploy/test.sh faults
+
 bench: build ## the figures that Berth is measured by, against a real Docker Engine (PKG=, BENCH=)
 	@deploy/test.sh bench
 
 bench-fleet: build ## one controller with 1,000 agents of 100 instances each; a quarter of an hour (NODES=)
 	@BERTH_TEST_BIN='$(CURDIR)/bin' BERTH_TEST_FLEET_NODES=$(NODES) go test -run '^$$' -bench Fleet -benchtime 1x -count=1 -timeout 60m ./controller/e2e
 
-build: ## bin/berth-controller and bin/berth-agent
+build: ## bin/berth-controller, with the agents for amd64 and arm64 inside, and bin/berth-agent
 	@deploy/need.sh go compiler
 	@mkdir -p bin
 	@version=$$(git -c safe.directory='$(CURDIR)' describe --tags --always --dirty 2>/dev/null || echo dev); \
 	flags="-s -w -X github.com/berth-panel/berth/shared/build.Version=$$version"; \
 	echo "building bin/berth-controller and bin/berth-agent, version $$version"; \
-	CGO_ENABLED=1 go build -trimpath -ldflags "$$flags" -o bin/berth-controller ./controller && \
-	CGO_ENABLED=0 go build -trimpath -ldflags "$$flags" -o bin/berth-agent ./agent
+	deploy/agents.sh "$$version" "$$flags" && \
+	CGO_ENABLED=1 go build -trimpath -ldflags "$$flags" -o bin/berth-controller ./controller
 
 lint: $(GOLANGCI) ## the linters of .golangci.yml
 	@deploy/need.sh go compiler
@@ -80,4 +86,5 @@ verify-files:
 
 clean: ## remove what was built and what tests left behind; the state of make run stays
 	@deploy/engine.sh clean --state .cache/engine
+	rm -f controller/release/agents/release controller/release/agents/*.gz controller/release/agents/*.part
 	rm -rf bin .cache || sudo rm -rf .cache # tests that ran through sudo cached as root

@@ -11,6 +11,13 @@ for what in "$@"; do
     compiler) need_compiler ;;
     curl) need_curl ;;
     debootstrap) need debootstrap debootstrap ;;
+    network)
+      need ip iproute2
+      need nsenter util-linux
+      need iptables iptables
+      need mkfs.ext4 e2fsprogs
+      ;;
+    dockerd) need dockerd docker.io ;;
     *) die "nobody here knows what $what is" ;;
   esac
 done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make test and make bench: sees to a Docker Engine, runs go test against it,
+# make test, make test-faults and make bench: sees to a Docker Engine, runs go test against it,
 # and stops the engine again if it was started here. The last lines are go
 # test's own; the exit code is 0 only if everything passed.
 set -euo pipefail
@@ -14,7 +14,7 @@ read -r -a more <<<"${TEST_FLAGS:-}"
 
 # Everything that installs comes first, so that nothing fails late for want of it.
 # debootstrap makes the image of a real server without asking a registry.
-"$here/need.sh" go compiler curl debootstrap
+"$here/need.sh" go compiler curl debootstrap network
 
 trap '"$here/engine.sh" stop --for $$' EXIT
 trap 'exit 130' INT
@@ -22,6 +22,8 @@ trap 'exit 143' TERM HUP
 # In a session of its own the engine outlives us: the EXIT trap ends it.
 host=$("$here/engine.sh" ensure --state .cache/engine --for $$)
 say "the Docker Engine at $host answers"
+# The fault program runs engines of its own, also where the one above is another machine's.
+"$here/need.sh" dockerd
 
 # A test that wants Docker may skip elsewhere; here that is a failure.
 export BERTH_TEST_DOCKER=required
@@ -46,13 +48,17 @@ case $mode in
     # shellcheck disable=SC2086 # several packages may be named
     go test -race -count=1 -timeout "${TEST_TIMEOUT:-12m}" "${as_user[@]}" "${more[@]}" $pkg || failed+=("the tests")
     ;;
+  faults)
+    export BERTH_FAULTS_MINUTES=${MINUTES:-10} BERTH_FAULTS_SEED=${SEED:-}
+    go test -race -v -count=1 -timeout 3h -run '^TestFaults$' "${as_user[@]}" "${more[@]}" ./controller/e2e/faults || failed+=("the faults")
+    ;;
   bench)
     export BERTH_TEST_BIN=$PWD/bin
     # shellcheck disable=SC2086
     go test -run '^$' -bench "${BENCH:-.}" -count=1 -timeout 30m "${as_user[@]}" "${more[@]}" $pkg |
       { grep -v -e '\[no test files\]$' -e '^PASS$' || true; } || failed+=("the benchmarks")
     ;;
-  *) die "usage: test.sh test|bench" ;;
+  *) die "usage: test.sh test|faults|bench" ;;
 esac
 
 if [ ${#failed[@]} -gt 0 ]; then
