@@ -20,7 +20,9 @@ import (
 	"github.com/berth-panel/berth/controller/image"
 	"github.com/berth-panel/berth/controller/instance"
 	"github.com/berth-panel/berth/controller/job"
+	"github.com/berth-panel/berth/controller/move"
 	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/release"
 	"github.com/berth-panel/berth/controller/secret"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/build"
@@ -32,10 +34,14 @@ type Config struct {
 	Data      string // directory of everything it keeps
 	PublicURL string // what agents are told to call, without a slash at the end; "" is the last run's
 	RateLimit int    // calls a minute for a key; 0 none
+	// KeepEvents is how long the log of events goes back; 0 for ever.
+	KeepEvents time.Duration
 	// APIKey and AdminPassword become the first admin's at the first start; ""
 	// has them generated.
 	APIKey        string
 	AdminPassword string
+	Agents        *release.Programs // that are handed out; nil: those that were built in
+	Placement     node.Strategy     // of instances whose node is left open; "" is spread
 	Log           *slog.Logger
 	Now           func() time.Time
 }
@@ -57,6 +63,8 @@ type App struct {
 	Ports     *allocation.Service
 	Images    *image.Service
 	Instances *instance.Service
+	Moves     *move.Service
+	Releases  *release.Service
 }
 
 // New opens the data directory and makes every room. ErrInUse says that another
@@ -75,7 +83,13 @@ func New(ctx context.Context, cfg Config) (*App, error) {
 
 func (a *App) open(ctx context.Context) (err error) {
 	cfg := a.cfg
+	if err := finishRestore(cfg.Data); err != nil {
+		return err
+	}
 	if cfg.PublicURL, err = publicURL(cfg.Data, cfg.PublicURL); err != nil {
+		return err
+	}
+	if err := a.beforeMigration(ctx); err != nil {
 		return err
 	}
 	if a.DB, err = store.Open(ctx, filepath.Join(cfg.Data, databaseFile)); err != nil {
@@ -89,6 +103,9 @@ func (a *App) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if cfg.Agents == nil {
+		cfg.Agents = release.Embedded()
+	}
 	a.Events = event.New(cfg.Now)
 	a.Jobs = job.NewService(a.DB, a.Events, cfg.Log, cfg.Now)
 	a.Fleet = fleet.New(fleet.Options{Authority: authority, Logger: cfg.Log, Now: cfg.Now})
@@ -98,12 +115,15 @@ func (a *App) open(ctx context.Context) (err error) {
 	links := &links{}
 	a.Users.Attach(links)
 	a.Nodes = node.NewService(node.Deps{DB: a.DB, Events: a.Events, Fleet: a.Fleet, Authority: authority, Secrets: box, Instances: links,
-		PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now})
+		PublicURL: cfg.PublicURL, Install: cfg.Agents.Line, Placement: cfg.Placement, Log: cfg.Log, Now: cfg.Now})
 	a.Ports = allocation.NewService(a.DB, a.Events, a.Nodes, cfg.Now)
 	a.Images = image.NewService(a.DB, a.Events, links, cfg.Now)
 	a.Instances = instance.NewService(instance.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
 		Log: cfg.Log, Now: cfg.Now})
 	links.Service = a.Instances
+	a.Moves = move.NewService(move.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
+		Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
+	a.Releases = release.NewService(release.Deps{DB: a.DB, Jobs: a.Jobs, Nodes: a.Nodes, Agents: a.Fleet, Programs: cfg.Agents, PublicURL: cfg.PublicURL, Log: cfg.Log})
 	if a.first, err = a.Users.Bootstrap(ctx, cfg.APIKey, cfg.AdminPassword); err != nil {
 		return err
 	}
@@ -112,7 +132,7 @@ func (a *App) open(ctx context.Context) (err error) {
 			return fmt.Errorf("fill the catalogue: %w", err)
 		}
 	}
-	return a.mount()
+	return a.mount() //nolint:contextcheck // a socket lives by the context of its own call
 }
 
 // links is how earlier rooms reach instance, which is made after them.
@@ -132,9 +152,12 @@ func (a *App) mount() (err error) {
 	}
 	a.Users.Mount(a.API)
 	a.Nodes.Mount(a.API)
+	a.Fleet.Mount(a.API)
 	a.Ports.Mount(a.API)
 	a.Images.Mount(a.API)
 	a.Instances.Mount(a.API)
+	a.Moves.Mount(a.API)
+	a.Releases.Mount(a.API)
 	a.Jobs.Mount(a.API)
 	event.NewAPI(a.Events, a.DB).Mount(a.API)
 	classic.New(classic.Deps{DB: a.DB, Users: a.Users, Nodes: a.Nodes, Images: a.Images, Instances: a.Instances, Jobs: a.Jobs, Fleet: a.Fleet, Log: a.cfg.Log}).Mount(a.API)
@@ -158,8 +181,11 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	group.Go(func() error { return a.API.Serve(ctx, ln) })
 	group.Go(func() error { return a.API.Serve(ctx, socket) })
 	group.Go(func() error { a.Users.Run(ctx); return nil })
+	group.Go(func() error { a.Nodes.Watch(ctx); return nil })
 	group.Go(func() error { return a.Jobs.Run(ctx) })
+	group.Go(func() error { a.Events.Run(ctx, a.DB, a.cfg.KeepEvents, a.cfg.Log); return nil })
 	group.Go(func() error { return a.Fleet.Run(ctx, a.Nodes, a.Nodes) })
+	group.Go(func() error { a.Nodes.Renew(ctx, a.Fleet); return nil })
 	if err := group.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -88,6 +88,11 @@ func TestStatusOfParts(t *testing.T) {
 	if message := b.awaitPart("node a", "offline", "degraded"); message == "" {
 		t.Error("nothing says why the node is offline")
 	}
+	parts, _ := b.get("/api/v1/status").object(http.StatusOK)["parts"].([]any)
+	last, _ := parts[len(parts)-1].(object)["last_seen_at"].(string)
+	if at, err := time.Parse(time.RFC3339, last); err != nil || time.Since(at) > time.Minute || time.Since(at) < 0 {
+		t.Errorf("the last contact was %q", last)
+	}
 }
 
 // awaitPart waits until a part and the whole are in a state and gives what the
@@ -188,7 +193,21 @@ func TestPublicURLIsKept(t *testing.T) {
 	}
 	defer func() { _ = a.Close() }()
 	_, key, err := a.Nodes.Create(t.Context(), access.Local(), node.Spec{Name: "a", Address: "127.0.0.1", Port: 1, MemoryMiB: 1024, DiskMiB: 1024})
-	if err != nil || !strings.Contains(key.Command, "--controller http://panel.test ") {
-		t.Errorf("%q, %v", key.Command, err)
+	if err != nil || !strings.Contains(key.EnrolCommand, "--controller http://panel.test ") {
+		t.Errorf("%q, %v", key.EnrolCommand, err)
+	}
+}
+
+// The public URL becomes part of a script that root runs.
+func TestPublicURLThatIsNone(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"panel.test", "ftp://panel.test", "http://", "http://panel.test\ntouch /tmp/x", "http://panel.test?x=1", "http://u:p@panel.test"} {
+		a, err := app.New(t.Context(), app.Config{Data: t.TempDir(), PublicURL: bad, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+		if err == nil {
+			_ = a.Close()
+			t.Errorf("%q is taken", bad)
+		} else if !strings.Contains(err.Error(), "public URL") {
+			t.Errorf("%q: %v", bad, err)
+		}
 	}
 }

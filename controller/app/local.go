@@ -7,13 +7,18 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
 )
 
-const databaseFile = "berth.db"
+const (
+	databaseFile = "berth.db"
+	urlFile      = "public-url"
+	lockFile     = "lock"
+)
 
 // ErrInUse says that another controller has the data directory.
 var ErrInUse = errors.New("another controller runs on this data directory")
@@ -26,7 +31,7 @@ func acquire(dir string) (*lock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the data directory: %w", err)
 	}
@@ -70,8 +75,8 @@ func (a *App) listenLocal(name string) (net.Listener, error) {
 // a data directory, as an admin: to the one that runs, else to one that is
 // opened here until done is called. The host in a request's URL means nothing.
 func LocalClient(ctx context.Context, dir string) (client *http.Client, done func(), err error) {
-	if _, err := os.Stat(filepath.Join(dir, databaseFile)); err != nil {
-		return nil, nil, fmt.Errorf("no controller has run on %s yet: start one with serve, or name its directory with --data", dir)
+	if !exists(filepath.Join(dir, databaseFile)) && !exists(filepath.Join(dir, restoreNote)) {
+		return nil, nil, errNoData(dir)
 	}
 	a, err := openOrReach(ctx, dir)
 	if err != nil {
@@ -98,6 +103,12 @@ func LocalClient(ctx context.Context, dir string) (client *http.Client, done fun
 		<-served
 		_ = a.Close()
 	}, nil
+}
+
+// Running says whether a controller runs on the data directory and answers.
+func Running(ctx context.Context, dir string) bool {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, controlSocket))
+	return err == nil && conn.Close() == nil
 }
 
 // openOrReach opens the controller of a directory, or gives none when one runs
@@ -128,13 +139,17 @@ func openOrReach(ctx context.Context, dir string) (*App, error) {
 // publicURL is what agents are told to call: as configured, and kept for the
 // commands that open a directory whose controller does not run.
 func publicURL(dir, configured string) (string, error) {
-	path := filepath.Join(dir, "public-url")
+	path := filepath.Join(dir, urlFile)
 	kept, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("read the public URL: %w", err)
 	}
 	if configured == "" || configured == string(kept) {
 		return string(kept), nil
+	}
+	// It goes into links and into a script that root runs.
+	if u, err := url.Parse(configured); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("the public URL %q is none: it looks like https://panel.example.com", configured)
 	}
 	if err := os.WriteFile(path, []byte(configured), 0o600); err != nil {
 		return "", fmt.Errorf("keep the public URL: %w", err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/httpapi"
+	"github.com/berth-panel/berth/controller/job"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/build"
 	"github.com/berth-panel/berth/shared/wire"
@@ -43,6 +44,8 @@ type StatusPartView struct {
 	Name    string `json:"name" doc:"database, jobs, or node and its name"`
 	State   string `json:"state" enum:"ok,degraded,offline"`
 	Message string `json:"message,omitempty"`
+
+	LastSeenAt *time.Time `json:"last_seen_at,omitempty" doc:"Of a node: the last contact"`
 }
 
 // SystemView is StatusView with the machine and the program.
@@ -109,6 +112,7 @@ func (a *App) status(ctx context.Context) (StatusView, error) {
 		}
 		part := StatusPartView{Name: "node " + n.Name, State: "ok"}
 		presence := a.Fleet.Presence(n.ID)
+		part.LastSeenAt = n.LastContact(presence)
 		switch {
 		case !presence.Online:
 			part.State, part.Message = "offline", presence.Reason
@@ -129,8 +133,7 @@ func (a *App) status(ctx context.Context) (StatusView, error) {
 // jobsPart says whether jobs are begun when their time has come.
 func (a *App) jobsPart(ctx context.Context) (StatusPartView, error) {
 	part := StatusPartView{Name: "jobs", State: "ok"}
-	late, err := store.Count(ctx, a.DB.Snapshot(), `SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'waiting') AND run_at < ?`,
-		a.cfg.Now().Add(-jobsLate).UnixMilli())
+	late, err := job.Late(ctx, a.DB.Snapshot(), a.cfg.Now().Add(-jobsLate))
 	if late > 0 {
 		part.State, part.Message = "degraded", fmt.Sprintf("%d jobs were due %s ago or earlier and have not begun", late, jobsLate)
 	}

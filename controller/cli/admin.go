@@ -178,8 +178,13 @@ type nodeCommands struct {
 	Create nodeCreate `cmd:"" help:"Make a node and print the command that enrols its agent."`
 	Key    nodeKey    `cmd:"" help:"Make a new enrolment key of a node."`
 	Revoke nodeRevoke `cmd:"" help:"Shut a node's agent out."`
+	Update nodeUpdate `cmd:"" help:"Bring the agents of nodes to this controller's release."`
 	Delete nodeDelete `cmd:"" help:"Delete a node without instances."`
-	Join   nodeJoin   `cmd:"" help:"Make a reusable key with which agents register nodes by themselves."`
+
+	Maintenance nodeMaintenance `cmd:"" help:"Take a node out of placement, or back in."`
+	Drain       nodeDrain       `cmd:"" help:"Take a node into maintenance and move every instance off it."`
+
+	Join nodeJoin `cmd:"" help:"Make a reusable key with which agents register nodes by themselves."`
 }
 
 type nodeList struct{ local }
@@ -189,13 +194,13 @@ func (n nodeList) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	return n.show(out, data, "id", "name", "state", "address", "port")
+	return n.show(out, data, "id", "name", "state", "last_seen_at", "maintenance", "address", "port", "instances", "memory_free", "disk_free", "reason")
 }
 
 type nodeCreate struct {
 	local
 	Name        string   `required:"" help:"Of the node."`
-	Address     string   `required:"" help:"Where the controller reaches the agent."`
+	Address     string   `required:"" help:"Where the controller reaches the agent; of a machine behind NAT, what players are told."`
 	Port        int      `default:"8443" help:"The agent's port."`
 	Memory      int64    `required:"" help:"MiB that instances may have in all."`
 	Disk        int64    `required:"" help:"MiB that instances may have in all."`
@@ -237,7 +242,7 @@ func (l local) enrolment(out *output, data json.RawMessage) error {
 	if made.Enrolment.Command != "" {
 		made.enrolment = made.Enrolment
 	}
-	return l.said(out, data, "On the node, before %s:\n\n  %s", made.ExpiresAt.UTC().Format("2006-01-02 15:04 MST"), made.Command)
+	return l.said(out, data, "On the machine that becomes the node, before %s:\n\n%s\n", made.ExpiresAt.UTC().Format("2006-01-02 15:04 MST"), made.Command)
 }
 
 // findNode gives a node's id by id or name.
@@ -264,11 +269,31 @@ type oneNode struct {
 }
 
 func (n oneNode) ask(ctx context.Context, method, suffix string) (json.RawMessage, error) {
+	return n.askWith(ctx, method, suffix, nil)
+}
+
+func (n oneNode) askWith(ctx context.Context, method, suffix string, body any) (json.RawMessage, error) {
 	id, err := n.findNode(ctx, n.Node)
 	if err != nil {
 		return nil, err
 	}
-	return n.call(ctx, method, "/api/v1/nodes/"+url.PathEscape(id)+suffix, nil)
+	return n.call(ctx, method, "/api/v1/nodes/"+url.PathEscape(id)+suffix, body)
+}
+
+type nodeMaintenance struct {
+	oneNode
+	State string `arg:"" enum:"on,off" help:"on: it takes no new instances; off: it does again."`
+}
+
+func (n nodeMaintenance) Run(ctx context.Context, out *output) error {
+	data, err := n.askWith(ctx, http.MethodPost, "/maintenance", map[string]bool{"on": n.State == "on"})
+	if err != nil {
+		return err
+	}
+	if n.State == "on" {
+		return n.said(out, data, "%s takes no new instances; those that are there go on.", n.Node)
+	}
+	return n.said(out, data, "%s takes new instances again.", n.Node)
 }
 
 type nodeKey struct{ oneNode }

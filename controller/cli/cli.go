@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -24,6 +25,8 @@ type Root struct {
 	Key     keyCommands    `cmd:"" help:"API keys, by hand."`
 	Node    nodeCommands   `cmd:"" help:"Nodes, by hand."`
 	Image   imageCommands  `cmd:"" help:"The catalogue, by hand."`
+	Backup  backupCommand  `cmd:"" help:"Write all of a controller's data into one file, also while it runs."`
+	Restore restoreCommand `cmd:"" help:"Put a backup in place of a stopped controller's data."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -188,6 +191,11 @@ func cell(row map[string]any, column string) string {
 			parts[i] = fmt.Sprint(p)
 		}
 		return strings.Join(parts, ",")
+	case string:
+		if at, err := time.Parse(time.RFC3339Nano, v); err == nil {
+			return at.UTC().Format(time.RFC3339) // a table is for people: no fractions
+		}
+		return v
 	default:
 		return fmt.Sprint(v)
 	}

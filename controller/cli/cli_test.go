@@ -176,9 +176,15 @@ func keyCommands(t *testing.T, data string) {
 	}
 }
 
+// commands says whether the line for a new node is there: which one it is depends
+// on whether the agents' programs are built in.
+func commands(out string) bool {
+	return strings.Contains(out, " http://panel.test") && strings.Contains(out, " --key berth-enrol.")
+}
+
 func nodeCommands(t *testing.T, data string) {
 	out := works(t, data, "node", "create", "--name", "alpha", "--address", "192.0.2.7", "--memory", "1024", "--disk", "1024", "--tags", "eu,ssd")
-	if !strings.Contains(out, "berth-agent enrol --controller http://panel.test --key ") {
+	if !commands(out) {
 		t.Errorf("%s", out)
 	}
 	if n := find(t, asJSON[[]named](t, data, "node", "list"), "alpha"); n.State != "unconfigured" {
@@ -187,11 +193,23 @@ func nodeCommands(t *testing.T, data string) {
 	if again := works(t, data, "node", "key", "ALPHA"); !strings.Contains(again, " --key ") || again == out {
 		t.Errorf("a new key: %s", again)
 	}
-	if out := works(t, data, "node", "join", "--name", "rack", "--uses", "3"); !strings.Contains(out, "berth-agent enrol --controller http://panel.test --key ") {
+	if out := works(t, data, "node", "join", "--name", "rack", "--uses", "3"); !commands(out) {
 		t.Errorf("%s", out)
 	}
 	if code, _, errs := run(t, data, "node", "revoke", "alpha"); code != 1 || !strings.Contains(errs, "no certificate") {
 		t.Errorf("revoked before it was enrolled: %d %q", code, errs)
+	}
+	for _, state := range []string{"on", "on", "off"} {
+		out := works(t, data, "node", "maintenance", "alpha", state)
+		if !strings.HasPrefix(out, "alpha takes ") || strings.Contains(out, "no new") != (state == "on") {
+			t.Errorf("%s: %q", state, out)
+		}
+		if list := asJSON[[]struct{ Maintenance bool }](t, data, "node", "list"); len(list) != 1 || list[0].Maintenance != (state == "on") {
+			t.Errorf("%s: %+v", state, list)
+		}
+	}
+	if code, _, errs := run(t, data, "node", "maintenance", "beta", "on"); code != 1 || !strings.Contains(errs, `there is no node "beta"`) {
+		t.Errorf("%d %q", code, errs)
 	}
 	if out := works(t, data, "node", "delete", "alpha"); out != "alpha is deleted.\n" {
 		t.Errorf("%q", out)
@@ -297,7 +315,8 @@ func TestNoController(t *testing.T) {
 
 func TestBadCommandLines(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"nonsense"}, {"user", "create"}, {"serve", "--listen"}, {"image", "import", "/does/not/exist.json"}, {"key", "create", "--dialect", "v9"}} {
+	for _, args := range [][]string{{"nonsense"}, {"user", "create"}, {"serve", "--listen"}, {"image", "import", "/does/not/exist.json"}, {"key", "create", "--dialect", "v9"},
+		{"serve", "--placement", "anywhere"}, {"node", "maintenance", "a", "maybe"}, {"node", "maintenance", "a"}} {
 		var out, errs bytes.Buffer
 		if code := cli.Run(t.Context(), args, &out, &errs); code != 2 || !strings.Contains(errs.String(), "berth-controller: ") {
 			t.Errorf("%v: %d %q", args, code, errs.String())

@@ -11,15 +11,18 @@ import (
 
 	"github.com/berth-panel/berth/controller/app"
 	"github.com/berth-panel/berth/controller/identity"
+	"github.com/berth-panel/berth/controller/node"
 )
 
 type serveCommand struct {
-	Data      string `help:"Directory of everything the controller keeps." default:"./data" env:"BERTH_DATA" type:"path"`
-	Listen    string `help:"HOST:PORT of the API and the panel." default:"0.0.0.0:8080" env:"BERTH_LISTEN"`
-	PublicURL string `help:"What agents and people call, such as https://panel.example.com; made from --listen when absent." env:"BERTH_PUBLIC_URL"`
-	RateLimit int    `help:"Calls that a key may make in a minute; 0 for any number." default:"100" env:"BERTH_RATE_LIMIT"`
-	LogFormat string `help:"text or json." enum:"text,json" default:"text" env:"BERTH_LOG_FORMAT"`
-	LogLevel  string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"BERTH_LOG_LEVEL"`
+	Data       string        `help:"Directory of everything the controller keeps." default:"./data" env:"BERTH_DATA" type:"path"`
+	Listen     string        `help:"HOST:PORT of the API and the panel." default:"0.0.0.0:8080" env:"BERTH_LISTEN"`
+	PublicURL  string        `help:"What agents and people call, such as https://panel.example.com; made from --listen when absent." env:"BERTH_PUBLIC_URL"`
+	RateLimit  int           `help:"Calls that a key may make in a minute; 0 for any number." default:"100" env:"BERTH_RATE_LIMIT"`
+	Placement  string        `help:"Which of the nodes with room a new instance goes to when none is named: spread, the one with the most left, or pack, the least." enum:"spread,pack" default:"spread" env:"BERTH_PLACEMENT"`
+	KeepEvents time.Duration `help:"How long the log of events goes back, such as 720h; 0 for ever." default:"2160h" env:"BERTH_KEEP_EVENTS"`
+	LogFormat  string        `help:"text or json." enum:"text,json" default:"text" env:"BERTH_LOG_FORMAT"`
+	LogLevel   string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"BERTH_LOG_LEVEL"`
 }
 
 func (s serveCommand) Run(ctx context.Context, out *output) error {
@@ -35,7 +38,7 @@ func (s serveCommand) Run(ctx context.Context, out *output) error {
 		s.PublicURL = guessURL(ln.Addr())
 	}
 	a, err := app.New(ctx, app.Config{
-		Data: s.Data, PublicURL: strings.TrimRight(s.PublicURL, "/"), RateLimit: s.RateLimit, Log: log, Now: time.Now,
+		Data: s.Data, PublicURL: strings.TrimRight(s.PublicURL, "/"), RateLimit: s.RateLimit, KeepEvents: s.KeepEvents, Placement: node.Strategy(s.Placement), Log: log, Now: time.Now,
 		// Secrets are no flags: those are in the list of processes.
 		APIKey: os.Getenv(envKey), AdminPassword: os.Getenv(envPassword),
 	})
