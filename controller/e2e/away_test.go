@@ -31,7 +31,11 @@ func slow(t *testing.T, h *host, owner string, port uint16) (g *gate, id, job st
 // The agent dies in the middle of a deployment and goes on with it when it is back.
 func TestAgentEndsInADeploy(t *testing.T) {
 	t.Parallel()
-	p, h, owner := setup(t, loopback)
+	bothWays(t, agentEndsInADeploy)
+}
+
+func agentEndsInADeploy(t *testing.T, w way) {
+	p, h, owner := setup(t, w, loopback)
 	port := runtimetest.FreePort(t)
 	g, id, job := slow(t, h, owner, port)
 	h.stop()
@@ -53,7 +57,11 @@ func TestAgentEndsInADeploy(t *testing.T) {
 // the job ends when the controller is back.
 func TestControllerEndsInADeploy(t *testing.T) {
 	t.Parallel()
-	_, h, owner := setup(t, loopback)
+	bothWays(t, controllerEndsInADeploy)
+}
+
+func controllerEndsInADeploy(t *testing.T, w way) {
+	_, h, owner := setup(t, w, loopback)
 	port := runtimetest.FreePort(t)
 	g, id, job := slow(t, h, owner, port)
 	p := h.restartPanel(func() {
@@ -104,7 +112,11 @@ func TestCancelOfADeploy(t *testing.T) {
 // classic API says so at once and keeps nothing.
 func TestNodeOffline(t *testing.T) {
 	t.Parallel()
-	p, h, owner := setup(t)
+	bothWays(t, nodeOffline)
+}
+
+func nodeOffline(t *testing.T, w way) {
+	p, h, owner := setup(t, w)
 	image := h.loadProbe("serve", "8080")
 	h.stop()
 	eventually(t, "the node is offline", func() bool { return !p.app.Fleet.Online(h.id) })
@@ -131,16 +143,21 @@ func TestNodeOffline(t *testing.T) {
 // Instances run on while the controller is away, and are started again there.
 func TestControllerAway(t *testing.T) {
 	t.Parallel()
-	_, h, owner := setup(t)
+	bothWays(t, controllerAway)
+}
+
+func controllerAway(t *testing.T, w way) {
+	_, h, owner := setup(t, w)
 	port := runtimetest.FreePort(t)
 	id, container := h.running(h.loadProbe("serve", "8080"), owner, port)
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	p := h.restartPanel(func() {
 		runtimetest.Echoes(t, "tcp", address)
-		h.engineCall("POST", "/containers/"+container+"/kill", nil, nil)
+		before := h.startedAt(container)
+		h.crash(container)
 		eventually(t, "the agent has started it again", func() bool {
 			c, there := h.inspect(container)
-			return there && c.State.Running
+			return there && c.State.Running && h.startedAt(container) != before
 		})
 	})
 	p.awaitStatus(id, "running")

@@ -62,9 +62,9 @@ func BenchmarkFleet(b *testing.B) {
 		f.grow(b, nodes)
 		table = append(table, f.measure(b))
 	}
-	b.Logf("%8s %10s %8s %10s %14s %8s %12s %10s %10s %12s", "nodes", "instances", "cores", "cores/node", "resident (MB)", "p99 (ms)", "online (s)", "agree (s)", "accept/s", "done/s")
+	b.Logf("%8s %10s %8s %10s %14s %8s %12s %10s %10s %12s", "nodes", "instances", "cores", "µs/s/node", "resident (MB)", "p99 (ms)", "online (s)", "agree (s)", "accept/s", "done/s")
 	for _, r := range table {
-		b.Logf("%8d %10d %8.3f %10.5f %14.1f %8.2f %12.1f %10.1f %10.0f %12.0f", r.nodes, r.instances, r.cores, r.cores/float64(r.nodes), r.resident, r.pageP99,
+		b.Logf("%8d %10d %8.4f %10.2f %14.1f %8.2f %12.1f %10.1f %10.0f %12.0f", r.nodes, r.instances, r.cores, r.cores*1e6/float64(r.nodes), r.resident, r.pageP99,
 			r.online.Seconds(), r.agree.Seconds(), r.accepted, r.carried)
 	}
 	last := table[len(table)-1]
@@ -82,7 +82,6 @@ type fleetBench struct {
 	dir    string // the controller's
 	agents string
 	key    string
-	image  string // of the catalogue
 	owner  string
 	client *http.Client
 	nodes  []ident.Node
@@ -216,7 +215,7 @@ func (f *fleetBench) await(b *testing.B, what string, holds func(fleetStatus) bo
 		if time.Since(began) > fleetPatience {
 			b.Fatalf("not within %s: %s (%+v)", fleetPatience, what, s)
 		}
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(500 * time.Millisecond)
 	}
 }
 

@@ -115,6 +115,8 @@ func startControllerAt(b *testing.B, dir, listen string) *site {
 type siteHost struct {
 	*host
 	process program
+	args    []string // of the agent
+	network string
 }
 
 // addProgramHost makes a node of so many MiB and runs its agent.
@@ -139,14 +141,24 @@ func (s *site) addProgramHost(memory int) *siteHost {
 		b.Fatalf("enrol: %v\n%s", err, said)
 	}
 	network := runtimetest.DrawNetwork()
-	h.process = startProgram(b, "berth-agent", nil, "serve", "--data", h.dir, "--listen", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))),
-		"--docker-host", engine, "--network", network.Name, "--network-subnet", network.Subnet, "--log-level", "warn")
+	network.Subnet = strings.TrimSuffix(network.Subnet, "/28") + "/24" // room for the instances of a measurement
+	h.network = network.Name
+	h.listen = net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port)))
+	h.args = []string{"serve", "--data", h.dir, "--listen", h.listen,
+		"--docker-host", engine, "--network", network.Name, "--network-subnet", network.Subnet, "--log-level", "warn"}
+	h.process = startProgram(b, "berth-agent", nil, h.args...)
+	h.online(b)
+	return h
+}
+
+// online waits until the controller has its agent.
+func (h *siteHost) online(b *testing.B) {
+	b.Helper()
 	eventually(b, "the node is online", func() bool {
 		var n data[struct{ State string }]
-		s.must(http.StatusOK, "GET", "/api/v1/nodes/"+string(h.id), nil, &n)
+		h.panel.must(http.StatusOK, "GET", "/api/v1/nodes/"+string(h.id), nil, &n)
 		return n.Data.State == "online"
 	})
-	return h
 }
 
 // resident gives the MB (of 1024 KiB) that a process holds in memory.
@@ -202,6 +214,7 @@ func startPopulated(b *testing.B, n int) *site {
 		if err != nil {
 			b.Fatal(err)
 		}
+		p.letIn(made.ID)
 		nodes = append(nodes, made.ID)
 	}
 	var users []ident.User

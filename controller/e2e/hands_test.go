@@ -55,18 +55,98 @@ func TestContainerRemovedByHand(t *testing.T) {
 	}
 }
 
-// Somebody kills the process: that is a crash, and it is started again.
-func TestKilledByHand(t *testing.T) {
+// The process dies: that is a crash, and it is started again.
+func TestKilledByTheKernel(t *testing.T) {
 	t.Parallel()
 	p, h, owner := setup(t)
 	id, container := h.running(h.loadProbe("serve", "8080"), owner, runtimetest.FreePort(t))
-	if status := h.engineCall("POST", "/containers/"+container+"/kill", nil, nil); status != http.StatusNoContent {
-		t.Fatalf("Docker answers %d", status)
+	h.crash(container)
+	var found crash
+	eventually(t, "the crash is told", func() bool {
+		told := p.crashes(id)
+		if len(told) != 1 {
+			return false
+		}
+		found = told[0]
+		return true
+	})
+	if found.ExitCode != 137 || found.OOM {
+		t.Errorf("%+v", found)
 	}
-	if v := p.awaitStatus(id, "crashed"); v.ExitCode == nil || *v.ExitCode != 137 || v.OOM {
+	if v := p.awaitStatus(id, "running"); v.ContainerID != container {
 		t.Errorf("%+v", v)
 	}
+}
+
+// Somebody tells Docker to end it: that is no crash, and is put right; or left
+// and said so, where the instance says that, until the next order.
+func TestStoppedByHand(t *testing.T) {
+	t.Parallel()
+	p, h, owner := setup(t)
+	id, container := h.running(h.loadProbe("serve", "8080"), owner, runtimetest.FreePort(t))
+	for _, verb := range []string{"kill", "stop"} {
+		before := h.startedAt(container)
+		if status := h.engineCall("POST", "/containers/"+container+"/"+verb, nil, nil); status != http.StatusNoContent {
+			t.Fatalf("Docker answers %d", status)
+		}
+		eventually(t, "it is started again", func() bool {
+			c, there := h.inspect(container)
+			return there && c.State.Running && h.startedAt(container) != before
+		})
+	}
+	if told := p.crashes(id); len(told) != 0 {
+		t.Errorf("it counts as a crash: %+v", told)
+	}
+	var changed data[struct{ Job struct{ ID string } }]
+	p.must(http.StatusAccepted, "PATCH", "/api/v1/instances/"+id, map[string]any{"drift_policy": "report"}, &changed)
+	p.awaitJob(changed.Data.Job.ID, "succeeded")
+	h.engineCall("POST", "/containers/"+container+"/stop", nil, nil)
+	var shown data[struct {
+		Status, Power, Drift string
+		Policy               string `json:"drift_policy"`
+	}]
+	eventually(t, "the drift is shown", func() bool {
+		p.must(http.StatusOK, "GET", "/api/v1/instances/"+id, nil, &shown)
+		return shown.Data.Drift != ""
+	})
+	if v := shown.Data; v.Status != "stopped" || v.Power != "running" || v.Drift != "the container was stopped by hand" || v.Policy != "report" {
+		t.Errorf("%+v", v)
+	}
+	p.awaitJob(p.order(id, "start"), "succeeded")
 	p.awaitStatus(id, "running")
+	p.must(http.StatusOK, "GET", "/api/v1/instances/"+id, nil, &shown)
+}
+
+// crash ends a container's process as the kernel does.
+func (h *host) crash(container string) {
+	h.panel.t.Helper()
+	c, there := h.inspect(container)
+	if !there || c.State.Pid == 0 {
+		h.panel.t.Fatalf("container %s does not run", container)
+	}
+	if err := syscall.Kill(c.State.Pid, syscall.SIGKILL); err != nil {
+		h.panel.t.Skipf("the engine's processes can't be killed from here: %v", err)
+	}
+}
+
+// crash is what an event says of one.
+type crash struct {
+	ExitCode int `json:"exit_code"`
+	OOM      bool
+}
+
+// crashes are the data of the events that tell of an instance's crashes.
+func (p *panel) crashes(id string) []crash {
+	p.t.Helper()
+	var events data[[]struct {
+		Data crash
+	}]
+	p.must(http.StatusOK, "GET", "/api/v1/events?type=instance.crashed&instance_id="+id, nil, &events)
+	list := make([]crash, 0, len(events.Data))
+	for _, e := range events.Data {
+		list = append(list, e.Data)
+	}
+	return list
 }
 
 // Container and volume are gone already: a delete has nothing to do and says so.

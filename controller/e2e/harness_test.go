@@ -159,6 +159,7 @@ type host struct {
 	docker string // engine's address
 	listen string
 	config agentapp.Config
+	fake   runtime.Engine // instead of Docker; nil is Docker
 	stop   func()
 }
 
@@ -167,6 +168,22 @@ type host struct {
 func (p *panel) addHost(name string, edits ...func(*agentapp.Config)) *host {
 	p.t.Helper()
 	dockerHost := runtimetest.DockerHost(p.t)
+	h, ln := p.enrolHost(name)
+	h.docker = dockerHost
+	p.t.Cleanup(func() { runtimetest.CleanDocker(p.t, dockerHost, h.id) })
+	network := runtimetest.DrawNetwork()
+	h.config = agentapp.Config{Data: h.dir, DockerHost: dockerHost, NetworkName: network.Name, NetworkSubnet: network.Subnet, NoDemo: true}
+	for _, edit := range edits {
+		edit(&h.config)
+	}
+	h.run(ln)
+	h.awaitOnline()
+	return h
+}
+
+// enrolHost makes a node and has its agent enrol; nothing runs yet.
+func (p *panel) enrolHost(name string) (*host, net.Listener) {
+	p.t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		p.t.Fatal(err)
@@ -179,22 +196,14 @@ func (p *panel) addHost(name string, edits ...func(*agentapp.Config)) *host {
 	p.must(http.StatusCreated, "POST", "/api/v1/nodes", map[string]any{
 		"name": name, "address": "127.0.0.1", "port": json.Number(port), "memory": 4096, "disk": 40960,
 	}, &made)
-	h := &host{panel: p, id: made.Data.Node.ID, dir: p.t.TempDir(), docker: dockerHost, listen: ln.Addr().String()}
+	h := &host{panel: p, id: made.Data.Node.ID, dir: p.t.TempDir(), listen: ln.Addr().String()}
 	_, err = enrol.Enrol(p.t.Context(), enrol.Options{
 		Controller: p.url, Key: made.Data.Enrolment.Key, Dir: h.dir, Agent: wire.EnrolAgent{Release: "test", Wire: wire.Version}, Now: time.Now,
 	})
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.t.Cleanup(func() { runtimetest.CleanDocker(p.t, dockerHost, h.id) })
-	network := runtimetest.DrawNetwork()
-	h.config = agentapp.Config{Data: h.dir, DockerHost: dockerHost, NetworkName: network.Name, NetworkSubnet: network.Subnet, NoDemo: true}
-	for _, edit := range edits {
-		edit(&h.config)
-	}
-	h.run(ln)
-	h.awaitOnline()
-	return h
+	return h, ln
 }
 
 // run starts the agent; a nil listener listens where it did before.
@@ -204,7 +213,7 @@ func (h *host) run(ln net.Listener) {
 	if ln == nil {
 		config.Listen = h.listen
 	}
-	a, err := agentapp.New(config, agentapp.Deps{Listener: ln, Log: logger(h.panel.t, "agent"), Now: time.Now})
+	a, err := agentapp.New(config, agentapp.Deps{Engine: h.fake, Listener: ln, Log: logger(h.panel.t, "agent"), Now: time.Now})
 	if err != nil {
 		h.panel.t.Fatal(err)
 	}
@@ -260,7 +269,7 @@ type inspected struct {
 	ID    string
 	State struct {
 		Running, OOMKilled bool
-		ExitCode           int
+		ExitCode, Pid      int
 	}
 	Config struct {
 		Env            []string

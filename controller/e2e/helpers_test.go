@@ -18,6 +18,7 @@ import (
 	agentapp "github.com/berth-panel/berth/agent/app"
 	"github.com/berth-panel/berth/agent/runtime/docker"
 	"github.com/berth-panel/berth/agent/runtime/runtimetest"
+	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 )
 
@@ -38,6 +39,18 @@ func (h *host) restartPanel(between func()) *panel {
 	between()
 	h.panel = startPanelAt(t, h.panel.data, strings.TrimPrefix(h.panel.url, "http://"))
 	return h.panel
+}
+
+// letIn has a node count as enrolled that has no agent.
+func (p *panel) letIn(id ident.Node) {
+	p.t.Helper()
+	err := p.app.DB.Write(p.t.Context(), func(tx *store.Tx) error {
+		_, err := tx.ExecContext(p.t.Context(), `UPDATE nodes SET enrolled_at = 1 WHERE id = ?`, string(id))
+		return err
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // status calls as the admin and gives the answer's status.
@@ -93,6 +106,20 @@ func (p *panel) remove(id string) {
 	p.t.Helper()
 	p.must(http.StatusAccepted, "DELETE", "/api/v1/instances/"+id, nil, nil)
 	p.awaitGone(id)
+}
+
+// awaitIdle waits until no job is alive.
+func (p *panel) awaitIdle() {
+	p.t.Helper()
+	eventually(p.t, "every job has ended", func() bool {
+		var status data[struct {
+			Counts struct {
+				Active int `json:"jobs_active"`
+			}
+		}]
+		p.must(http.StatusOK, "GET", "/api/v1/status", nil, &status)
+		return status.Data.Counts.Active == 0
+	})
 }
 
 func (p *panel) awaitGone(id string) {

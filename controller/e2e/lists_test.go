@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+
+	"github.com/berth-panel/berth/shared/ident"
 )
 
 // Lists are kept between commits: whoever changed something must find it
@@ -15,6 +17,7 @@ func TestListsShowEveryChange(t *testing.T) {
 	p := startPanel(t, "")
 	var host data[struct{ Node struct{ ID string } }]
 	p.must(http.StatusCreated, "POST", "/api/v1/nodes", map[string]any{"name": "a", "address": "127.0.0.1", "port": 8443, "memory": 4096, "disk": 409600}, &host)
+	p.letIn(ident.Node(host.Data.Node.ID))
 	anna, ben := p.user("anna"), p.user("ben")
 	reference := "berth-test/none:1"
 	p.must(http.StatusCreated, "POST", "/api/v1/images/import", map[string]any{"Name": "none", "Image": reference, "StopCommand": "stop"}, nil)

@@ -15,8 +15,12 @@ import (
 // delete; nothing of it is played.
 func TestMainPath(t *testing.T) {
 	t.Parallel()
+	bothWays(t, mainPath)
+}
+
+func mainPath(t *testing.T, w way) {
 	p := startPanel(t, "")
-	h := p.addHost("a")
+	h := p.addHost("a", w)
 	image := h.loadProbe("write", "/app/data/kept", "yes", "then", "serve", "8080")
 	owner := p.user("anna")
 	port := runtimetest.FreePort(t)
