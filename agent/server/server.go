@@ -58,10 +58,12 @@ type Options struct {
 	// Certificates are the node's own; nil: the calls about them are refused.
 	Certificates Certificates
 	Moves        Moves // nil: the calls about them are refused
-	Log          *slog.Logger
-	Now          func() time.Time
-	Ping         time.Duration // between pings on the stream; 5 s
-	Patience     time.Duration // how long a silent stream is held for alive; three pings
+	// Rooms are served by their name in the path; see Live.
+	Rooms    map[string]Live
+	Log      *slog.Logger
+	Now      func() time.Time
+	Ping     time.Duration // between pings on the stream; 5 s
+	Patience time.Duration // how long a silent stream is held for alive; three pings
 }
 
 // Door is the http.Handler. Close ends the stream that is under way.
@@ -110,6 +112,9 @@ func (d *Door) Close() {
 // ServeHTTP finds the call.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer d.rescue(w, r)
+	if d.live(w, r) {
+		return
+	}
 	path, method := r.URL.Path, ""
 	var serve func(http.ResponseWriter, *http.Request)
 	id, single := strings.CutPrefix(path, wire.PathInstances+"/")

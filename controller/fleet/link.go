@@ -26,6 +26,7 @@ type link struct {
 	client *http.Client
 	slots  chan struct{} // calls under way
 	bulk   *bulk         // for volumes on their way
+	live   *live         // for people's streams
 
 	ctx    context.Context // of the link's whole life; ends with the cause that cut was given
 	cut    context.CancelCauseFunc
@@ -67,7 +68,7 @@ func (f *Fleet) newLink(ctx context.Context, target Target, sink Sink) *link {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	l.bulk = newBulk(l)
+	l.bulk, l.live = newBulk(l), newLive(l)
 	return l
 }
 
@@ -134,6 +135,7 @@ func (l *link) hurry() {
 func (l *link) run() {
 	defer l.client.CloseIdleConnections()
 	defer l.bulk.client.CloseIdleConnections()
+	defer l.live.client.CloseIdleConnections()
 	if l.before != nil {
 		<-l.before
 	}
@@ -170,6 +172,7 @@ func (l *link) connect() time.Duration {
 	defer cancel(nil)
 	defer l.client.CloseIdleConnections()
 	defer l.bulk.client.CloseIdleConnections()
+	defer l.live.client.CloseIdleConnections()
 	hello, err := l.hello(ctx)
 	if err != nil {
 		return l.leave(ended(ctx, err))

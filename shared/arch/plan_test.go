@@ -22,6 +22,8 @@ var featureOrder = [][]string{
 	{"node", "allocation"},
 	{"image"},
 	{"instance"},
+	{"grant"},
+	{"console", "file", "stats", "sftp"},
 	{"move"},
 	{"release"},
 	{"classic"},
@@ -36,7 +38,7 @@ var topRooms = []string{"app", "cli", "e2e"}
 // cycles is enough.
 var agentRooms = []string{
 	"app", "server", "journal", "runtime", "instance", "volume", "files", "install", "demo", "enrol",
-	"move", "tunnel", "update", "tidy",
+	"move", "tunnel", "update", "tidy", "console", "stats", "transfer", "egress", "sftp",
 }
 
 // pathRooms are the folders of the agent that may name files of the host, and
@@ -46,10 +48,14 @@ var pathRooms = map[string]string{
 	"agent":                "its configuration",
 	"agent/app":            "the agent's own data directory",
 	"agent/demo":           "runs inside its container; its image is made of this very program",
+	"agent/console":        "the records of what instances printed",
+	"agent/egress":         "the kernel's switches and device files",
 	"agent/enrol":          "the node's certificate and key",
 	"agent/files":          "every access inside a volume, beneath its root",
 	"agent/journal":        "its database file",
 	"agent/runtime/docker": "a temporary copy of an image on its way to the engine",
+	"agent/sftp":           "the door's host key",
+	"agent/stats":          "the kernel's counters, and the history's file",
 	"agent/update":         "the agent's own program",
 	"agent/volume":         "makes and removes the roots",
 }
@@ -70,8 +76,11 @@ var doors = []door{
 	{name: "the SQLite driver", imports: []string{"github.com/mattn/go-sqlite3", "github.com/pressly/goose"}, rooms: []string{"controller/store"}},
 	{name: "the Docker client", imports: []string{"github.com/docker"}, rooms: []string{"agent/runtime/docker"}, tests: []string{"controller/e2e"}},
 	{name: "the journal's database", imports: []string{"go.etcd.io/bbolt"}, rooms: []string{"agent/journal"}},
-	// A release is run once before it takes this program's place.
-	{name: "other programs (os/exec)", imports: []string{"os/exec"}, rooms: []string{"agent/update"}, tests: []string{""}},
+	// A release is run once before it takes this program's place; filesystems are
+	// made and grown by their own programs.
+	{name: "other programs (os/exec)", imports: []string{"os/exec"}, rooms: []string{"agent/update", "agent/volume"}, tests: []string{""}},
+	{name: "SSH", imports: []string{"golang.org/x/crypto/ssh", "github.com/pkg/sftp"}, rooms: []string{"agent/sftp", "controller/sftp", "controller/identity"}, tests: []string{"controller", "agent"}},
+	{name: "the firewall", imports: []string{"github.com/google/nftables", "github.com/vishvananda/netlink"}, rooms: []string{"agent/egress"}, tests: []string{"controller", "agent"}},
 }
 
 // maxLines is how long a file may be that people write; maxDepth how many

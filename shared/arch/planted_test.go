@@ -57,7 +57,7 @@ var plantedFiles = []planted{
 	{"doors", "controller/image/store.go", imports("github.com/mattn/go-sqlite3"), "only controller/store knows the SQLite driver"},
 	{"doors", "agent/instance/owner.go", imports("github.com/docker/docker/client"), "only agent/runtime/docker knows the Docker client"},
 	{"doors", "agent/instance/owner_test.go", imports("github.com/docker/docker/client"), "only agent/runtime/docker knows the Docker client"},
-	{"doors", "agent/files/copy.go", imports("os/exec"), "only agent/update knows other programs"},
+	{"doors", "agent/files/copy.go", imports("os/exec"), "only agent/update, agent/volume knows other programs"},
 	{"doors", "agent/server/server.go", imports("go.etcd.io/bbolt"), "only agent/journal knows"},
 	{"doors", "controller/image/store.go", imports("database/sql"), ""},
 	{"doors", "controller/image/store_list.go", imports("database/sql"), ""},

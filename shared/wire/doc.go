@@ -13,7 +13,8 @@
 //	GET    /v1/release         → ReleaseState
 //	PUT    /v1/release?sha256=H&release=R  the program → 202 ReleaseState
 //
-// The calls that carry a volume from node to node are in move.go.
+// The calls that carry a volume from node to node are in move.go; those of a live
+// instance in console.go, stats.go, file.go and login.go.
 //
 // hello and release never change: a controller updates agents of every version
 // by them.
@@ -25,10 +26,11 @@
 //
 //	1  2026-11-22  hello, inventory, instances, events, enrolment
 //	2  2026-11-22  drift, moves, certificates, releases, tunnels
+//	3  2026-11-22  consoles, stats, files, SFTP, ready, crash, network, disk limits, reinstall
 package wire
 
 // Version is what this build speaks.
-const Version = 2
+const Version = 3
 
 // The paths of the agent's door.
 const (

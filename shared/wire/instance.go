@@ -34,7 +34,56 @@ type Spec struct {
 	// Drift is what the agent does about a container that was changed, stopped or
 	// removed by hand; "" is DriftRepair.
 	Drift Drift `json:"drift,omitempty"`
+
+	Ready   Ready   `json:"ready,omitzero"`
+	Crash   Crash   `json:"crash,omitzero"`
+	Network Network `json:"network,omitzero"`
+	// Installed says that the volume was ready once: that it is gone is a failure,
+	// never a reason to begin with an empty one.
+	Installed bool `json:"installed,omitempty"`
+	// Wipe counts the orders to throw the volume away and install anew. An agent
+	// carries out each number once; while the volume is as the last one left it,
+	// Installed means nothing for it.
+	Wipe int64 `json:"wipe,omitempty"`
+	// Convert asks that a plain directory becomes what the node's driver makes, at
+	// the next start; see volume.go.
+	Convert bool `json:"convert,omitempty"`
+	// Moving says that the volume is on its way between nodes: the instance stays
+	// down and no writer but the move touches it.
+	Moving bool `json:"moving,omitempty"`
 }
+
+// Ready says when a start has succeeded. Without lines and without a health check
+// in the image, that is at once.
+type Ready struct {
+	// Lines of the console that say so, any of them: text that the line holds, or
+	// "regex:" and an expression of Go's (RE2). At most 16 of 512 bytes each.
+	Lines []string `json:"lines,omitempty"`
+	// WithinSeconds is after how long a start that is not ready is said to be
+	// overdue (State.Overdue): 0 is 300. Nothing is stopped for it.
+	WithinSeconds int `json:"within_seconds,omitempty"`
+}
+
+// Crash is what an agent does about a container that ended by itself. The zero
+// value is: restart after errors, five crashes within ten minutes are too many,
+// waits of 0 s, 1 s, 2 s … up to 5 min, and a run of ten minutes clears the record.
+type Crash struct {
+	Restart       Restart `json:"restart,omitempty"`        // "" is on-failure
+	CleanCodes    []int   `json:"clean_codes,omitempty"`    // that count as no error, beside 0
+	Limit         int     `json:"limit,omitempty"`          // so many within the window are too many; 0 is 5; -1 never
+	WindowSeconds int     `json:"window_seconds,omitempty"` // 0 is 600
+	QuietSeconds  int     `json:"quiet_seconds,omitempty"`  // a run of that length clears the record; 0 is 600
+}
+
+// Restart says after which ends an instance is started again.
+type Restart string
+
+// The policies of Restart.
+const (
+	RestartOnFailure Restart = "on-failure" // after an error, and for want of memory
+	RestartAlways    Restart = "always"     // after every end by itself
+	RestartNever     Restart = "never"
+)
 
 // Drift is a policy about what was done to a container by hand.
 type Drift string
@@ -58,6 +107,12 @@ type Limits struct {
 	NanoCPUs  int64 `json:"nano_cpus"` // 1e9 is one core
 	DiskMiB   int64 `json:"disk_mib"`
 	Pids      int64 `json:"pids"` // 0 leaves it to the agent's default
+	// What the volume's disk may be read and written with, in bytes and operations
+	// a second; 0 is no limit.
+	ReadBytes  int64 `json:"read_bytes,omitempty"`
+	WriteBytes int64 `json:"write_bytes,omitempty"`
+	ReadOps    int64 `json:"read_ops,omitempty"`
+	WriteOps   int64 `json:"write_ops,omitempty"`
 }
 
 // Port publishes one port on tcp and udp.
@@ -150,11 +205,19 @@ type State struct {
 	RetryAt   *time.Time       `json:"retry_at,omitempty"` // when a crashed one is started again
 	// Drift says, as a sentence, what was done by hand and is left so.
 	Drift string `json:"drift,omitempty"`
+
+	ReadyAt *time.Time `json:"ready_at,omitempty"` // when this run was ready; none while starting
+	Overdue bool       `json:"overdue,omitempty"`  // starting for longer than Ready allows
+	Crashes int        `json:"crashes,omitempty"`  // in the record now
+	GaveUp  bool       `json:"gave_up,omitempty"`  // after too many crashes: the next order starts it
+	Disk    *Disk      `json:"disk,omitempty"`     // how the volume is held; none before there is one
+	// Unheld says, a sentence each, which limits this node can't hold.
+	Unheld []string `json:"unheld,omitempty"`
 }
 
 // Progress is how far a long step of an instance is.
 type Progress struct {
-	Step    string `json:"step"`    // "pull", "install", "create", "start", "stop", "remove"
+	Step    string `json:"step"`    // "pull", "install", "create", "start", "stop", "remove", "wipe", "convert", "grow"
 	Percent int    `json:"percent"` // 0 to 100; -1 when nobody knows
 	Message string `json:"message"` // "Downloading 12 of 40 MiB"
 }

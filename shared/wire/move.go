@@ -88,6 +88,8 @@ const (
 	EntryFile EntryKind = "file"
 	EntryDir  EntryKind = "dir"
 	EntryLink EntryKind = "link"
+	// EntryOther is a pipe, a socket or a device: file.go only, moves leave it out.
+	EntryOther EntryKind = "other"
 )
 
 // Entry is one file, folder or symbolic link of a volume.

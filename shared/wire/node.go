@@ -24,6 +24,16 @@ type Engine struct {
 	Cores        int    `json:"cores,omitempty"`
 	MemoryBytes  int64  `json:"memory_bytes,omitempty"`
 	StorageBytes int64  `json:"storage_bytes,omitempty"`
+
+	Volumes  *Volumes  `json:"volumes,omitempty"`  // none until they were looked at
+	Firewall *Firewall `json:"firewall,omitempty"` // likewise
+	SFTP     *SFTP     `json:"sftp,omitempty"`     // none: not served here
+}
+
+// SFTP is where an agent serves files to SSH clients; see login.go.
+type SFTP struct {
+	Port    uint16 `json:"port"`
+	HostKey string `json:"host_key"` // as in authorized_keys
 }
 
 // CertificateRequest is an agent's wish for a new certificate.

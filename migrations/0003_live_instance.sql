@@ -1,0 +1,31 @@
+-- +goose Up
+-- The public keys by which users log in over SFTP.
+CREATE TABLE ssh_keys (
+    id          TEXT PRIMARY KEY,
+    user_id     TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    name        TEXT NOT NULL,
+    public_key  TEXT NOT NULL, -- as in authorized_keys, without comment
+    fingerprint TEXT NOT NULL, -- SHA256:…
+    created_at  INTEGER NOT NULL,
+    last_used_at INTEGER,
+    UNIQUE (user_id, fingerprint)
+) STRICT;
+
+-- How an instance's ends and its way out are dealt with, where that differs from
+-- its image's defaults.
+ALTER TABLE instances ADD COLUMN crash TEXT NOT NULL DEFAULT '{}'; -- JSON, wire.Crash
+ALTER TABLE instances ADD COLUMN network TEXT NOT NULL DEFAULT '{}'; -- JSON, wire.Network
+
+-- Uploads under way: the parts are on the instance's node.
+CREATE TABLE uploads (
+    id          TEXT PRIMARY KEY,
+    instance_id TEXT NOT NULL REFERENCES instances (id) ON DELETE CASCADE,
+    user_id     TEXT, -- who began it; NULL on the controller's own socket
+    path        TEXT NOT NULL, -- wire.Path in its text form
+    size        INTEGER NOT NULL,
+    overwrite   INTEGER NOT NULL DEFAULT 0,
+    created_at  INTEGER NOT NULL,
+    touched_at  INTEGER NOT NULL
+) STRICT;
+CREATE INDEX uploads_instance ON uploads (instance_id);
+CREATE INDEX uploads_touched ON uploads (touched_at);
