@@ -251,15 +251,25 @@ type found struct {
 	disabled bool
 }
 
+const callerColumns = `SELECT k.id, k.user_id, k.scopes, k.dialect, k.rate_limit, k.expires_at, u.username, u.admin, u.disabled
+	FROM api_keys k JOIN users u ON u.id = k.user_id WHERE `
+
 // findByHash gives ErrNoRows for a key that isn't there.
 func findByHash(ctx context.Context, q store.Querier, hash []byte) (found, error) {
+	return scanFound(q.QueryRowContext(ctx, callerColumns+`k.hash = ?`, hash).Scan)
+}
+
+// findCaller is findByHash for a key's id.
+func findCaller(ctx context.Context, q store.Querier, id ident.Key) (found, error) {
+	return scanFound(q.QueryRowContext(ctx, callerColumns+`k.id = ?`, string(id)).Scan)
+}
+
+func scanFound(row func(...any) error) (found, error) {
 	var f found
 	var scopes string
 	var limit sql.NullInt64
 	c := &f.caller
-	err := q.QueryRowContext(ctx, `SELECT k.id, k.user_id, k.scopes, k.dialect, k.rate_limit, k.expires_at, u.username, u.admin, u.disabled
-		FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.hash = ?`, hash).
-		Scan(&c.Key, &c.User, &scopes, &c.Dialect, &limit, &f.expires, &c.Username, &c.Admin, &f.disabled)
+	err := row(&c.Key, &c.User, &scopes, &c.Dialect, &limit, &f.expires, &c.Username, &c.Admin, &f.disabled)
 	c.Via, c.Scopes, c.RateLimit = access.ViaKey, splitScopes(scopes), number(limit)
 	return f, wrap("look for an API key", err)
 }
