@@ -29,11 +29,11 @@ func (s *Service) NoteCommand(ctx context.Context, c access.Caller, id ident.Ins
 		if !utf8.ValidString(command) {
 			return problem.Invalid("command", "must be UTF-8")
 		}
-		return s.tell(ctx, tx, c.Actor, Commanded, i, map[string]any{"command": clip(command)})
+		return s.tell(ctx, tx, c.Actor, Commanded, i, map[string]any{"command": brief(command)})
 	})
 }
 
-func clip(command string) string {
+func brief(command string) string {
 	command = strings.TrimSpace(command)
 	for n := range command {
 		if utf8.RuneCountInString(command[:n]) == commandKept {
