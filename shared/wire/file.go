@@ -9,7 +9,10 @@ import (
 // The calls about the files of an instance, all beneath
 // /v1/instances/{id}/files. Paths are Path, in JSON and in queries in its text
 // form. Whether the instance runs doesn't matter; while its volume is moving,
-// whatever writes gets a CONFLICT. A full volume is INSUFFICIENT_RESOURCES.
+// whatever writes gets a CONFLICT. A full volume is INSUFFICIENT_RESOURCES. The
+// ETag of a FileEntry stands there bare; the header has it in quotes, and match=
+// takes either. A match that doesn't hold is a CONFLICT. An answer of bytes that
+// fails on the way is broken off: its end is never a proper one.
 //
 //	POST   …/list      FileQuery → FilePage
 //	GET    …/entry?path=P                       → FileEntry
@@ -31,11 +34,13 @@ import (
 //
 // An upload keeps its parts beside the volume, within its limit, until it is
 // finished: then it is put in place as a whole. One that nobody adds to for a day
-// is cleared away.
+// is cleared away. Each call about an upload first ends a part of it that is under
+// way, of which what came is kept, unless it has a checksum: so a client that lost
+// its connection learns where to go on. Finishing may be repeated for an hour.
 //
 //	PUT    …/uploads/{uuid}  FileUpload → FileUploadState     (repeating it is harmless)
 //	GET    …/uploads/{uuid}             → FileUploadState
-//	PATCH  …/uploads/{uuid}?offset=N  bytes → FileUploadState  header Berth-Checksum: "sha256 HEX" of this part, optional; a part that doesn't fit it counts for nothing
+//	PATCH  …/uploads/{uuid}?offset=N  bytes → FileUploadState  header Berth-Checksum: "sha256 HEX" of this part, optional; a part that doesn't fit it counts for nothing (VALIDATION_ERROR of the field "checksum"). Another offset than the upload's is a CONFLICT
 //	POST   …/uploads/{uuid}             → FileEntry            puts it in place
 //	DELETE …/uploads/{uuid}             → 204
 const (
