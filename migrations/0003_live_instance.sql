@@ -24,8 +24,15 @@ CREATE TABLE uploads (
     path        TEXT NOT NULL, -- wire.Path in its text form
     size        INTEGER NOT NULL,
     overwrite   INTEGER NOT NULL DEFAULT 0,
+    state       TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'finishing', 'finished')),
     created_at  INTEGER NOT NULL,
     touched_at  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX uploads_instance ON uploads (instance_id);
 CREATE INDEX uploads_touched ON uploads (touched_at);
+
+-- Work on an instance's files goes on beside the instance's one job.
+ALTER TABLE jobs ADD COLUMN beside INTEGER NOT NULL DEFAULT 0;
+DROP INDEX jobs_one_per_instance;
+CREATE UNIQUE INDEX jobs_one_per_instance ON jobs (instance_id) WHERE state IN ('queued', 'waiting', 'running') AND beside = 0;
+CREATE INDEX jobs_beside ON jobs (instance_id) WHERE finished_at IS NULL AND beside = 1;

@@ -26,7 +26,9 @@
 // # Promises
 //
 //   - At most one job of an instance is alive at a time, held by a unique index,
-//     and a second is refused with RESOURCE_BUSY that names the first.
+//     and a second is refused with RESOURCE_BUSY that names the first. Kinds that
+//     don't touch its settings or power may go on beside it (Policy.Beside), a few
+//     at a time, and never beside one that must be alone (Policy.Alone).
 //   - Every job has a deadline, so none is stuck: not one that waits for a node,
 //     nor one that was handed, nor one whose handler does not come back.
 //   - Who claims a job takes a lease, somewhat longer than a call may last. A

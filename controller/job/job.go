@@ -59,7 +59,8 @@ type Job struct {
 	StartedAt    *time.Time
 	FinishedAt   *time.Time
 
-	lease *time.Time // until when a handler is called; nil when none is
+	beside bool       // goes on beside the instance's one job
+	lease  *time.Time // until when a handler is called; nil when none is
 }
 
 // New asks for a job.
@@ -114,6 +115,12 @@ type Policy struct {
 	Deadline time.Duration // from the enqueuing; then the job fails
 	Attempts int           // calls of the handler in a row, of each task, that may end in a passing failure
 	Limit    time.Duration // of one call of a handler; 0 is 30 s. Kinds with a longer one have workers of their own
+	// Beside, when it isn't 0, has jobs of this kind not count as their instance's
+	// one job: up to so many of such kinds may live at a time beside it.
+	Beside int
+	// Alone has jobs of this kind and those that go on beside others refuse each
+	// other: a volume isn't worked in while it is carried away.
+	Alone bool
 	// Failed runs in the transaction in which this package (not Finish) fails a
 	// job; j.Task is where. May be nil.
 	Failed func(ctx context.Context, tx *store.Tx, j Job) error

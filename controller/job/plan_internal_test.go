@@ -34,6 +34,7 @@ func TestNoQueryWalksOverEndedJobs(t *testing.T) {
 		"forget":    {queryForget, 1, "jobs_finished"},
 		"get":       {queryGet, 1, "sqlite_autoindex_jobs_1"},
 		"active":    {queryActive, 1, "jobs_one_per_instance"},
+		"beside":    {queryBeside, 1, "jobs_beside"},
 		"living":    {queryLiving, 2, "jobs_kind"},
 	} {
 		plan := explain(t, db, c.query, make([]any, c.args))

@@ -53,12 +53,8 @@ func (s *Service) Enqueue(ctx context.Context, tx *store.Tx, n New) (Job, error)
 		return Job{}, problem.New(problem.Internal, "nothing here does jobs of the kind %s", n.Kind)
 	}
 	if n.Instance != "" {
-		busy, there, err := Active(ctx, tx, n.Instance)
-		if err != nil {
+		if err := s.room(ctx, tx, n.Instance, policy); err != nil {
 			return Job{}, err
-		}
-		if there {
-			return Job{}, busyWith(busy)
 		}
 	}
 	input, err := json.Marshal(n.Input)
@@ -70,6 +66,7 @@ func (s *Service) Enqueue(ctx context.Context, tx *store.Tx, n New) (Job, error)
 		ID: ident.Job(ident.New()), Kind: n.Kind, Instance: n.Instance, Node: n.Node, Owner: n.Owner, Actor: n.Actor, Input: input,
 		State: Queued, Percent: -1, RunAt: now, Deadline: now.Add(policy.Deadline), RetryOf: n.RetryOf, CreatedAt: now,
 	}
+	j.beside = policy.Beside > 0
 	for _, t := range policy.Tasks {
 		j.Tasks = append(j.Tasks, TaskRecord{Name: t.Name, State: TaskPending})
 	}
@@ -81,6 +78,25 @@ func (s *Service) Enqueue(ctx context.Context, tx *store.Tx, n New) (Job, error)
 	}
 	s.queueLater(tx, hint{id: j.ID, kind: j.Kind, node: j.Node, at: j.RunAt})
 	return j, s.tell(ctx, tx, "job.queued", j)
+}
+
+// room says whether the instance can have another job of a kind with that policy.
+func (s *Service) room(ctx context.Context, tx *store.Tx, instance ident.Instance, policy Policy) error {
+	one, there, err := Active(ctx, tx, instance)
+	if err != nil {
+		return err
+	}
+	if there && (policy.Beside == 0 || s.kinds[one.Kind].Alone) {
+		return busyWith(one)
+	}
+	if policy.Beside == 0 && !policy.Alone {
+		return nil
+	}
+	beside, err := store.Collect(ctx, tx, scan, queryBeside, string(instance))
+	if err != nil || len(beside) == 0 || (!policy.Alone && len(beside) < policy.Beside) {
+		return err
+	}
+	return busyWith(beside[0])
 }
 
 func busyWith(j Job) *problem.Problem {

@@ -65,10 +65,10 @@ func insert(ctx context.Context, tx *store.Tx, j Job) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO jobs (id, kind, instance_id, node_id, owner_id, actor, input, state, run_at, deadline, retry_of, created_at)
-		VALUES (?, ?, NULLIF(?, ''), NULLIF(?, ''), NULLIF(?, ''), ?, ?, ?, ?, ?, NULLIF(?, ''), ?)`,
+	_, err = tx.ExecContext(ctx, `INSERT INTO jobs (id, kind, instance_id, node_id, owner_id, actor, input, state, run_at, deadline, retry_of, created_at, beside)
+		VALUES (?, ?, NULLIF(?, ''), NULLIF(?, ''), NULLIF(?, ''), ?, ?, ?, ?, ?, NULLIF(?, ''), ?, ?)`,
 		string(j.ID), string(j.Kind), string(j.Instance), string(j.Node), string(j.Owner), string(actor), string(j.Input), string(j.State),
-		j.RunAt.UnixMilli(), j.Deadline.UnixMilli(), string(j.RetryOf), j.CreatedAt.UnixMilli())
+		j.RunAt.UnixMilli(), j.Deadline.UnixMilli(), string(j.RetryOf), j.CreatedAt.UnixMilli(), j.beside)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,8 @@ func Active(ctx context.Context, q store.Querier, instance ident.Instance) (Job,
 // uses an index of what it looks for and never walks over jobs that have ended.
 const (
 	queryGet     = `SELECT ` + columns + ` FROM jobs WHERE id = ?`
-	queryActive  = `SELECT ` + columns + ` FROM jobs WHERE instance_id = ? AND state IN ('queued', 'waiting', 'running')`
+	queryActive  = `SELECT ` + columns + ` FROM jobs WHERE instance_id = ? AND state IN ('queued', 'waiting', 'running') AND beside = 0`
+	queryBeside  = `SELECT ` + columns + ` FROM jobs WHERE instance_id = ? AND ` + living + ` AND beside = 1`
 	queryLiving  = `SELECT ` + columns + ` FROM jobs WHERE kind = ?1 AND (?2 = '' OR node_id = ?2) AND ` + living + ` ORDER BY created_at LIMIT 1`
 	queryRestart = `UPDATE jobs SET run_at = ?, handed = 0, lease_until = NULL,
 		attempt = CASE WHEN state <> 'running' THEN attempt WHEN lease_until IS NULL THEN 0 ELSE MAX(attempt - 1, 0) END,
