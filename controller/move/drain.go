@@ -169,6 +169,10 @@ func (s *Service) further(ctx context.Context, tx *store.Tx, j job.Job, d *drain
 		if ctx.Err() != nil || store.IsUnavailable(err) {
 			return waits, err
 		}
+		if problem.Is(err, problem.ResourceBusy) { // work on its files, which ends
+			waits = true
+			continue
+		}
 		d.Failed[id] = problem.From(err).Message
 	}
 	return waits, nil
