@@ -68,6 +68,10 @@ type Engine interface {
 	// Name, Instance, Generation, SpecHash, ImageID, Status and Network are filled
 	// in, as Inspect would say them.
 	Glance(ctx context.Context) ([]Container, error)
+	// Stats is what a running container has used so far: one sample. A container
+	// that doesn't run is a Failure with reason Conflict, one that is gone or not
+	// this node's one with reason Missing.
+	Stats(ctx context.Context, id ContainerID) (Usage, error)
 	// Repair gives a container back what can be given back in place, whether it
 	// runs or not: its name, its limits and its one network as spec has them, no
 	// restarts by the engine, and it is not paused. What is so already is left
@@ -227,6 +231,7 @@ type Container struct {
 	Error      string // why it could not be started, as a sentence; "" when it could
 	StartedAt  time.Time
 	FinishedAt time.Time
+	Pid        int // of its first process, as the engine's machine counts; 0 while it doesn't run
 
 	// What it is held by now, which somebody may have changed by hand.
 	MemoryBytes int64  // 0 on a machine whose kernel can't hold it
@@ -234,7 +239,19 @@ type Container struct {
 	PidsLimit   int64  // likewise; -1 when the limit was taken away
 	Network     string // the network that it is on; several, sorted, with commas between; "" is none
 	Restarts    bool   // the engine itself would start it again
+
+	Health Health // what the image's own check says; "" where it has none
 }
+
+// Health is what a container's own check says of it.
+type Health string
+
+// The healths.
+const (
+	HealthStarting Health = "starting" // it was not asked often enough yet
+	Healthy        Health = "healthy"
+	Unhealthy      Health = "unhealthy"
+)
 
 // ChangeKind is what happened to a container.
 type ChangeKind string
@@ -246,7 +263,7 @@ const (
 	OOM       ChangeKind = "oom"       // a process in it ran out of memory; the container may live on
 	Signalled ChangeKind = "signalled" // somebody let the engine send it a signal, as Stop and Kill do; told before what comes of it
 	Removed   ChangeKind = "removed"
-	Other     ChangeKind = "other" // paused, renamed, updated, …: look at it again
+	Other     ChangeKind = "other" // paused, renamed, updated, of another health, …: look at it again
 )
 
 // Change is one thing that happened to a container of this node. It says only

@@ -114,14 +114,33 @@ func (e *Engine) container(ctx context.Context, c container.InspectResponse) run
 		OOMKilled:  c.State.OOMKilled,
 		StartedAt:  moment(c.State.StartedAt),
 		FinishedAt: moment(c.State.FinishedAt),
+		Pid:        c.State.Pid,
 	}
 	held(&out, c)
+	out.Health = health(c.State)
 	if c.State.Error != "" {
 		out.Error = startFailure(errors.New(c.State.Error)).Message
 	} else {
 		out.Error = e.lastWordsOf(ctx, out)
 	}
 	return out
+}
+
+// health is what the image's own check says of a container that runs.
+func health(s *container.State) runtime.Health {
+	if s.Health == nil || !alive(s) {
+		return ""
+	}
+	switch s.Health.Status {
+	case container.Starting:
+		return runtime.HealthStarting
+	case container.Healthy:
+		return runtime.Healthy
+	case container.Unhealthy:
+		return runtime.Unhealthy
+	default: // "none": it is switched off
+		return ""
+	}
 }
 
 // held fills in what the container is held by now.

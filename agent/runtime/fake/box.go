@@ -22,6 +22,7 @@ type box struct {
 	down    chan struct{} // closed when this life ends
 	lines   []string
 	signals []string
+	usage   runtime.Usage // see SetUsage
 }
 
 func (b *box) up() bool { return b.Status == runtime.Running || b.Status == runtime.Paused }
@@ -100,6 +101,9 @@ func (m *machine) begin(b *box) {
 	for at, target := range b.program.Links {
 		b.links[at] = target
 	}
+	if b.program.Checked {
+		b.Health = runtime.HealthStarting
+	}
 	m.tell(b, runtime.Started)
 	if b.program.Ends {
 		m.endIn(b, b.program.Runs, b.program.ExitCode, b.program.OOM)
@@ -127,7 +131,7 @@ func (m *machine) end(b *box, code int, oom bool) {
 		code = 128 + sigkill
 		m.tell(b, runtime.OOM)
 	}
-	b.Status, b.ExitCode, b.OOMKilled, b.FinishedAt = runtime.Exited, code, oom, m.now()
+	b.Status, b.ExitCode, b.OOMKilled, b.FinishedAt, b.Health = runtime.Exited, code, oom, m.now(), ""
 	m.free(b)
 	close(b.down)
 	m.tell(b, runtime.Died)

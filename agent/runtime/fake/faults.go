@@ -31,6 +31,7 @@ const (
 	Repair        Method = "Repair"
 	Images        Method = "Images"
 	RemoveImage   Method = "RemoveImage"
+	Stats         Method = "Stats"
 )
 
 // faults are what was planned for an engine's calls.

@@ -52,6 +52,7 @@ func Run(t *testing.T, fresh func(testing.TB) Harness) {
 		{"files", fileTests()},
 		{"foreign", foreignTests()},
 		{"networks", networkTests()},
+		{"stats", statsTests()},
 		{"away", awayTests()},
 	} {
 		t.Run(group.name, func(t *testing.T) {

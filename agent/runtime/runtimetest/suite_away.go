@@ -39,6 +39,7 @@ func (h Harness) calls(t testing.TB, e runtime.Engine, id runtime.ContainerID) m
 		"RemoveImage": func(ctx context.Context) error {
 			return e.RemoveImage(ctx, "sha256:"+strings.Repeat("0", 64))
 		},
+		"Stats":    func(ctx context.Context) error { _, err := e.Stats(ctx, id); return err },
 		"List":     func(ctx context.Context) error { _, err := e.List(ctx); return err },
 		"ReadFile": func(ctx context.Context) error { _, err := e.ReadFile(ctx, id, "/etc/passwd", 10); return err },
 		"Watch": func(ctx context.Context) error {
