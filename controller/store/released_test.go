@@ -160,16 +160,16 @@ func loads(t *testing.T, db *store.DB) {
 	wrong := func() int {
 		n, err := store.Count(t.Context(), db.Snapshot(), `SELECT COUNT(*) FROM nodes n LEFT JOIN node_loads l ON l.node_id = n.id
 			WHERE l.node_id IS NULL OR l.instances <> (SELECT COUNT(*) FROM instances i WHERE i.node_id = n.id)
-			OR l.memory_mib <> (SELECT COALESCE(SUM(memory_mib), 0) FROM instances i WHERE i.node_id = n.id)
-			OR l.disk_mib <> (SELECT COALESCE(SUM(disk_mib), 0) FROM instances i WHERE i.node_id = n.id)
-			OR l.nano_cpus <> (SELECT COALESCE(SUM(nano_cpus), 0) FROM instances i WHERE i.node_id = n.id)`)
+			OR l.memory_mib <> (SELECT COALESCE(SUM(memory_mib), 0) FROM instances i WHERE i.node_id = n.id) + (SELECT COALESCE(SUM(memory_mib), 0) FROM moves m WHERE m.counts_on = n.id)
+			OR l.disk_mib <> (SELECT COALESCE(SUM(disk_mib), 0) FROM instances i WHERE i.node_id = n.id) + (SELECT COALESCE(SUM(disk_mib), 0) FROM moves m WHERE m.counts_on = n.id)
+			OR l.nano_cpus <> (SELECT COALESCE(SUM(nano_cpus), 0) FROM instances i WHERE i.node_id = n.id) + (SELECT COALESCE(SUM(nano_cpus), 0) FROM moves m WHERE m.counts_on = n.id)`)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return n
 	}
 	if n := wrong(); n != 0 {
-		t.Errorf("%d nodes have a load that isn't their instances'", n)
+		t.Errorf("%d nodes have a load that isn't their instances' and moves'", n)
 	}
 	total, err := store.Count(t.Context(), db.Snapshot(), `SELECT SUM(memory_mib) FROM node_loads`)
 	if err != nil || total == 0 {
@@ -180,7 +180,7 @@ func loads(t *testing.T, db *store.DB) {
 		return err
 	})
 	if n := wrong(); err != nil || n != 0 {
-		t.Errorf("after a change %d nodes have a load that isn't their instances' (%v)", n, err)
+		t.Errorf("after a change %d nodes have a load that isn't their instances' and moves' (%v)", n, err)
 	}
 }
 

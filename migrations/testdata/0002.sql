@@ -178,6 +178,7 @@ INSERT INTO allocations VALUES('b70c112d-8b9b-4da8-bdbb-453561b4afe1','08c1c5de-
 INSERT INTO allocations VALUES('82503444-067f-46d1-879b-3386c7a57d59','08c1c5de-30de-4448-957e-ee4bb05b125a','0.0.0.0',25566,0,'7480a2b9',80,1,0,1795328986434);
 INSERT INTO allocations VALUES('adf051bf-9d0b-4ecd-a33e-b2b0a402e8ed','08c1c5de-30de-4448-957e-ee4bb05b125a','0.0.0.0',25567,0,'ba359709',80,1,0,1795328986440);
 INSERT INTO allocations VALUES('a3d852ca-8938-47bd-af02-dbda1268c0b3','4f8f04cd-6a52-4da7-9f89-c35ddca9e2d6','0.0.0.0',25565,0,'049133bc',80,1,0,1795328986444);
+INSERT INTO allocations VALUES('a8505a6e-aa57-46cd-bff9-f0523d9be45e','4f8f04cd-6a52-4da7-9f89-c35ddca9e2d6','0.0.0.0',25566,0,'749fd4e7',8080,1,0,1795350470749);
 CREATE TABLE jobs (
     id          TEXT PRIMARY KEY,
     kind        TEXT NOT NULL,
@@ -201,11 +202,12 @@ CREATE TABLE jobs (
     finished_at INTEGER
 , lease_until INTEGER, waiting_since INTEGER, memory TEXT NOT NULL DEFAULT '{}') STRICT;
 INSERT INTO jobs VALUES('cf90398a-4686-4655-bb6c-08a6c52e6997','instance.deploy','749fd4e7','08c1c5de-30de-4448-957e-ee4bb05b125a','92b992d0-4a9e-4858-965b-54700b03b453','{"via":"key","user":"07e9f19d-ac14-4dcc-ba29-333e64923db3","username":"admin","key":"b141f361-6b4d-4e72-8f75-e4513cfe4562","address":"127.0.0.1"}','{"generation":1}','succeeded',0,'',100,'done',NULL,0,1795328990866,1795350560860,NULL,1795328960860,1795328960861,1795328964860,NULL,NULL,'{}');
-INSERT INTO jobs VALUES('206b12fd-ae88-4844-81f1-df6468350f2d','instance.deploy','7480a2b9','08c1c5de-30de-4448-957e-ee4bb05b125a','92b992d0-4a9e-4858-965b-54700b03b453','{"via":"key","user":"07e9f19d-ac14-4dcc-ba29-333e64923db3","username":"admin","key":"b141f361-6b4d-4e72-8f75-e4513cfe4562","address":"127.0.0.1"}','{"generation":1}','waiting',0,'',-1,'node berlin-1 is offline: the controller is connecting to it for the first time since its start',NULL,0,1795350468672,1795350586434,NULL,1795328986434,1795328986435,NULL,NULL,1795350433829,'{}');
+INSERT INTO jobs VALUES('206b12fd-ae88-4844-81f1-df6468350f2d','instance.deploy','7480a2b9','08c1c5de-30de-4448-957e-ee4bb05b125a','92b992d0-4a9e-4858-965b-54700b03b453','{"via":"key","user":"07e9f19d-ac14-4dcc-ba29-333e64923db3","username":"admin","key":"b141f361-6b4d-4e72-8f75-e4513cfe4562","address":"127.0.0.1"}','{"generation":1}','waiting',0,'',-1,'node berlin-1 is offline: the controller is connecting to it for the first time since its start',NULL,0,1795350497766,1795350586434,NULL,1795328986434,1795328986435,NULL,NULL,1795350433829,'{}');
 INSERT INTO jobs VALUES('03a8e1fb-e27d-4071-9427-db46bc0ff41f','instance.deploy','ba359709','08c1c5de-30de-4448-957e-ee4bb05b125a','92b992d0-4a9e-4858-965b-54700b03b453','{"via":"key","user":"07e9f19d-ac14-4dcc-ba29-333e64923db3","username":"admin","key":"b141f361-6b4d-4e72-8f75-e4513cfe4562","address":"127.0.0.1"}','{"generation":1}','cancelled',0,'',-1,'cancelled','{"code":"CONFLICT","message":"the job was cancelled"}',0,1795328996440,1795350586440,NULL,1795328986440,1795328986440,1795328986549,NULL,NULL,'{}');
 INSERT INTO jobs VALUES('89585a2c-5109-426a-93f6-e42d80d9341a','instance.deploy','049133bc','4f8f04cd-6a52-4da7-9f89-c35ddca9e2d6','92b992d0-4a9e-4858-965b-54700b03b453','{"via":"key","user":"07e9f19d-ac14-4dcc-ba29-333e64923db3","username":"admin","key":"b141f361-6b4d-4e72-8f75-e4513cfe4562","address":"127.0.0.1"}','{"generation":1}','failed',0,'',-1,'the image can''t be pulled','{"code":"CONFLICT","message":"the image can''t be pulled"}',0,1795328996445,1795350586444,NULL,1795328986444,1795328986444,1795328995444,NULL,NULL,'{}');
 INSERT INTO jobs VALUES('192f5f76-30a0-43a1-a0d9-cd340ca0599e','instance.sync','ba359709','08c1c5de-30de-4448-957e-ee4bb05b125a','92b992d0-4a9e-4858-965b-54700b03b453','{"via":"key","user":"07e9f19d-ac14-4dcc-ba29-333e64923db3","username":"admin","key":"b141f361-6b4d-4e72-8f75-e4513cfe4562","address":"127.0.0.1"}','{"generation":2}','cancelled',0,'',-1,'cancelled','{"code":"CONFLICT","message":"the instance was suspended"}',0,1795328996550,1795336186549,NULL,1795328986549,1795328986550,1795328986554,NULL,NULL,'{}');
 INSERT INTO jobs VALUES('867a74c5-640e-4d43-b6d0-e4412fd91065','instance.suspend','ba359709','08c1c5de-30de-4448-957e-ee4bb05b125a','92b992d0-4a9e-4858-965b-54700b03b453','{"via":"key","user":"07e9f19d-ac14-4dcc-ba29-333e64923db3","username":"admin","key":"b141f361-6b4d-4e72-8f75-e4513cfe4562","address":"127.0.0.1"}','{"generation":3}','failed',0,'',-1,'the job did not end within its 2h0m0s (last: node berlin-1 is offline: the controller is connecting to it for the first time since its start); try it again','{"code":"CONFLICT","message":"the job did not end within its 2h0m0s (last: node berlin-1 is offline: the controller is connecting to it for the first time since its start); try it again"}',0,1795350443829,1795336186555,NULL,1795328986555,1795328986555,1795350438827,NULL,NULL,'{}');
+INSERT INTO jobs VALUES('286bc0ff-5d26-456c-9443-f5d96fcb5026','instance.move','749fd4e7','08c1c5de-30de-4448-957e-ee4bb05b125a','92b992d0-4a9e-4858-965b-54700b03b453','{"via":"local","username":"local"}','{"node":"4f8f04cd-6a52-4da7-9f89-c35ddca9e2d6","reassign":true}','waiting',0,'',-1,'node berlin-2 is offline: the controller is connecting to it for the first time since its start',NULL,0,1795350480753,1795436870748,NULL,1795350470748,1795350470751,NULL,NULL,1795350470753,'{}');
 CREATE TABLE job_lines (
     job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
     seq    INTEGER NOT NULL,
@@ -219,6 +221,10 @@ INSERT INTO job_lines VALUES('192f5f76-30a0-43a1-a0d9-cd340ca0599e',1,1795328986
 INSERT INTO job_lines VALUES('192f5f76-30a0-43a1-a0d9-cd340ca0599e',2,1795328986554,'cancelled: cancelled');
 INSERT INTO job_lines VALUES('206b12fd-ae88-4844-81f1-df6468350f2d',1,1795328986435,'node 08c1c5de-30de-4448-957e-ee4bb05b125a is offline: it is not enrolled, or its certificate was revoked');
 INSERT INTO job_lines VALUES('206b12fd-ae88-4844-81f1-df6468350f2d',2,1795350433829,'node berlin-1 is offline: the controller is connecting to it for the first time since its start');
+INSERT INTO job_lines VALUES('286bc0ff-5d26-456c-9443-f5d96fcb5026',1,1795350470751,'task reserve begins');
+INSERT INTO job_lines VALUES('286bc0ff-5d26-456c-9443-f5d96fcb5026',2,1795350470752,'task reserve is done');
+INSERT INTO job_lines VALUES('286bc0ff-5d26-456c-9443-f5d96fcb5026',3,1795350470753,'task copy begins');
+INSERT INTO job_lines VALUES('286bc0ff-5d26-456c-9443-f5d96fcb5026',4,1795350470753,'node berlin-2 is offline: the controller is connecting to it for the first time since its start');
 INSERT INTO job_lines VALUES('867a74c5-640e-4d43-b6d0-e4412fd91065',1,1795328986555,'node 08c1c5de-30de-4448-957e-ee4bb05b125a is offline: it is not enrolled, or its certificate was revoked');
 INSERT INTO job_lines VALUES('867a74c5-640e-4d43-b6d0-e4412fd91065',2,1795350433829,'node berlin-1 is offline: the controller is connecting to it for the first time since its start');
 INSERT INTO job_lines VALUES('867a74c5-640e-4d43-b6d0-e4412fd91065',3,1795350438827,'failed: the job did not end within its 2h0m0s (last: node berlin-1 is offline: the controller is connecting to it for the first time since its start); try it again');
@@ -262,6 +268,8 @@ INSERT INTO events VALUES(23,1795328986554,'job.cancelled','92b992d0-4a9e-4858-9
 INSERT INTO events VALUES(24,1795328986555,'job.queued','92b992d0-4a9e-4858-965b-54700b03b453','ba359709','08c1c5de-30de-4448-957e-ee4bb05b125a','867a74c5-640e-4d43-b6d0-e4412fd91065',NULL,'{"via":"key","user":"07e9f19d-ac14-4dcc-ba29-333e64923db3","username":"admin","key":"b141f361-6b4d-4e72-8f75-e4513cfe4562","address":"127.0.0.1"}','{"kind":"instance.suspend"}');
 INSERT INTO events VALUES(25,1795328986555,'instance.suspended','92b992d0-4a9e-4858-965b-54700b03b453','ba359709','08c1c5de-30de-4448-957e-ee4bb05b125a',NULL,NULL,'{"via":"key","user":"07e9f19d-ac14-4dcc-ba29-333e64923db3","username":"admin","key":"b141f361-6b4d-4e72-8f75-e4513cfe4562","address":"127.0.0.1"}','{"job":"867a74c5-640e-4d43-b6d0-e4412fd91065","reason":"unpaid"}');
 INSERT INTO events VALUES(26,1795350438828,'job.failed','92b992d0-4a9e-4858-965b-54700b03b453','ba359709','08c1c5de-30de-4448-957e-ee4bb05b125a','867a74c5-640e-4d43-b6d0-e4412fd91065',NULL,'{"via":"key","user":"07e9f19d-ac14-4dcc-ba29-333e64923db3","username":"admin","key":"b141f361-6b4d-4e72-8f75-e4513cfe4562","address":"127.0.0.1"}','{"failure":"the job did not end within its 2h0m0s (last: node berlin-1 is offline: the controller is connecting to it for the first time since its start); try it again","kind":"instance.suspend"}');
+INSERT INTO events VALUES(27,1795350470749,'job.queued','92b992d0-4a9e-4858-965b-54700b03b453','749fd4e7','08c1c5de-30de-4448-957e-ee4bb05b125a','286bc0ff-5d26-456c-9443-f5d96fcb5026',NULL,'{"via":"local","username":"local"}','{"kind":"instance.move"}');
+INSERT INTO events VALUES(28,1795350470750,'instance.move_ordered','92b992d0-4a9e-4858-965b-54700b03b453','749fd4e7','08c1c5de-30de-4448-957e-ee4bb05b125a','286bc0ff-5d26-456c-9443-f5d96fcb5026',NULL,'{"via":"local","username":"local"}','{"from":"08c1c5de-30de-4448-957e-ee4bb05b125a","job":"286bc0ff-5d26-456c-9443-f5d96fcb5026","to":"4f8f04cd-6a52-4da7-9f89-c35ddca9e2d6"}');
 CREATE TABLE job_tasks (
     job_id      TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
     position    INTEGER NOT NULL,
@@ -271,6 +279,13 @@ CREATE TABLE job_tasks (
     finished_at INTEGER,
     PRIMARY KEY (job_id, position)
 ) STRICT, WITHOUT ROWID;
+INSERT INTO job_tasks VALUES('286bc0ff-5d26-456c-9443-f5d96fcb5026',0,'reserve','done',1795350470751,1795350470752);
+INSERT INTO job_tasks VALUES('286bc0ff-5d26-456c-9443-f5d96fcb5026',1,'copy','running',1795350470753,NULL);
+INSERT INTO job_tasks VALUES('286bc0ff-5d26-456c-9443-f5d96fcb5026',2,'stop','pending',NULL,NULL);
+INSERT INTO job_tasks VALUES('286bc0ff-5d26-456c-9443-f5d96fcb5026',3,'finish','pending',NULL,NULL);
+INSERT INTO job_tasks VALUES('286bc0ff-5d26-456c-9443-f5d96fcb5026',4,'verify','pending',NULL,NULL);
+INSERT INTO job_tasks VALUES('286bc0ff-5d26-456c-9443-f5d96fcb5026',5,'switch','pending',NULL,NULL);
+INSERT INTO job_tasks VALUES('286bc0ff-5d26-456c-9443-f5d96fcb5026',6,'settle','pending',NULL,NULL);
 CREATE TABLE moves (
     job_id      TEXT PRIMARY KEY, -- that works on it: the move, and when it is 'leaving' the eviction
     instance_id TEXT NOT NULL,    -- no reference: what is left behind outlives the instance
@@ -284,6 +299,7 @@ CREATE TABLE moves (
     generation  INTEGER NOT NULL, -- that from_node was told last; when it is 'leaving', of the removal, and 0 when no instance was there
     created_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+INSERT INTO moves VALUES('286bc0ff-5d26-456c-9443-f5d96fcb5026','749fd4e7','08c1c5de-30de-4448-957e-ee4bb05b125a','4f8f04cd-6a52-4da7-9f89-c35ddca9e2d6','copying','4f8f04cd-6a52-4da7-9f89-c35ddca9e2d6',512,2048,500000000,1,1795350470750);
 CREATE TABLE strays (
     node_id     TEXT NOT NULL REFERENCES nodes (id) ON DELETE CASCADE,
     instance_id TEXT NOT NULL,
@@ -307,10 +323,10 @@ CREATE TABLE node_loads (
     nano_cpus   INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 INSERT INTO node_loads VALUES('08c1c5de-30de-4448-957e-ee4bb05b125a','berlin-1',1,8192,40960,0,8,3,1792,7168,1750000000);
-INSERT INTO node_loads VALUES('4f8f04cd-6a52-4da7-9f89-c35ddca9e2d6','berlin-2',1,8192,81920,0,0,1,768,3072,2000000000);
+INSERT INTO node_loads VALUES('4f8f04cd-6a52-4da7-9f89-c35ddca9e2d6','berlin-2',1,8192,81920,0,0,1,1280,5120,2500000000);
 DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES('goose_db_version',3);
-INSERT INTO sqlite_sequence VALUES('events',26);
+INSERT INTO sqlite_sequence VALUES('events',28);
 CREATE INDEX api_keys_user ON api_keys (user_id);
 CREATE INDEX idempotent_answers_age ON idempotent_answers (created_at);
 CREATE INDEX enrolment_keys_node ON enrolment_keys (node_id);
