@@ -112,22 +112,30 @@ func (s *Service) MovedSpec(ctx context.Context, q store.Querier, i Instance, po
 	return spec, nil
 }
 
-// Halt has the instance stopped for a move, in tx, as its next generation; what
-// its owner wants of its power stays as it is. One that must not run anyway is
-// left alone.
+// Halt has the instance stopped for a move and its volume frozen, in tx, as its
+// next generation; what its owner wants of its power stays as it is. One that is
+// halted already is left alone.
 func (s *Service) Halt(ctx context.Context, tx *store.Tx, i Instance) (Instance, error) {
-	if i.Suspended || i.Spec.Power.Want == wire.WantStopped {
+	if i.Spec.Moving {
 		return i, nil
 	}
-	i.Spec.Power = wire.Power{Want: wire.WantStopped, Order: i.Spec.Power.Order + 1}
+	i.stayDown()
 	i.raise(s.Now().UTC())
+	i.Spec.Moving = true
 	return i, save(ctx, tx, i)
+}
+
+// stayDown orders a stop that its owner has not wished for.
+func (i *Instance) stayDown() {
+	if i.Spec.Power.Want != wire.WantStopped {
+		i.Spec.Power = wire.Power{Want: wire.WantStopped, Order: i.Spec.Power.Order + 1}
+	}
 }
 
 // Halted says whether the node has said that the instance, as it was told last,
 // is down and stays so; a failure to get it down is the error.
 func (i Instance) Halted() (bool, error) {
-	if !i.Suspended && i.Spec.Power.Want != wire.WantStopped || i.Seen < i.Generation || !i.Observed.Converged {
+	if !i.Spec.Moving || i.Seen < i.Generation || !i.Observed.Converged {
 		return false, nil
 	}
 	switch i.Observed.Actual {
@@ -146,13 +154,13 @@ func (i Instance) Halted() (bool, error) {
 // runs again if its owner wants that.
 func (s *Service) Resume(ctx context.Context, tx *store.Tx, by access.Actor, id ident.Instance) error {
 	i, err := byID(ctx, tx, id)
-	if problem.Is(err, problem.NotFound) || err == nil && (i.Phase == Deleting || i.Power != wire.WantRunning || i.Spec.Power.Want == wire.WantRunning) {
+	if problem.Is(err, problem.NotFound) || err == nil && (i.Phase == Deleting || !i.Spec.Moving) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	i.order(Start)
+	i.powerAsWished()
 	i.raise(s.Now().UTC())
 	if err := save(ctx, tx, i); err != nil {
 		return err
@@ -169,18 +177,23 @@ func (i *Instance) powerAsWished() {
 	}
 }
 
-// Relocate makes the instance another node's, in tx, as its next generation, with
-// the power that its owner wants. What was seen of it was on the old node and is
-// forgotten. The caller has made sure that the data is there, and that it runs
-// nowhere.
+// Relocate makes the instance another node's, in tx, as its next generation. What
+// was seen of it was on the old node and is forgotten. The caller has made sure
+// that the data is there, and that it runs nowhere. With copied it stays down and
+// frozen until Settle; else it has the power that its owner wants.
 func (s *Service) Relocate(ctx context.Context, tx *store.Tx, i Instance, to ident.Node, ports []allocation.Allocation, copied bool) (Instance, error) {
 	spec, err := s.MovedSpec(ctx, tx, i, ports, copied)
 	if err != nil {
 		return i, err
 	}
 	i.Spec, i.Node, i.Phase = spec, to, Ready
-	i.powerAsWished()
+	if copied {
+		i.stayDown()
+	} else {
+		i.powerAsWished()
+	}
 	i.raise(s.Now().UTC())
+	i.Spec.Moving = copied
 	i.Actual, i.Container = wire.ActualStopped, ""
 	i.Observed = wire.State{Phase: wire.PhaseReady, Actual: wire.ActualStopped}
 	if err := save(ctx, tx, i); err != nil {
@@ -189,11 +202,14 @@ func (s *Service) Relocate(ctx context.Context, tx *store.Tx, i Instance, to ide
 	return i, relocate(ctx, tx, i.ID, to)
 }
 
-// Settle writes, in tx, that the volume that came is the instance's own: from the
-// next generation on nothing is taken over any more.
-func (s *Service) Settle(ctx context.Context, tx *store.Tx, i Instance) error {
+// Settle writes, in tx, that the volume that came is the instance's own: its next
+// generation, which the caller has its node told, has the power that its owner
+// wants.
+func (s *Service) Settle(ctx context.Context, tx *store.Tx, i Instance) (Instance, error) {
 	i.Spec.Copied = false
-	return save(ctx, tx, i)
+	i.powerAsWished()
+	i.raise(s.Now().UTC())
+	return i, save(ctx, tx, i)
 }
 
 // Fail writes, in tx, why the last order about the instance was not carried out.

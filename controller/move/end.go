@@ -2,7 +2,6 @@ package move
 
 import (
 	"context"
-	"errors"
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/instance"
@@ -15,31 +14,30 @@ import (
 
 // cancelled takes a move back, at whatever step it is.
 func (s *Service) cancelled(ctx context.Context, tx *store.Tx, j job.Job) error {
-	return s.takeBack(ctx, tx, j, problem.New(problem.Conflict, "the move was cancelled"), true)
+	return s.takeBack(ctx, tx, j, problem.New(problem.Conflict, "the move was cancelled"))
 }
 
-// failed takes a move back that can't go on. After the switch it is only taken
-// back when the new node has refused: one that is silent may run the instance.
+// failed takes a move back that can't go on.
 func (s *Service) failed(ctx context.Context, tx *store.Tx, j job.Job) error {
-	return s.takeBack(ctx, tx, j, j.Failure, j.Deadline.After(s.Now()))
+	return s.takeBack(ctx, tx, j, j.Failure)
 }
 
-func (s *Service) takeBack(ctx context.Context, tx *store.Tx, j job.Job, why *problem.Problem, alsoSwitched bool) error {
+func (s *Service) takeBack(ctx context.Context, tx *store.Tx, j job.Job, why *problem.Problem) error {
 	m, there, err := byJob(ctx, tx, j.ID)
 	if err != nil {
 		return err
 	}
-	if !there { // it was never reserved: another try that failed at once
-		return s.Instances.Resume(ctx, tx, j.Actor, j.Instance)
+	if !there { // it was never reserved, as another try that failed at once, or it is settled
+		if err := s.Instances.Resume(ctx, tx, j.Actor, j.Instance); err != nil {
+			return err
+		}
+		return s.tellNode(ctx, tx, j.Actor, j.Instance)
 	}
 	i, err := s.Instances.Find(ctx, tx, m.Instance)
 	if err != nil {
 		return err
 	}
 	if m.Stage == Switched {
-		if !alsoSwitched {
-			return s.Instances.Fail(ctx, tx, i, why)
-		}
 		return s.giveBack(ctx, tx, m, i, why)
 	}
 	if err := s.abandon(ctx, tx, m); err != nil {
@@ -70,7 +68,8 @@ func (s *Service) abandon(ctx context.Context, tx *store.Tx, m Move) error {
 	return s.leave(ctx, tx, m, m.To, 0)
 }
 
-// giveBack makes the instance the old node's again, in tx.
+// giveBack makes the instance the old node's again, in tx: nothing has written to
+// the new one's copy, which was told to stay down.
 func (s *Service) giveBack(ctx context.Context, tx *store.Tx, m Move, i instance.Instance, why *problem.Problem) error {
 	ports, err := s.Ports.HeldOn(ctx, tx, i.ID, m.From)
 	if err != nil {
@@ -93,35 +92,31 @@ func (s *Service) giveBack(ctx context.Context, tx *store.Tx, m Move, i instance
 		return err
 	}
 	busy, there, err := job.Active(ctx, tx, i.ID)
-	if err != nil || !there {
+	if err != nil {
 		return err
 	}
-	return s.Jobs.Finish(ctx, tx, busy.ID, why)
-}
-
-// rouse has an instance's node told what should be, in tx, unless that is under
-// way or done. After a give-back it comes once the other node can't run the
-// instance any more.
-func (s *Service) rouse(ctx context.Context, tx *store.Tx, id ident.Instance) error {
-	i, waits, err := s.unroused(ctx, tx, id)
-	if err != nil || !waits {
-		return err
+	if there {
+		if err := s.Jobs.Finish(ctx, tx, busy.ID, why); err != nil {
+			return err
+		}
 	}
-	return s.Instances.Sync(ctx, tx, access.System(), i)
+	return s.tellNode(ctx, tx, access.System(), i.ID)
 }
 
-// unroused says whether an instance's node has not carried out the newest
-// generation, and nothing is at work on that.
-func (s *Service) unroused(ctx context.Context, q store.Querier, id ident.Instance) (i instance.Instance, waits bool, err error) {
-	i, err = s.Instances.Find(ctx, q, id)
+// tellNode has an instance's node told what should be, in tx, unless that is under
+// way or done.
+func (s *Service) tellNode(ctx context.Context, tx *store.Tx, by access.Actor, id ident.Instance) error {
+	i, err := s.Instances.Find(ctx, tx, id)
 	if problem.Is(err, problem.NotFound) {
-		return i, false, nil
+		return nil
 	}
 	if err != nil || i.Phase == instance.Deleting || i.Seen >= i.Generation {
-		return i, false, err
+		return err
 	}
-	_, busy, err := job.Active(ctx, q, id)
-	return i, !busy, err
+	if _, busy, err := job.Active(ctx, tx, id); err != nil || busy {
+		return err
+	}
+	return s.Instances.Sync(ctx, tx, by, i)
 }
 
 // leave has removed what the move has, or had, on a node. A generation of 0 says
@@ -168,36 +163,21 @@ func (s *Service) evict(ctx context.Context, j job.Job) (job.Outcome, error) {
 		return job.Done, err
 	}
 	if err := s.Agents.DropIncoming(ctx, m.From, m.Instance); err != nil && !problem.Is(err, problem.NotFound) {
-		return job.Done, s.rouseAfter(ctx, m, err)
+		return job.Done, err
 	}
 	if m.Generation == 0 {
 		return job.Done, s.DB.Write(ctx, func(tx *store.Tx) error { return drop(ctx, tx, j.ID) })
 	}
 	accepted, err := s.Agents.Remove(ctx, m.From, m.Instance, wire.Removal{Generation: m.Generation})
 	if err != nil {
-		return job.Done, s.rouseAfter(ctx, m, err)
+		return job.Done, err
 	}
 	if accepted.Generation > m.Generation {
 		s.Log.Warn("a node knows a newer order about an instance that has left it; it is left alone there", "node", m.From, "instance", m.Instance,
 			"its", accepted.Generation, "ours", m.Generation)
-		return job.Done, s.DB.Write(ctx, func(tx *store.Tx) error {
-			return errors.Join(drop(ctx, tx, j.ID), s.rouse(ctx, tx, m.Instance))
-		})
+		return job.Done, s.DB.Write(ctx, func(tx *store.Tx) error { return drop(ctx, tx, j.ID) })
 	}
-	_, waits, err := s.unroused(ctx, s.DB.Snapshot(), m.Instance)
-	if err == nil && waits && j.StartedAt != nil && s.Now().Sub(*j.StartedAt) < evictPatience {
-		return job.Again, nil
-	}
-	return job.Handed, s.rouseAfter(ctx, m, err)
-}
-
-// rouseAfter has an instance that was given back run again although the node that
-// it leaves doesn't answer, or takes long, and gives the failure on.
-func (s *Service) rouseAfter(ctx context.Context, m Move, failure error) error {
-	if _, waits, err := s.unroused(ctx, s.DB.Snapshot(), m.Instance); err != nil || !waits {
-		return errors.Join(failure, err)
-	}
-	return errors.Join(failure, s.DB.Write(ctx, func(tx *store.Tx) error { return s.rouse(ctx, tx, m.Instance) }))
+	return job.Handed, nil
 }
 
 // leftThere forgets what is on a node that never comes back.

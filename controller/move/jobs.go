@@ -29,7 +29,6 @@ const (
 	slice         = 10 * time.Minute // of copying in one call of a handler: a pass lists the whole volume first
 	maxPasses     = 3                // over a volume that is down, until its copy must be the same
 	toldEvery     = 15 * time.Second
-	evictPatience = time.Minute // an instance that was given back is down for so long at most, until the other node is rid of it
 )
 
 func (s *Service) register() {
@@ -37,8 +36,9 @@ func (s *Service) register() {
 		Tasks: []job.Task{
 			{Name: "reserve", Do: s.doReserve}, {Name: "copy", Do: s.doCopy}, {Name: "stop", Do: s.doStop}, {Name: "finish", Do: s.doFinish},
 			{Name: "verify", Do: s.doVerify}, {Name: "switch", Do: s.doSwitch}, {Name: "settle", Do: s.doSettle},
+			{Name: "start", Do: s.doStart},
 		},
-		Deadline: moveDeadline, Attempts: attempts, Limit: slice + 30*time.Second,
+		Deadline: moveDeadline, Attempts: attempts, Limit: slice + 30*time.Second, Alone: true,
 		Failed: s.failed, Cancelled: s.cancelled, Superseded: s.superseded, Retry: s.retry,
 	})
 	s.Jobs.Register(KindEvict, job.Policy{Handler: s.evict, Deadline: evictDeadline, Attempts: 1 << 30, Cancelled: s.leftThere})
@@ -349,17 +349,48 @@ func (s *Service) doSwitch(ctx context.Context, j job.Job) (job.Outcome, error) 
 	})
 }
 
-// doSettle tells the new node; its word ends the job.
+// doSettle has the new node take the volume over; its word (see settle) lets the
+// job go on.
 func (s *Service) doSettle(ctx context.Context, j job.Job) (job.Outcome, error) {
+	if _, there, err := byJob(ctx, s.DB.Snapshot(), j.ID); err != nil || !there {
+		return job.Done, err // it is settled
+	}
 	m, i, err := s.present(ctx, j)
 	if err != nil || m.Stage != Switched {
 		return job.Done, err
 	}
-	accepted, err := s.Agents.Apply(ctx, m.To, i.Spec)
-	if err == nil && accepted.Generation > i.Generation {
-		err = newer(s.name(ctx, s.DB.Snapshot(), m.To))
+	return job.Handed, s.order(ctx, i)
+}
+
+// doStart has the instance run on its new node, if its owner wants that. Whether
+// it does has nothing to do with the move.
+func (s *Service) doStart(ctx context.Context, j job.Job) (job.Outcome, error) {
+	mem, err := recall(j)
+	if err != nil {
+		return job.Done, err
 	}
-	return job.Handed, err
+	i, err := s.Instances.Find(ctx, s.DB.Snapshot(), j.Instance)
+	if err != nil || i.Seen >= i.Generation && i.Observed.Converged {
+		return job.Done, err
+	}
+	now := s.Now()
+	if mem.Told == i.Generation && now.Sub(mem.ToldAt) < toldEvery {
+		return job.Again, nil
+	}
+	if err := s.order(ctx, i); err != nil {
+		return job.Done, err
+	}
+	mem.Told, mem.ToldAt = i.Generation, now
+	return job.Again, s.remember(ctx, j, mem)
+}
+
+// order tells an instance's node what should be.
+func (s *Service) order(ctx context.Context, i instance.Instance) error {
+	accepted, err := s.Agents.Apply(ctx, i.Node, i.Spec)
+	if err == nil && accepted.Generation > i.Generation {
+		err = newer(s.name(ctx, s.DB.Snapshot(), i.Node))
+	}
+	return err
 }
 
 // retry tries a move again that has failed or was cancelled, as it was ordered.

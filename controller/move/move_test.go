@@ -35,7 +35,7 @@ func TestARunningInstanceMovesWithItsVolume(t *testing.T) {
 		for _, task := range j.Tasks {
 			names = append(names, task.Name+" "+string(task.State))
 		}
-		if want := "reserve done, copy done, stop done, finish done, verify done, switch done, settle done"; strings.Join(names, ", ") != want {
+		if want := "reserve done, copy done, stop done, finish done, verify done, switch done, settle done, start done"; strings.Join(names, ", ") != want {
 			t.Errorf("tasks %s", names)
 		}
 		if facts := b.facts(i.ID); !slices.Equal(facts, []string{"instance.move_ordered", "instance.moved", "instance.move_settled"}) {

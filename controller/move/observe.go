@@ -5,6 +5,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/instance"
+	"github.com/berth-panel/berth/controller/job"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -20,26 +21,24 @@ func (s *Service) Observed(ctx context.Context, tx *store.Tx, i instance.Instanc
 	case m.Stage == Copying:
 		return true, s.Jobs.Nudge(ctx, tx, m.Job) // it may be down now
 	case st.Phase == wire.PhaseReady:
-		return false, s.settle(ctx, tx, m, i)
+		return true, s.settle(ctx, tx, m, i)
 	case st.Phase == wire.PhaseFailed:
 		why := "it gives no reason"
 		if st.Failure != nil {
 			why = st.Failure.Message
 		}
-		if err := s.giveBack(ctx, tx, m, i, problem.New(problem.Conflict, "%s could not take the instance over, which is back on %s: %s",
-			s.name(ctx, tx, m.To), s.name(ctx, tx, m.From), why)); err != nil {
-			return true, err
-		}
-		return true, s.rouse(ctx, tx, i.ID) // it does not run there
+		return true, s.giveBack(ctx, tx, m, i, problem.New(problem.Conflict, "%s could not take the instance over, which is back on %s: %s",
+			s.name(ctx, tx, m.To), s.name(ctx, tx, m.From), why))
 	default:
 		return false, nil
 	}
 }
 
-// settle ends the move: the new node has the instance, and the old one's copy
-// goes away.
-func (s *Service) settle(ctx context.Context, tx *store.Tx, m Move, i instance.Instance) error {
-	if err := s.Instances.Settle(ctx, tx, i); err != nil {
+// settle makes the new node's copy the one that counts, in the transaction in
+// which it says that it has it: the old one's goes away, and only now the instance
+// may run again.
+func (s *Service) settle(ctx context.Context, tx *store.Tx, m Move, i instance.Instance) (err error) {
+	if i, err = s.Instances.Settle(ctx, tx, i); err != nil {
 		return err
 	}
 	if err := s.Ports.ReleaseOn(ctx, tx, i.ID, m.From); err != nil {
@@ -51,9 +50,19 @@ func (s *Service) settle(ctx context.Context, tx *store.Tx, m Move, i instance.I
 	if err := s.tell(ctx, tx, access.System(), "instance.move_settled", i, m, nil); err != nil {
 		return err
 	}
-	// Succeeded, also when it does not start: that has nothing to do with the move.
-	// A job that was superseded has ended, and whatever came after it ends itself.
-	return s.Jobs.Finish(ctx, tx, m.Job, nil)
+	busy, there, err := job.Active(ctx, tx, i.ID)
+	if err != nil {
+		return err
+	}
+	if there && busy.ID == m.Job {
+		return s.Jobs.Nudge(ctx, tx, m.Job) // it has the instance started
+	}
+	if there { // what superseded the move: the node has done it
+		if err := s.Jobs.Finish(ctx, tx, busy.ID, nil); err != nil {
+			return err
+		}
+	}
+	return s.tellNode(ctx, tx, access.System(), i.ID)
 }
 
 // Elsewhere is instance.Moves: a node spoke of an instance that isn't its own.
@@ -69,10 +78,7 @@ func (s *Service) Elsewhere(ctx context.Context, tx *store.Tx, node ident.Node, 
 		if err := drop(ctx, tx, left.Job); err != nil {
 			return true, err
 		}
-		if err := s.Jobs.Finish(ctx, tx, left.Job, nil); err != nil {
-			return true, err
-		}
-		return true, s.rouse(ctx, tx, e.Instance)
+		return true, s.Jobs.Finish(ctx, tx, left.Job, nil)
 	}
 	m, there, err := underWay(ctx, tx, e.Instance)
 	return there && (m.From == node || m.To == node), err

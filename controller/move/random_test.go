@@ -71,11 +71,6 @@ func (b *bundle) act(r *rand.Rand, ids []ident.Instance) (what string, err error
 		if err != nil || len(active) == 0 || active[0].Kind != instance.KindMove {
 			return "nothing", err
 		}
-		if active[0].Task == "settle" { // the new node may run it already
-			b.world.mu.Lock()
-			b.world.forced[id] = true
-			b.world.mu.Unlock()
-		}
 		_, err = b.jobs.Cancel(ctx, b.admin, active[0].ID)
 		return "cancel the move of " + string(id), err
 	}

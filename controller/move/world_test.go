@@ -29,7 +29,6 @@ type world struct {
 	wrong    []string                // what must never happen
 	signal   chan struct{}           // there may be events to be told
 	pace     func() time.Duration    // that a call takes; nil none
-	forced   map[ident.Instance]bool // was taken away from a node that may run it, by order
 }
 
 type machine struct {
@@ -63,7 +62,7 @@ type gate struct {
 }
 
 func newWorld() *world {
-	return &world{machines: map[ident.Node]*machine{}, copies: map[ident.Instance]int{}, made: map[ident.Instance]int{}, forced: map[ident.Instance]bool{}, signal: make(chan struct{}, 1)}
+	return &world{machines: map[ident.Node]*machine{}, copies: map[ident.Instance]int{}, made: map[ident.Instance]int{}, signal: make(chan struct{}, 1)}
 }
 
 func (w *world) add(id ident.Node) {
@@ -179,6 +178,9 @@ func (w *world) converge(m *machine, b *box, spec wire.Spec) {
 		return
 	}
 	b.state.Phase, b.state.Container = wire.PhaseReady, "on-"+string(m.node)
+	if spec.Moving && spec.Power.Want == wire.WantRunning {
+		w.wrong = append(w.wrong, fmt.Sprintf("instance %s is to run on %s while it moves", spec.Instance, m.node))
+	}
 	if spec.Power.Want != wire.WantRunning || spec.Suspended {
 		b.state.Actual = wire.ActualStopped
 		return
@@ -189,7 +191,7 @@ func (w *world) converge(m *machine, b *box, spec wire.Spec) {
 	}
 	b.state.Actual = wire.ActualRunning
 	for _, other := range w.machines {
-		if o := other.boxes[spec.Instance]; o != nil && o != b && o.state.Actual == wire.ActualRunning && other.online && !w.forced[spec.Instance] {
+		if o := other.boxes[spec.Instance]; o != nil && o != b && o.state.Actual == wire.ActualRunning {
 			w.wrong = append(w.wrong, fmt.Sprintf("instance %s runs on %s and on %s", spec.Instance, other.node, m.node))
 		}
 	}
