@@ -35,6 +35,7 @@ type Info struct {
 	MTime  int64 // nanoseconds since 1970, as are the next two
 	ATime  int64
 	CTime  int64
+	Inode  uint64
 	Target wire.Path // of a link; filled in by Walk and Lstat
 }
 
@@ -173,7 +174,7 @@ func lstat(dir int, name string, path wire.Path) (Info, error) {
 
 func infoOf(path wire.Path, st *unix.Stat_t) Info {
 	info := Info{
-		Path: path, Mode: uint32(st.Mode) & 0o7777, UID: int(st.Uid), GID: int(st.Gid),
+		Path: path, Inode: st.Ino, Mode: uint32(st.Mode) & 0o7777, UID: int(st.Uid), GID: int(st.Gid),
 		MTime: unix.TimespecToNsec(st.Mtim), ATime: unix.TimespecToNsec(st.Atim), CTime: unix.TimespecToNsec(st.Ctim),
 	}
 	switch st.Mode & unix.S_IFMT {

@@ -14,18 +14,10 @@ import (
 func (r *Root) Open(path wire.Path) (*os.File, Info, error) {
 	var fd int
 	err := r.in("open", path, func(dir int, name string) (err error) {
-		// The look first: opening a device may do something.
-		info, err := lstat(dir, name, path)
-		if err != nil {
-			return err
-		}
-		if info.Kind != File {
-			return ErrKind
-		}
-		const flags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
-		fd, err = openat(dir, name, flags|noATime, 0)
+		const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC
+		fd, err = openKind(dir, name, flags|noATime, unix.S_IFREG)
 		if errors.Is(err, unix.EPERM) {
-			fd, err = openat(dir, name, flags, 0)
+			fd, err = openKind(dir, name, flags, unix.S_IFREG)
 		}
 		return err
 	})

@@ -1,0 +1,135 @@
+package files
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+// among says whether a mode is one of these kinds of entry.
+func among(mode uint32, kinds []uint32) bool { return slices.Contains(kinds, mode&unix.S_IFMT) }
+
+// Chmod sets the permission bits of a file or folder.
+func (r *Root) Chmod(path wire.Path, mode uint32) error {
+	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC
+	change := func(dir int, name string) error {
+		fd, err := openKind(dir, name, flags, unix.S_IFREG, unix.S_IFDIR)
+		if errors.Is(err, unix.EACCES) { // nobody but root may open what nobody may read
+			return unix.Fchmodat(dir, name, mode&0o777, unix.AT_SYMLINK_NOFOLLOW)
+		}
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unix.Close(fd) }()
+		return unix.Fchmod(fd, mode&0o777)
+	}
+	if path == wire.Root {
+		return change(r.fd, ".")
+	}
+	return r.in("chmod", path, change)
+}
+
+// MoveNew is Move to a name that is free: fs.ErrExist when it isn't.
+func (r *Root) MoveNew(path wire.Path, to *Root, dest wire.Path) error {
+	return r.in("move", path, func(dir int, name string) error {
+		return to.in("move to", dest, func(toDir int, toName string) error {
+			err := renameNew(dir, name, toDir, toName)
+			if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
+				return err
+			}
+			// Into itself, or a filesystem that doesn't know this: there the look comes
+			// before, and whoever is as quick as that is replaced.
+			var st unix.Stat_t
+			if err := unix.Fstatat(toDir, toName, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil {
+				return unix.EEXIST
+			}
+			return unix.Renameat(dir, name, toDir, toName)
+		})
+	})
+}
+
+// MakeDirs makes a folder and those above it that are missing. The new ones get
+// m's mode and owner; those that are there are left as they are.
+func (r *Root) MakeDirs(path wire.Path, m Meta) error {
+	if path == wire.Root {
+		return nil
+	}
+	if !path.Valid() {
+		return failed("mkdir", path, unix.EINVAL)
+	}
+	at := r.fd
+	for name := range strings.SplitSeq(string(path), "/") {
+		next, err := makeDir(at, name, m)
+		if at != r.fd {
+			_ = unix.Close(at)
+		}
+		if err != nil {
+			return failed("mkdir", path, err)
+		}
+		at = next
+	}
+	_ = unix.Close(at)
+	return nil
+}
+
+// makeDir opens a folder and makes it when it is missing.
+func makeDir(dir int, name string, m Meta) (int, error) {
+	fd, err := openat(dir, name, dirFlags, 0)
+	if !errors.Is(err, unix.ENOENT) {
+		return fd, err
+	}
+	made := unix.Mkdirat(dir, name, 0o700)
+	if made != nil && !errors.Is(made, unix.EEXIST) {
+		return -1, made
+	}
+	fd, err = openat(dir, name, dirFlags, 0)
+	if err != nil || made != nil {
+		return fd, err
+	}
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	if err == nil && (int(st.Uid) != m.UID || int(st.Gid) != m.GID) {
+		err = unix.Fchown(fd, m.UID, m.GID)
+	}
+	if err == nil {
+		err = unix.Fchmod(fd, m.Mode&0o777)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// New makes a regular file, closed to others, and opens it for reading and
+// writing. fs.ErrExist when anything has the name.
+func (r *Root) New(path wire.Path) (*os.File, error) {
+	var file *os.File
+	err := r.in("create", path, func(dir int, name string) error {
+		const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+		fd, err := openat(dir, name, flags, 0o600)
+		if err == nil {
+			file = os.NewFile(uintptr(fd), string(path))
+		}
+		return err
+	})
+	return file, err
+}
+
+// SyncDir puts the names in a folder on the disk.
+func (r *Root) SyncDir(path wire.Path) error {
+	fd, err := r.folder(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if err := unix.Fsync(fd); err != nil {
+		return failed("sync", path, err)
+	}
+	return nil
+}
