@@ -187,6 +187,9 @@ func (i *Instance) order(v Verb) {
 func (i *Instance) raise(now time.Time) {
 	i.Generation++
 	i.Spec.Generation = i.Generation
+	if !i.Spec.Copied {
+		i.Spec.Moving = false // whatever is ordered now ends the Halt; a volume that came is frozen until it is settled
+	}
 	i.Spec.Suspended = i.Suspended
 	i.Failure = nil
 	i.UpdatedAt = now
