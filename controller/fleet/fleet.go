@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/turnstile"
 	"github.com/berth-panel/berth/shared/wire"
 )
 
@@ -108,7 +109,7 @@ type Fleet struct {
 	now       func() time.Time
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	wake      chan struct{}
-	lobby     *lobby
+	lobby     *turnstile.Lobby
 	serving   sync.WaitGroup // tunnels
 
 	mu        sync.Mutex
@@ -124,7 +125,7 @@ type Fleet struct {
 func New(o Options) *Fleet {
 	f := &Fleet{
 		authority: o.Authority, log: o.Logger, now: o.Now, dial: o.Dial,
-		wake: make(chan struct{}, 1), links: map[ident.Node]*link{}, lobby: newLobby(),
+		wake: make(chan struct{}, 1), links: map[ident.Node]*link{}, lobby: turnstile.NewLobby(strangersAtOnce, strangersEach),
 		tunnels: map[ident.Node]*tunnel{}, open: map[*tunnel]struct{}{},
 	}
 	if f.dial == nil {

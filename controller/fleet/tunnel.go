@@ -80,7 +80,7 @@ func (f *Fleet) Mount(a *httpapi.API) {
 		Unlimited: true, Summary: "For agents that can't be dialled: a WebSocket on which the controller calls back"},
 		func(ctx context.Context, _ *httpapi.Request) (httpapi.Socket, error) {
 			network := httpapi.Network(access.From(ctx).Address)
-			if !f.lobby.room(network) {
+			if !f.lobby.Room(network) {
 				return nil, httpapi.Busy(time.Second, "too many tunnels are being opened in this moment; try again")
 			}
 			return func(ctx context.Context, conn *websocket.Conn) { f.ServeTunnel(ctx, conn, network) }, nil
@@ -94,7 +94,7 @@ func (f *Fleet) Mount(a *httpapi.API) {
 // stream of the tunnel, the certificate of a node that is let in.
 func (f *Fleet) ServeTunnel(ctx context.Context, socket *websocket.Conn, network string) {
 	defer func() { _ = socket.Close() }()
-	leave, ok := f.lobby.enter(network)
+	leave, ok := f.lobby.Enter(network)
 	if !ok {
 		return
 	}

@@ -5,12 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"net"
-	"net/netip"
 	"strconv"
 	"time"
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/turnstile"
 )
 
 // Authenticator turns the text of an API key into who is calling. A key that is
@@ -46,11 +46,7 @@ func (k *call) admit() error {
 		return err
 	}
 	if !k.route.Unlimited {
-		limit := k.api.cfg.RateLimit
-		if k.caller.RateLimit != nil {
-			limit = *k.caller.RateLimit
-		}
-		if err := k.count(string(k.caller.Key), limit, true); err != nil {
+		if err := k.count(string(k.caller.Key), k.api.limitOf(k.caller), true); err != nil {
 			return err
 		}
 	}
@@ -60,37 +56,90 @@ func (k *call) admit() error {
 // authenticate reads the key from x-api-key or Authorization: Bearer.
 func (k *call) authenticate() error {
 	k.key = k.keyText()
-	if k.key == "" {
-		return &refusal{
+	var err error
+	k.caller, err = k.api.identify(k.door.requests, k.address, k.key)
+	return err
+}
+
+// identify gives who calls with that key from that address.
+func (a *API) identify(ctx context.Context, address, key string) (access.Caller, error) {
+	if key == "" {
+		return access.Caller{}, &refusal{
 			Problem: problem.New(problem.Unauthorized, "this call needs an API key in the header x-api-key"),
 			classic: "API key is required",
 		}
 	}
-	now := k.api.now()
-	digest := sha256.Sum256([]byte(k.key))
-	if wait := k.api.guard.enter(k.address, digest, now); wait > 0 {
-		return &refusal{
+	now := a.now()
+	digest := sha256.Sum256([]byte(key))
+	if wait := a.guard.enter(address, digest, now); wait > 0 {
+		return access.Caller{}, &refusal{
 			Problem: problem.New(problem.RateLimited, "too many wrong API keys came from this address; wait a moment"),
 			wait:    wait, classic: tooMany,
 		}
 	}
 	caller, err := access.Caller{}, error(problem.New(problem.Unauthorized, "the API key is longer than any"))
-	if len(k.key) <= maxKeyLength {
-		ctx, cancel := context.WithTimeout(k.door.requests, defaultTimeout)
-		caller, err = k.api.cfg.Authenticator.Authenticate(ctx, k.key)
+	if len(key) <= maxKeyLength {
+		ctx, cancel := context.WithTimeout(ctx, defaultTimeout)
+		caller, err = a.cfg.Authenticator.Authenticate(ctx, key)
 		cancel()
 	}
 	switch {
 	case problem.Is(err, problem.Unauthorized):
-		k.api.guard.wrong(k.address, digest, now)
-		return &refusal{Problem: problem.From(err), classic: "API Key Invalid"}
+		a.guard.wrong(address, digest, now)
+		return access.Caller{}, &refusal{Problem: problem.From(err), classic: "API Key Invalid"}
 	case err != nil:
-		return err
+		return access.Caller{}, err
 	}
-	k.api.guard.right(k.address, digest, now)
-	k.caller = caller
-	k.caller.Address = k.address
-	return nil
+	a.guard.right(address, digest, now)
+	caller.Address = address
+	return caller, nil
+}
+
+// Key gives the text of the API key that came with the call, or "".
+func (r *Request) Key() string { return r.call.keyText() }
+
+// Identify gives who calls, on a public route: by the key in the call's headers,
+// or as the local socket's admin; nobody (access.Caller.Known) without a key. A
+// wrong key is UNAUTHORIZED, and counted.
+func (r *Request) Identify(ctx context.Context) (access.Caller, error) {
+	k := r.call
+	if k.door.local {
+		return access.Local(), nil
+	}
+	key := k.keyText()
+	if key == "" {
+		return access.Caller{Actor: access.Actor{Address: k.address}}, nil
+	}
+	return r.Identifier()(ctx, key)
+}
+
+// Identifier gives what finds out whose a key is that comes later than the call,
+// in a socket's first message. It may be kept, and is the door's own way: wrong
+// keys are counted by address, right ones against their limit.
+func (r *Request) Identifier() func(ctx context.Context, key string) (access.Caller, error) {
+	a, address := r.call.api, r.call.address
+	return func(ctx context.Context, key string) (access.Caller, error) {
+		caller, err := a.identify(ctx, address, key)
+		if err != nil {
+			return access.Caller{}, err
+		}
+		limit := a.limitOf(caller)
+		if limit == 0 {
+			return caller, nil
+		}
+		if v := a.limits.take(string(caller.Key), limit, a.now()); v.wait > 0 {
+			return access.Caller{}, overLimit(limit, v)
+		}
+		return caller, nil
+	}
+}
+
+// limitOf is how often a caller may call in a minute; 0 is no limit.
+func (a *API) limitOf(c access.Caller) int {
+	if c.RateLimit != nil {
+		return *c.RateLimit
+	}
+	return a.cfg.RateLimit
 }
 
 func (k *call) keyText() string {
@@ -122,6 +171,10 @@ func (k *call) count(who string, limit int, tell bool) error {
 	if v.wait == 0 {
 		return nil
 	}
+	return overLimit(limit, v)
+}
+
+func overLimit(limit int, v verdict) error {
 	return &refusal{
 		Problem: problem.New(problem.RateLimited, "too many calls: %d a minute and %d a second are allowed; wait %s",
 			limit, perSecond(limit), max(time.Second, v.wait.Round(time.Second))),
@@ -138,16 +191,5 @@ func addressOf(a net.Addr) string {
 	return tcp.AddrPort().Addr().Unmap().WithZone("").String()
 }
 
-// network is what wrong keys are counted by: an IPv4 address, or the /64 of an
-// IPv6 one, since whoever has one of those has all of it.
-func network(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil || ip.Is4() {
-		return address
-	}
-	prefix, err := ip.Prefix(64)
-	if err != nil {
-		return address
-	}
-	return prefix.String()
-}
+// network is what wrong keys are counted by.
+func network(address string) string { return turnstile.Network(address) }

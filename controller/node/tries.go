@@ -1,11 +1,11 @@
 package node
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/turnstile"
 )
 
 // A secret of 32 bytes can't be guessed; what is limited is the noise and the
@@ -33,7 +33,7 @@ func newTries() *tries { return &tries{from: map[string]*count{}} }
 func (t *tries) enter(address string, now time.Time) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := t.from[network(address)]
+	c := t.from[turnstile.Network(address)]
 	if c == nil || now.Sub(c.since) >= triesWindow || c.failed < triesAllowed {
 		return nil
 	}
@@ -46,10 +46,10 @@ func (t *tries) failed(address string, now time.Time) {
 	if len(t.from) >= triesPlaces {
 		t.forget(now)
 	}
-	c := t.from[network(address)]
+	c := t.from[turnstile.Network(address)]
 	if c == nil || now.Sub(c.since) >= triesWindow {
 		c = &count{since: now}
-		t.from[network(address)] = c
+		t.from[turnstile.Network(address)] = c
 	}
 	c.failed++
 }
@@ -65,17 +65,4 @@ func (t *tries) forget(now time.Time) {
 	if len(t.from) >= triesPlaces {
 		clear(t.from)
 	}
-}
-
-// network is the address, or the /64 of an IPv6 one: who has one of those has all.
-func network(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil || ip.Unmap().Is4() {
-		return address
-	}
-	prefix, err := ip.WithZone("").Prefix(64)
-	if err != nil {
-		return address
-	}
-	return prefix.String()
 }

@@ -36,6 +36,9 @@ var goldens = map[string]any{
 		Install:   wire.Install{Downloads: []wire.Download{{URL: "https://files.example/server.jar", Path: "server.jar"}}},
 		Power:     wire.Power{Want: wire.WantRunning, Order: 3, Restart: true, Force: true},
 		Suspended: true, Hold: true, Copied: true, Drift: wire.DriftReport,
+		Ready:     wire.Ready{Lines: []string{"Done (", "regex:^ready$"}, WithinSeconds: 60},
+		Crash:     wire.Crash{Restart: wire.RestartAlways, CleanCodes: []int{143}, Limit: 3, WindowSeconds: 60, QuietSeconds: 30},
+		Installed: true, Wipe: 5, Reinstall: 6, Convert: true, Moving: true,
 	},
 	"spec_empty": &wire.Spec{},
 	"removal":    &wire.Removal{Generation: 8},
@@ -53,10 +56,18 @@ var goldens = map[string]any{
 		{Instance: "0123abce", Generation: 2, Removing: true, State: wire.State{Phase: wire.PhaseInstalling, Actual: wire.ActualUnknown}},
 	}, Incoming: []ident.Instance{"0123abcf"}},
 	"inventory_empty": &wire.Inventory{Instances: []wire.Holding{}},
+	"logins": &wire.Logins{
+		Revision: 7,
+		People:   []wire.LoginPerson{{User: "u1", Username: "anna", Password: "5f3a", Keys: []string{"ssh-ed25519 AAAA"}, Everywhere: true}},
+		Rights:   []wire.LoginRight{{User: "u1", Instance: "0123abcd", Write: true, Refused: "the instance is suspended"}},
+	},
+	"logins_held":    &wire.LoginsHeld{Revision: 7},
+	"login_question": &wire.LoginQuestion{Ref: "1", Username: "anna", Instance: "0123abcd", Password: "secret", Address: "192.0.2.7"},
+	"login_answer":   &wire.LoginAnswer{Ref: "1", Allowed: true, User: "u1", Password: "5f3a", Message: "the instance is suspended"},
 	"events": &wire.EventBatch{Events: []wire.Event{
 		{Seq: 1, At: at, Type: wire.EventState, Instance: "0123abcd", Generation: 7, State: &wire.State{
 			Phase: wire.PhaseReady, Actual: wire.ActualCrashed, Converged: true, Container: "c1", ExitCode: ref(137), OOM: true, RetryAt: &at,
-			Drift: "its memory was changed by hand",
+			Drift: "its memory was changed by hand", ReadyAt: &at, Overdue: true, Crashes: 2, GaveUp: true, Health: wire.HealthBad,
 		}},
 		{Seq: 2, At: at, Type: wire.EventState, Instance: "0123abcd", Generation: 8, State: &wire.State{
 			Phase: wire.PhaseFailed, Actual: wire.ActualStopped, Converged: true, ExitCode: ref(0),
