@@ -5,20 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"syscall"
 	"time"
 
+	"github.com/berth-panel/berth/agent/guard"
 	"github.com/berth-panel/berth/shared/build"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
 
 const (
-	maxRedirects = 5
 	// tries of one download, for failures that may pass: no connection, a
 	// broken one, a server's 5xx.
 	tries = 3
@@ -39,41 +38,11 @@ type Installer struct {
 // New makes an Installer. allowed are networks that the node's own settings
 // open, such as a mirror in the same rack; everything public is open anyway.
 func New(allowed []netip.Prefix) *Installer {
-	dialer := &net.Dialer{Timeout: 15 * time.Second, Control: guard{allowed: allowed}.control}
-	transport := &http.Transport{
-		// No Proxy: through one, the guard would see only the proxy's address.
-		DialContext:            dialer.DialContext,
-		TLSHandshakeTimeout:    15 * time.Second,
-		ResponseHeaderTimeout:  30 * time.Second,
-		IdleConnTimeout:        30 * time.Second,
-		MaxIdleConns:           4,
-		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true, // the file as it is, and no bomb
-		ForceAttemptHTTP2:      true,
-	}
-	return &Installer{client: &http.Client{Transport: transport, CheckRedirect: checkRedirect}, pause: 2 * time.Second, stall: stall}
+	return &Installer{client: guard.Client(allowed), pause: 2 * time.Second, stall: stall}
 }
 
 // Close frees idle connections.
 func (i *Installer) Close() { i.client.CloseIdleConnections() }
-
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	if len(via) > maxRedirects {
-		return problem.New(problem.Validation, "more than %d redirects", maxRedirects)
-	}
-	if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https" {
-		return problem.New(problem.Validation, "a redirect from https to %s", req.URL.Scheme)
-	}
-	req.Header.Del("Referer") // the old address may hold a token
-	return checkURL(req.URL)
-}
-
-func checkURL(u *url.URL) error {
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
-		return problem.New(problem.Validation, "only http and https addresses can be downloaded")
-	}
-	return nil
-}
 
 // Run downloads the files in order; together they may have limit bytes. progress
 // is called often and from this goroutine. A failure is a *problem.Problem that
@@ -148,7 +117,7 @@ func (t temporary) Error() string { return t.cause.Error() }
 func (t temporary) Unwrap() error { return t.cause }
 
 func (d download) once(ctx context.Context, put Put) (int64, error) {
-	if err := checkURL(d.url); err != nil {
+	if err := guard.CheckURL(d.url); err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -224,7 +193,7 @@ func classify(err error) error {
 	if errors.As(err, &p) {
 		return p
 	}
-	if errors.Is(err, errForbidden) {
+	if errors.Is(err, guard.ErrForbidden) {
 		return problem.New(problem.Forbidden, "its address is not on the public internet").Because(err)
 	}
 	return temporary{err}

@@ -1,4 +1,4 @@
-package install
+package guard
 
 import (
 	"errors"
@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// errForbidden marks a dial that the guard refused.
-var errForbidden = errors.New("the address is not on the public internet")
+// ErrForbidden marks a dial that the guard refused.
+var ErrForbidden = errors.New("the address is not on the public internet")
 
 // closed are networks that netip's own predicates don't name.
 var closed = []netip.Prefix{
@@ -44,11 +44,11 @@ type guard struct {
 func (g guard) control(_, address string, _ syscall.RawConn) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%w: %q", errForbidden, address)
+		return fmt.Errorf("%w: %q", ErrForbidden, address)
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil || !g.allows(addr) {
-		return fmt.Errorf("%w: %s", errForbidden, host)
+		return fmt.Errorf("%w: %s", ErrForbidden, host)
 	}
 	return nil
 }
