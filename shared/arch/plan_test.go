@@ -60,6 +60,12 @@ var pathRooms = map[string]string{
 	"agent/volume":         "makes and removes the roots",
 }
 
+// sharedExtras are what folders of shared know beside the standard library and
+// google/uuid: where the same code on both sides would be worse.
+var sharedExtras = map[string][]string{
+	"shared/sshdoor": {"golang.org/x/crypto/ssh", "golang.org/x/sys/cpu"},
+}
+
 // A door is something of the outside world that few rooms may know.
 type door struct {
 	imports []string // import paths, with all below them
@@ -79,7 +85,7 @@ var doors = []door{
 	// A release is run once before it takes this program's place; filesystems are
 	// made and grown by their own programs.
 	{name: "other programs (os/exec)", imports: []string{"os/exec"}, rooms: []string{"agent/update", "agent/volume"}, tests: []string{""}},
-	{name: "SSH", imports: []string{"golang.org/x/crypto/ssh", "github.com/pkg/sftp"}, rooms: []string{"agent/sftp", "controller/sftp", "controller/identity"}, tests: []string{"controller", "agent"}},
+	{name: "SSH", imports: []string{"golang.org/x/crypto/ssh", "github.com/pkg/sftp"}, rooms: []string{"shared/sshdoor", "agent/sftp", "controller/sftp", "controller/identity"}, tests: []string{"controller", "agent"}},
 	{name: "the firewall", imports: []string{"github.com/google/nftables", "github.com/vishvananda/netlink"}, rooms: []string{"agent/egress"}, tests: []string{"controller", "agent"}},
 }
 
