@@ -161,7 +161,7 @@ func (a *API) build() {
 	for _, r := range sorted {
 		handler := a.handler(r)
 		a.app.Add(r.Method, r.fiberPath(), handler)
-		if r.Method == fiber.MethodGet && !r.stream {
+		if r.Method == fiber.MethodGet && !r.stream && a.withoutHead(r) {
 			a.app.Add(fiber.MethodHead, r.fiberPath(), handler)
 		}
 	}

@@ -125,7 +125,7 @@ func decodeJSON(body []byte, v any) error {
 // prefetched bytes are off the wire already.
 func (k *call) drain() {
 	length := k.http.Request.Header.ContentLength()
-	if k.body != nil || k.http.RequestBodyStream() == nil || (length >= 0 && length <= prefetched) {
+	if k.body != nil || k.complete || k.http.RequestBodyStream() == nil || (length >= 0 && length <= prefetched) {
 		return
 	}
 	k.door.spoiled(k.http)

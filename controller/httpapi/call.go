@@ -38,6 +38,8 @@ type call struct {
 	failed  error  // what a typed handler or huma gave
 	stored  []byte // what an idempotent call keeps; nil: the answer itself
 	cause   error  // for the log
+	// complete says of a transfer that all of its request's body was read.
+	complete bool
 }
 
 type callKey struct{}
@@ -165,6 +167,12 @@ func (k *call) handle(c *fiber.Ctx) error {
 	}
 	if err := k.readQuery(); err != nil {
 		return err
+	}
+	if k.route.transfer {
+		if err := k.oversized(); err != nil {
+			return err
+		}
+		return k.route.run(k)
 	}
 	if err := k.readBody(); err != nil {
 		return err

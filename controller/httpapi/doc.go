@@ -4,7 +4,8 @@
 // importer of Fiber and huma.
 //
 // A feature registers each of its operations once, with Handle, HandlePage,
-// HandleStream, HandleSocket or (the classic API) HandleRaw. From that one registration come
+// HandleStream, HandleSocket, HandleTransfer (files of any length) or (the
+// classic API) HandleRaw. From that one registration come
 // the route, its rule, the validation and the OpenAPI document.
 //
 // # The way of a request
@@ -65,6 +66,11 @@
 //
 // A cancelled key ends its streams and sockets: each is authenticated again every
 // two seconds.
+//
+// A body that is a stream (HandleTransfer) has no time limit as a whole, but its
+// client must get 64 KiB across in every 30 s that are spent waiting for it: one
+// that stalls, or trickles, is cut. Answers go out by 256 KiB; those whose size
+// nobody knows by the 4 KiB of fasthttp's chunks.
 //
 // A WebSocket is made by gorilla's upgrader on the connection itself, taken from
 // fasthttp by Hijack. Two other ways were looked at: Fiber's adaptor, which plays

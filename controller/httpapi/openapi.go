@@ -58,6 +58,14 @@ func (a *API) describe(r *route, responses map[string]*huma.Response) *huma.Oper
 		MaxBodyBytes: -1, BodyReadTimeout: -1, // the body has been read, within its limit, before huma sees it
 		Extensions: map[string]any{"x-berth-rule": r.Access.String()},
 	}
+	for _, p := range r.Params {
+		op.Parameters = append(op.Parameters, p.describe())
+	}
+	if r.raw || r.socket || r.transfer {
+		for _, name := range paramNames(r.Path) {
+			op.Parameters = append(op.Parameters, &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}})
+		}
+	}
 	if r.Tag != "" {
 		op.Tags = []string{r.Tag}
 	}
@@ -67,6 +75,17 @@ func (a *API) describe(r *route, responses map[string]*huma.Response) *huma.Oper
 		op.Security = []map[string][]string{{"apiKey": {}}, {"bearer": {}}}
 	}
 	return op
+}
+
+func (p Param) describe() *huma.Param {
+	out := &huma.Param{Name: p.Name, In: p.In, Description: p.Doc, Required: p.Required, Schema: &huma.Schema{Type: huma.TypeString}}
+	if p.In == "" {
+		out.In = "query"
+	}
+	if p.Integer {
+		out.Schema = &huma.Schema{Type: huma.TypeInteger, Format: "int64"}
+	}
+	return out
 }
 
 // schemaOf describes a type; named structs go into the components.

@@ -54,6 +54,22 @@ type Operation struct {
 	// Accepts and Answers are values of the types that a raw route takes and
 	// gives, for the OpenAPI document only. Others ignore them.
 	Accepts, Answers any
+
+	// Params are the query and header parameters that a raw route reads by itself,
+	// for the OpenAPI document only: those of a typed one come from its input.
+	Params []Param
+	// Farewell lets a socket end itself when its context does: it has two seconds
+	// to say why, before the connection is closed.
+	Farewell bool
+}
+
+// Param is a parameter that a raw route reads by itself.
+type Param struct {
+	Name     string
+	In       string // "" is query; or header
+	Doc      string
+	Required bool
+	Integer  bool
 }
 
 // Route is one registered operation, for tests that hold every route.
@@ -110,14 +126,16 @@ func (o Operation) complete() (Operation, error) {
 
 type route struct {
 	Operation
-	stream  bool // it has no end of its own: server-sent events, or a WebSocket
-	socket  bool // a WebSocket
-	hidden  bool
-	typed   bool                // decoded by huma
-	body    bool                // takes a JSON body
-	needed  bool                // and can't do without
-	queries map[string]struct{} // the parameters that a typed route knows
-	run     func(k *call) error // answers k, or gives why not
+	stream   bool // it has no end of its own: server-sent events, or a WebSocket
+	socket   bool // a WebSocket
+	hidden   bool
+	transfer bool                // the bodies are streams
+	raw      bool                // it reads and writes by itself
+	typed    bool                // decoded by huma
+	body     bool                // takes a JSON body
+	needed   bool                // and can't do without
+	queries  map[string]struct{} // the parameters that a typed route knows
+	run      func(k *call) error // answers k, or gives why not
 }
 
 // fiberPath is the path as Fiber writes it.

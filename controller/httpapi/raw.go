@@ -45,6 +45,7 @@ func HandleRaw(a *API, op Operation, h func(ctx context.Context, r *Request) (Re
 	if r == nil {
 		return
 	}
+	r.raw = true
 	r.run = func(k *call) error {
 		reply, err := h(k.ctx, &Request{Body: k.body, call: k})
 		if err != nil {
@@ -58,9 +59,6 @@ func HandleRaw(a *API, op Operation, h func(ctx context.Context, r *Request) (Re
 			doc.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 				"application/json": {Schema: a.schemaOf(reflect.TypeOf(op.Accepts), r.ID+"Request")},
 			}}
-		}
-		for _, name := range paramNames(r.Path) {
-			doc.Parameters = append(doc.Parameters, &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}})
 		}
 		a.huma.OpenAPI().AddOperation(doc)
 	})

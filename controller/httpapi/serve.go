@@ -31,10 +31,13 @@ type pace struct {
 	open    time.Duration // a stream's handler that waits for its first event isn't kept from its headers for longer
 	recheck time.Duration // of a stream's key
 	beats   int           // so many rechecks make a heartbeat, for proxies, and so that a lost client shows
+	// farewell is what a socket has to say why it ends, see Operation.Farewell.
+	farewell time.Duration
+	stall    time.Duration // of waiting for a body that is a stream, see upload
 }
 
 func usualPace() pace {
-	return pace{grace: 10 * time.Second, open: 2 * time.Second, recheck: 2 * time.Second, beats: 5}
+	return pace{grace: 10 * time.Second, open: 2 * time.Second, recheck: 2 * time.Second, beats: 5, farewell: 2 * time.Second, stall: 30 * time.Second}
 }
 
 // door is one listener while it is served.
@@ -72,10 +75,12 @@ func (a *API) Serve(ctx context.Context, ln net.Listener) error {
 	err := server.ShutdownWithContext(limit)
 	stop()
 	guarded.shut()
+	rested := d.rest(a.pace.grace)
+	guarded.shutLent()
 	if served := <-done; served != nil && !errors.Is(served, net.ErrClosed) {
 		err = errors.Join(err, served)
 	}
-	if !d.rest(a.pace.grace) {
+	if !rested {
 		a.log.Error("streams didn't end when they were told to", "address", ln.Addr().String())
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -184,9 +189,21 @@ func (l *listener) dropUnused() {
 	}
 }
 
-// shut closes the listener and whatever is still open.
+// shut closes the listener and whatever is still open, but for sockets: each has
+// its own way to end.
 func (l *listener) shut() {
 	_ = l.Listener.Close() // mostly a second time
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		if !c.lent.Load() {
+			_ = c.Conn.Close()
+		}
+	}
+}
+
+// shutLent closes the sockets that didn't end.
+func (l *listener) shutLent() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c := range l.open {

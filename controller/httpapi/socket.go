@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/gorilla/websocket"
 
 	"github.com/berth-panel/berth/controller/access"
@@ -23,7 +22,8 @@ import (
 // Socket serves a WebSocket; the connection is closed when it returns. ctx ends,
 // and the connection is closed, when the key is no longer let in and when the
 // server stops. The deadlines of the connection are its own, and so are pings and
-// the limit of a message (SetReadLimit: without it there is none).
+// the limit of a message (SetReadLimit: without it there is none). With
+// Operation.Farewell the connection outlives ctx for two seconds.
 type Socket func(ctx context.Context, conn *websocket.Conn)
 
 const upgradeWithin = 10 * time.Second // to take the answer in that makes it a WebSocket
@@ -33,7 +33,8 @@ const upgradeWithin = 10 * time.Second // to take the answer in that makes it a 
 // the call, and refuses it by an error, which is answered as plain JSON, or gives
 // what serves the connection. Nobody promises that it will be called: what h
 // takes must not wait for it. A caller has as many sockets and streams at a time
-// as he may have streams; of a public route the room must count them itself.
+// as he may have streams; of a public route the room must count them itself, find
+// out who calls (Request.Identify), and end what he may no longer do.
 func HandleSocket(a *API, op Operation, h func(ctx context.Context, r *Request) (Socket, error)) {
 	if op.Status == 0 {
 		op.Status = http.StatusSwitchingProtocols
@@ -58,9 +59,6 @@ func HandleSocket(a *API, op Operation, h func(ctx context.Context, r *Request) 
 		doc := a.describe(r, a.rawResponses(r))
 		if done := doc.Responses["101"]; done != nil {
 			done.Description, done.Content = "It is a WebSocket from here on", nil
-		}
-		for _, name := range paramNames(r.Path) {
-			doc.Parameters = append(doc.Parameters, &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}})
 		}
 		a.huma.OpenAPI().AddOperation(doc)
 	})
@@ -118,7 +116,7 @@ func (k *call) upgrade(handshake *http.Request, serve Socket) error {
 		leave = func() { k.api.streams.leave(who) }
 	}
 	// The call is gone when the connection is served: nothing of it is kept.
-	s := &socket{api: k.api, id: k.id, name: k.routeName(), key: k.key, rule: k.route.Access, handshake: handshake, serve: serve}
+	s := &socket{farewell: k.route.Farewell, api: k.api, id: k.id, name: k.routeName(), key: k.key, rule: k.route.Access, handshake: handshake, serve: serve}
 	ctx := access.With(&scope{k.door.streams, k.id}, k.caller)
 	running := &k.door.running
 	running.Add(1)
@@ -138,6 +136,7 @@ type socket struct {
 	rule      access.Rule
 	handshake *http.Request
 	serve     Socket
+	farewell  bool
 }
 
 // run makes it one, serves it and closes it.
@@ -150,7 +149,9 @@ func (s *socket) run(ctx context.Context, raw *conn) {
 	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()
+	over := make(chan struct{})
+	defer close(over)
+	defer context.AfterFunc(ctx, func() { s.part(raw, over) })()
 	upgrader := websocket.Upgrader{HandshakeTimeout: upgradeWithin, ReadBufferSize: 4 << 10, WriteBufferSize: 16 << 10,
 		CheckOrigin: sameOrigin, Error: func(http.ResponseWriter, *http.Request, int, error) {}}
 	conn, err := upgrader.Upgrade(lent{raw}, s.handshake, http.Header{"X-Request-Id": {s.id}})
@@ -162,6 +163,19 @@ func (s *socket) run(ctx context.Context, raw *conn) {
 		go s.recheck(ctx, cancel)
 	}
 	s.serve(ctx, conn)
+}
+
+// part closes the connection, after a while if its user may say goodbye.
+func (s *socket) part(raw *conn, over <-chan struct{}) {
+	if s.farewell {
+		timer := time.NewTimer(s.api.pace.farewell)
+		defer timer.Stop()
+		select {
+		case <-over:
+		case <-timer.C:
+		}
+	}
+	_ = raw.Close()
 }
 
 // recheck asks again and again for the key and its rights.
