@@ -220,7 +220,6 @@ last_words() {
 
 verb_install() {
   check
-  check_program
   need_curl
   local release begun=''
   [ -n "$listen" ] || listen=$(setting BERTH_LISTEN)
@@ -230,7 +229,8 @@ verb_install() {
   if [ -n "$(pointed current)" ] && [ -e "$data/berth.db" ]; then
     say "a controller is installed: its settings are written anew; upgrade changes its program"
   else
-    id -u "$user" >/dev/null 2>&1 || useradd --system --home-dir "$data" --no-create-home --shell /usr/sbin/nologin "$user"
+    check_program
+    id -u "$user" >/dev/null 2>&1 || useradd --system --user-group --home-dir "$data" --no-create-home --shell /usr/sbin/nologin "$user"
     install -d -m 0700 -o "$user" -g "$user" "$data"
     release=$(place)
     switch_to "$release"
@@ -264,7 +264,7 @@ verb_install() {
 # program does it.
 back_up() {
   local file
-  file=$data/backups/upgrade-$(date -u +%Y%m%d-%H%M%S).tar.gz
+  file=$data/backups/upgrade-$(date -u +%Y%m%d-%H%M%S.%3N).tar.gz
   install -d -m 0700 -o "$user" -g "$user" "$data/backups"
   run_release "$1" backup "$file" >&2
   # The last five stay.
