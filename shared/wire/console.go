@@ -59,8 +59,11 @@ type ConsoleFrame struct {
 	Error *ConsoleError `json:"error,omitempty"`
 	// Done answers an input that has reached the container.
 	Done string `json:"done,omitempty"` // its Ref
-	// Record is told first: another one means that numbers began anew.
+	// Record is told first: another one means that numbers began anew. Last comes
+	// with it: the number of the newest line at that moment, 0 when there is none.
+	// Who wants the past alone closes the stream there.
 	Record string `json:"record,omitempty"`
+	Last   int64  `json:"last,omitempty"`
 }
 
 // ConsoleMissed are lines that this stream did not get, both ends included.

@@ -49,6 +49,7 @@ type Agent struct {
 	apply  func(wire.Spec) *Answer
 	remove func(ident.Instance, wire.Removal) *Answer
 	renew  func(method string) *Answer
+	rooms  http.Handler // see Serve
 
 	next     *ecdsa.PrivateKey // that a certificate was asked for
 	rawHello string            // instead of hello

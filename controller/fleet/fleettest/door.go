@@ -39,8 +39,19 @@ func (a *Agent) door(server *http.Server) http.Handler {
 	mux.HandleFunc("POST "+wire.PathCertificate, a.certificate)
 	mux.HandleFunc("PUT "+wire.PathCertificate, a.certificate)
 	mux.HandleFunc("DELETE "+wire.PathInstances+"/{id}", a.delete)
+	mux.HandleFunc("/v1/", a.room)
 	mux.HandleFunc("GET "+wire.PathEvents, func(w http.ResponseWriter, r *http.Request) { a.stream(server, w, r) })
 	return mux
+}
+
+// room answers a call that Serve has a handler for.
+func (a *Agent) room(w http.ResponseWriter, r *http.Request) {
+	handler := look(a, func() http.Handler { return a.rooms })
+	if handler == nil {
+		refuse(w, problem.New(problem.NotFound, "no such call"))
+		return
+	}
+	handler.ServeHTTP(w, r)
 }
 
 func answer(w http.ResponseWriter, status int, v any) {

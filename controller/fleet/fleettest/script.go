@@ -1,6 +1,7 @@
 package fleettest
 
 import (
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -31,6 +32,10 @@ func (a *Agent) OnApply(f func(wire.Spec) *Answer) {
 func (a *Agent) OnRemove(f func(ident.Instance, wire.Removal) *Answer) {
 	a.change(func() { a.remove = f })
 }
+
+// Serve has h answer the calls that the agent has no script for: those of a
+// feature's room. What it holds open, such as a WebSocket, is its own to end.
+func (a *Agent) Serve(h http.Handler) { a.change(func() { a.rooms = h }) }
 
 // Obey has the agent carry everything out at once: a spec ends in a converged
 // state event (ready; running or stopped as asked), a removal in its event.
