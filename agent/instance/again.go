@@ -53,15 +53,20 @@ func (o *owner) untilAgain() time.Duration {
 	return max(0, o.again.at.Sub(o.m.now()))
 }
 
+// untilTry is the wait until a start is tried again without an order, or never.
+func (o *owner) untilTry() time.Duration { return sooner(o.untilRetry(), o.untilAgain()) }
+
 // untilNext is the wait until something is due by itself, or never.
-func (o *owner) untilNext() time.Duration {
-	crash, failure := o.untilRetry(), o.untilAgain()
+func (o *owner) untilNext() time.Duration { return sooner(o.untilTry(), o.untilOld()) }
+
+// sooner is the shorter of two waits.
+func sooner(a, b time.Duration) time.Duration {
 	switch {
-	case crash == never:
-		return failure
-	case failure == never:
-		return crash
+	case a == never:
+		return b
+	case b == never:
+		return a
 	default:
-		return min(crash, failure)
+		return min(a, b)
 	}
 }

@@ -36,14 +36,20 @@ func (o *owner) converge(ctx context.Context, j job) (settled bool, err error) {
 		o.hold(j)
 		return true, nil
 	}
+	if j.desired.Spec.Moving && !j.desired.Spec.Copied {
+		return true, o.rest(ctx, j)
+	}
 	if known, _ := o.know(); known.Halt == journal.HaltRemoved {
 		return true, nil
 	}
 	if o.failed == j.desired.Generation {
-		if o.untilNext() != 0 {
+		if o.untilTry() != 0 {
 			return true, nil
 		}
 		o.failed = 0 // a crashed one's next start is a new try
+	}
+	if err := o.anew(ctx, j); err != nil {
+		return false, err
 	}
 	if err := o.ensureContainer(ctx, j, spec); err != nil {
 		return false, err
@@ -216,6 +222,9 @@ func (o *owner) ensureVolume(j job) error {
 		}
 		return nil
 	}
+	if err := o.mayMake(j); err != nil {
+		return err
+	}
 	created, err := o.m.deps.Volumes.Ensure(o.id)
 	if err != nil {
 		return err
@@ -261,7 +270,7 @@ func (o *owner) prepare(ctx context.Context, j job) error {
 			return err
 		}
 	}
-	o.learn(func(k *journal.Known) { k.Installed = true })
+	o.learn(func(k *journal.Known) { k.Installed, k.Bare = true, false })
 	return nil
 }
 

@@ -169,3 +169,35 @@ func TestNothingIsFetchedOnceTheAgentHasEnded(t *testing.T) {
 		w.boot()
 	})
 }
+
+// TestCopiedAndFrozen: a volume that came is taken over while the instance stays
+// down, until its move is settled.
+func TestCopiedAndFrozen(t *testing.T) {
+	t.Parallel()
+	playCopied(t, func(w *world) {
+		w.stage()
+		s := copied(1)
+		s.Moving, s.Installed, s.Wipe = true, true, 7
+		w.apply(s)
+		w.expect(one, wire.PhaseReady, wire.ActualStopped, true)
+		w.saved()
+		w.writable(problem.Conflict)
+		s.Generation, s.Copied, s.Moving, s.Power.Order = 2, false, false, 2
+		w.apply(s)
+		w.running(one)
+		w.saved()
+		w.writable("")
+	})
+}
+
+func TestCopiedAndNothingCame(t *testing.T) {
+	t.Parallel()
+	playCopied(t, func(w *world) {
+		s := copied(1)
+		s.Moving, s.Installed = true, true
+		w.apply(s)
+		if st := w.expect(one, wire.PhaseFailed, wire.ActualStopped, true); st.Failure == nil || st.Failure.Code != problem.NotFound {
+			t.Errorf("state: %+v", st)
+		}
+	})
+}

@@ -7,12 +7,14 @@
 //
 //	image → volume → network → container → owner and downloads of a new volume → power
 //
-// Phases: installing → ready or failed; failed → installing by a new generation.
-// A failure on an instance that was ready leaves it ready: its data is there.
+// Phases: installing → ready or failed; failed → installing by a new generation;
+// ready → installing by an order to install again (reinstall.go). A failure on an
+// instance that was ready leaves it ready: its data is there.
 //
 //	stopped → starting → running → stopping → stopped
 //	running → crashed → starting         (it ended with an error; again at once, or after a while)
 //	running → stopped                    (it ended without one: left alone until the next order)
+//	starting → crashed or stopped        (likewise, before it was ready)
 //	running → stopped, stopped → running (by hand: see below)
 //	starting → stopped, with a Failure   (a start that fails before the container runs is no crash)
 //
@@ -25,11 +27,25 @@
 //     also when the agent is killed in between.
 //   - A removal is finished before a later spec of the same id is begun: a new
 //     instance never finds the old one's data.
+//   - Starting becomes running when a line of this run's console says so, or the
+//     image's health check; at once where the spec names no line and the image has
+//     no check (ready.go). What was ready stays so until it ends, over restarts of
+//     the agent too. A start that isn't ready in time is said to be overdue, and
+//     that is all. A generation is converged when its container is up, ready or not:
+//     refused was to wait, since a start that takes long must not keep orders away.
 //   - A crash is an exit that was seen: a container that ran under this agent's eyes
 //     and ended with an error, by itself. The first is restarted at once, those
 //     that follow after 1 s, 2 s and so on, up to five minutes. Five within ten
 //     minutes and the instance is left alone; the record survives restarts of the
-//     agent. A run of ten minutes clears it.
+//     agent. A run of ten minutes clears it. A spec's wire.Crash sets all of that but
+//     the waits. Want of memory is an error whatever the exit code is said to be. A
+//     start that fails before the container runs is none, and isn't counted.
+//   - Data that was there once is never begun anew by itself: an instance whose volume
+//     is gone fails, until the volume is back or a wipe is ordered. An order to
+//     install again is carried out once; killed at any step, the agent begins it again
+//     or goes on with it. One that a lost journal may have held is taken as carried
+//     out: nothing is thrown away twice.
+//   - While wire.Spec.Moving is set nothing starts, and Writable refuses writers.
 //   - What somebody does to a container through the engine is put right (drift.go):
 //     removed is made again, stopped started (and no crash), started stopped, and
 //     what was changed or paused is given back in place; made anew where the engine

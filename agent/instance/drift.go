@@ -38,7 +38,7 @@ const maxMends = 3
 // put right with the rest. The caller holds mu.
 func (o *owner) leaves() bool {
 	s := o.desired.Spec
-	if s == nil || s.Drift != wire.DriftReport || s.Hold {
+	if s == nil || s.Drift != wire.DriftReport || s.Hold || s.Moving {
 		return false
 	}
 	k := o.known
@@ -186,7 +186,7 @@ func (o *owner) drift(j job) string {
 		return "the container was removed by hand"
 	case journal.HaltStopped:
 		return "the container was stopped by hand"
-	case journal.HaltNone, journal.HaltEnded, journal.HaltGaveUp:
+	case journal.HaltNone, journal.HaltEnded, journal.HaltGaveUp, journal.HaltCrashed:
 	}
 	if len(o.boxes) == 0 {
 		return ""

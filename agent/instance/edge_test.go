@@ -28,26 +28,6 @@ func TestLostJournalOfAStoppedOneInstallsNothing(t *testing.T) {
 	})
 }
 
-func TestVolumeRemovedByHandIsMadeAndFilledAgain(t *testing.T) {
-	t.Parallel()
-	play(t, func(w *world) {
-		spec := basic(one, 1)
-		spec.Install.Downloads = []wire.Download{{URL: "u", Path: "f"}}
-		w.apply(spec)
-		spec.Generation, spec.Power = 2, wire.Power{Want: wire.WantStopped, Order: 2}
-		w.apply(spec)
-		if err := w.volumes.Remove(one); err != nil {
-			t.Fatal(err)
-		}
-		spec.Generation, spec.Power = 3, wire.Power{Want: wire.WantRunning, Order: 3}
-		w.apply(spec)
-		w.running(one)
-		if !exists(w.volumeFile(one, "f")) {
-			t.Error("the new volume is empty")
-		}
-	})
-}
-
 // leftover makes a container that the owner doesn't know of, as when the engine
 // carries out a create whose caller has gone.
 func (w *world) leftover() {

@@ -183,14 +183,14 @@ func TestJudge(t *testing.T) {
 		want := []time.Duration{0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300}
 		for i, seconds := range want {
 			var wait time.Duration
-			crashes, wait = judge(crashes, time.Minute, at(time.Duration(i)*3*time.Minute))
+			crashes, wait = judge(crashes, time.Minute, at(time.Duration(i)*3*time.Minute), policyOf(wire.Crash{}))
 			if wait != seconds*time.Second {
 				t.Fatalf("crash %d: wait %s, want %ds", i+1, wait, seconds)
 			}
 		}
 		for i := len(want); i < 1000; i++ {
 			var wait time.Duration
-			if crashes, wait = judge(crashes, time.Minute, at(time.Duration(i)*3*time.Minute)); wait != 5*time.Minute || len(crashes) > 20 {
+			if crashes, wait = judge(crashes, time.Minute, at(time.Duration(i)*3*time.Minute), policyOf(wire.Crash{})); wait != 5*time.Minute || len(crashes) > 20 {
 				t.Fatalf("crash %d: wait %s, %d remembered", i+1, wait, len(crashes))
 			}
 		}
@@ -200,7 +200,7 @@ func TestJudge(t *testing.T) {
 		var crashes []time.Time
 		var wait time.Duration
 		for i := range 5 {
-			crashes, wait = judge(crashes, 0, at(time.Duration(i)*149*time.Second))
+			crashes, wait = judge(crashes, 0, at(time.Duration(i)*149*time.Second), policyOf(wire.Crash{}))
 			if (wait == never) != (i == 4) {
 				t.Fatalf("crash %d: wait %s", i+1, wait)
 			}
@@ -208,11 +208,11 @@ func TestJudge(t *testing.T) {
 	})
 	t.Run("ten quiet minutes clear the record", func(t *testing.T) {
 		t.Parallel()
-		crashes, wait := judge([]time.Time{at(0), at(1), at(2), at(3)}, 10*time.Minute, at(10*time.Minute))
+		crashes, wait := judge([]time.Time{at(0), at(1), at(2), at(3)}, 10*time.Minute, at(10*time.Minute), policyOf(wire.Crash{}))
 		if len(crashes) != 1 || wait != 0 {
 			t.Errorf("%d crashes, wait %s", len(crashes), wait)
 		}
-		if crashes, _ := judge([]time.Time{at(0)}, 10*time.Minute-1, at(10*time.Minute)); len(crashes) != 2 {
+		if crashes, _ := judge([]time.Time{at(0)}, 10*time.Minute-1, at(10*time.Minute), policyOf(wire.Crash{})); len(crashes) != 2 {
 			t.Errorf("%d crashes after a run that was too short", len(crashes))
 		}
 	})

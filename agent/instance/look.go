@@ -78,6 +78,8 @@ func (o *owner) observe(j job, hash string) {
 	}
 	if o.live == "" && len(o.boxes) > 0 && isUp(o.boxes[0]) {
 		o.adopt(j, o.boxes[0])
+	} else if j.mail.listed && len(o.boxes) > 0 {
+		o.m.deps.Console.Resume(o.boxes[0]) // what it printed while nobody looked
 	}
 	o.observeHand(j)
 }
@@ -93,9 +95,15 @@ func (o *owner) runsAnew(j job, c runtime.Container) {
 // adopt takes a running container as ours.
 func (o *owner) adopt(j job, c runtime.Container) {
 	o.live = c.ID
+	o.m.deps.Console.Resume(c)
 	started := c.StartedAt.UTC()
 	o.set(j, func(s *wire.State) {
-		s.Actual, s.StartedAt, s.RetryAt, s.ExitCode, s.OOM = wire.ActualRunning, &started, nil, nil, false
+		if s.StartedAt == nil || !s.StartedAt.Equal(started) { // a run that isn't known yet
+			s.ReadyAt, s.Overdue = nil, false
+		} else if s.Actual == wire.ActualRunning && s.ReadyAt == nil { // said to run by an agent that knew no other
+			s.ReadyAt = &started
+		}
+		s.Actual, s.StartedAt, s.RetryAt, s.ExitCode, s.OOM = upAs(*s), &started, nil, nil, false
 	})
 	if known, _ := o.know(); known.Halt != journal.HaltNone {
 		o.learn(func(k *journal.Known) { k.Halt = journal.HaltNone }) // started by hand

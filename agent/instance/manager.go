@@ -31,6 +31,7 @@ type Journal interface {
 // Volumes are the data directories (agent/volume).
 type Volumes interface {
 	Path(id ident.Instance) string
+	Has(id ident.Instance) (bool, error)
 	Ensure(id ident.Instance) (created bool, err error)
 	Own(id ident.Instance, uid, gid int) error
 	Put(id ident.Instance, path string, uid, gid int, fill func(io.Writer) error) error
@@ -63,7 +64,7 @@ type Config struct {
 	PidsLimit int64 // for specs that leave it open
 }
 
-// Deps are what a Manager works with; all are needed but Images and Moves.
+// Deps are what a Manager works with; all are needed but Images, Moves and Console.
 type Deps struct {
 	Engine    runtime.Engine
 	Journal   Journal
@@ -71,6 +72,7 @@ type Deps struct {
 	Installer Installer
 	Images    Images
 	Moves     Moves
+	Console   Console
 	Log       *slog.Logger
 	Now       func() time.Time
 }
@@ -90,6 +92,8 @@ type Manager struct {
 	pulls  *pulls
 	work   gate
 
+	watches watches // of those who look at states
+
 	network    gate         // one at a time makes the bridge
 	networkFor int64        // the connection it was made for; behind the gate
 	connection atomic.Int64 // counts the connections to the engine
@@ -108,6 +112,9 @@ type Manager struct {
 
 // New loads the journal; nothing happens before Run.
 func New(config Config, deps Deps) (*Manager, error) {
+	if deps.Console == nil {
+		deps.Console = noConsole{}
+	}
 	m := &Manager{
 		config: config, deps: deps, now: deps.Now, log: deps.Log,
 		pulls: newPulls(deps.Engine, maxPulls), work: make(gate, maxWork), network: make(gate, 1),

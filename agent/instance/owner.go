@@ -58,6 +58,7 @@ type owner struct {
 	died      bool             // the engine has told of an end
 	awaited   bool             // an end was seen that the engine has yet to tell of
 	mended    mended
+	listening listening
 }
 
 // mail is what others told the owner since its last turn.
@@ -76,6 +77,16 @@ func newOwner(m *Manager, id ident.Instance) *owner {
 		m: m, id: id, log: m.log.With("instance", string(id)), wake: make(chan struct{}, 1), done: make(chan struct{}),
 		state: wire.State{Phase: wire.PhaseInstalling, Actual: wire.ActualUnknown},
 	}
+}
+
+// newKnown is what is known of an instance that is new here. The orders to install
+// again were given to whoever had it before, or to a journal that is lost: to
+// carry them out could throw away what the volume holds.
+func newKnown(spec *wire.Spec) journal.Known {
+	if spec == nil {
+		return journal.Known{}
+	}
+	return journal.Known{Wiped: spec.Wipe, Reinstalled: spec.Reinstall}
 }
 
 // recall makes the owner of an instance that the journal holds.
@@ -99,6 +110,7 @@ func recall(m *Manager, r journal.Record) *owner {
 
 // run takes turns until ctx ends or the owner is retired.
 func (o *owner) run(ctx context.Context) {
+	defer o.listening.end()
 	for {
 		wait := o.turn(ctx)
 		var timeout <-chan time.Time
@@ -156,8 +168,8 @@ func (o *owner) apply(spec wire.Spec) (wire.Accepted, error) {
 	}
 	desired := journal.Desired{Generation: spec.Generation, Spec: &spec}
 	known, state := o.known, o.state
-	if o.gone {
-		known, state = journal.Known{}, newOwner(o.m, o.id).state
+	if o.gone || held == 0 {
+		known, state = newKnown(&spec), newOwner(o.m, o.id).state
 	}
 	if err := o.m.deps.Journal.Write(journal.Change{Instance: o.id, Desired: &desired, Known: &known}); err != nil {
 		return wire.Accepted{}, err

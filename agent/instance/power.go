@@ -77,7 +77,8 @@ func (o *owner) bringDown(ctx context.Context, j job) error {
 	o.condemned, o.live = "", ""
 	o.boxes[0].Status = runtime.Exited
 	o.set(j, func(s *wire.State) {
-		s.Actual, s.StartedAt, s.RetryAt, s.ExitCode, s.OOM = wire.ActualStopped, nil, nil, nil, false
+		over(s)
+		s.Actual, s.ExitCode, s.OOM = wire.ActualStopped, nil, false
 	})
 	return nil
 }
@@ -107,7 +108,12 @@ func stopSpec(s wire.Stop) runtime.StopSpec {
 // start starts the container at boxes[0] and looks at what became of it.
 func (o *owner) start(ctx context.Context, j job) error {
 	o.noteCrash()
-	o.set(j, func(s *wire.State) { s.Actual, s.RetryAt = wire.ActualStarting, nil })
+	begun := o.m.now().UTC()
+	o.learn(func(k *journal.Known) { k.Begun = begun })
+	o.set(j, func(s *wire.State) {
+		over(s)
+		s.Actual = wire.ActualStarting
+	})
 	if err := o.tell(); err != nil {
 		return err
 	}
@@ -145,6 +151,7 @@ func (o *owner) startAndLook(ctx context.Context, id runtime.ContainerID) (runti
 		return runtime.Container{}, err
 	}
 	defer o.m.work.leave()
+	o.m.deps.Console.Begin(ctx, o.boxes[0])
 	err := o.m.deps.Engine.Start(ctx, id)
 	if runtime.ReasonOf(err) == runtime.InvalidSpec { // most likely somebody removed the network
 		if err := o.networkAnew(ctx); err != nil {

@@ -2,6 +2,7 @@ package instance
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/berth-panel/berth/agent/journal"
@@ -29,7 +30,7 @@ type job struct {
 // runs says whether the instance should run.
 func (j job) runs() bool {
 	s := j.desired.Spec
-	return s != nil && s.Power.Want == wire.WantRunning && !s.Suspended
+	return s != nil && s.Power.Want == wire.WantRunning && !s.Suspended && !s.Moving
 }
 
 // set changes the state without telling. Facts (what the container does) always
@@ -105,7 +106,12 @@ func (o *owner) write(anyway bool) error {
 	if err := o.m.deps.Journal.Write(change); err != nil {
 		return err
 	}
+	before, after := o.known.State, []wire.State{o.state}
+	if o.unsaid != nil {
+		after = []wire.State{*o.unsaid, o.state}
+	}
 	o.known, o.unsaved, o.unsaid = known, false, nil
+	o.narrate(before, after...)
 	return nil
 }
 
@@ -140,6 +146,12 @@ func same(a, b wire.State) bool {
 		return false
 	}
 	if (a.ExitCode == nil) != (b.ExitCode == nil) || a.ExitCode != nil && *a.ExitCode != *b.ExitCode {
+		return false
+	}
+	if (a.Disk == nil) != (b.Disk == nil) || a.Disk != nil && *a.Disk != *b.Disk || !slices.Equal(a.Unheld, b.Unheld) {
+		return false
+	}
+	if a.Overdue != b.Overdue || a.Crashes != b.Crashes || a.GaveUp != b.GaveUp || a.Health != b.Health || !sameTime(a.ReadyAt, b.ReadyAt) {
 		return false
 	}
 	return a.Phase == b.Phase && a.Actual == b.Actual && a.Converged == b.Converged && a.Container == b.Container &&

@@ -110,6 +110,7 @@ func (o *owner) conclude(ctx context.Context, j job, settled bool, err error) ti
 		o.set(j, func(s *wire.State) { s.Phase, s.Failure, s.Converged = wire.PhaseReady, nil, true })
 	}
 	drift := o.drift(j)
+	o.judgeRun(j)
 	o.set(j, func(s *wire.State) {
 		o.describe(s)
 		s.Drift = drift
@@ -139,12 +140,20 @@ func (o *owner) describe(s *wire.State) {
 	known := o.known // set holds mu
 	switch {
 	case o.live != "":
-		s.Actual = wire.ActualRunning
-	case s.RetryAt != nil || known.Halt == journal.HaltGaveUp:
-		s.Actual, s.StartedAt = wire.ActualCrashed, nil
+		s.Actual = upAs(*s)
+	case s.RetryAt != nil && s.Actual == wire.ActualStopped:
+		// It ended in good order, and is started again by its policy.
+	case s.RetryAt != nil || known.Halt == journal.HaltGaveUp || known.Halt == journal.HaltCrashed:
+		s.Actual = wire.ActualCrashed
 	default:
-		s.Actual, s.StartedAt = wire.ActualStopped, nil
+		s.Actual = wire.ActualStopped
 	}
+	if o.live == "" {
+		retry := s.RetryAt
+		over(s)
+		s.RetryAt = retry
+	}
+	s.Crashes, s.GaveUp = len(known.Crashes), known.Halt == journal.HaltGaveUp
 	s.Container = ""
 	if len(o.boxes) > 0 && o.boxes[0].Status != runtime.Dead {
 		s.Container = string(o.boxes[0].ID)
@@ -183,7 +192,7 @@ func (o *owner) removeAll(ctx context.Context, j job) error {
 func (o *owner) bury() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	known := journal.Known{}
+	known := newKnown(o.desired.Spec)
 	change := journal.Change{
 		Instance: o.id, Known: &known, Tombstone: o.desired.Spec == nil,
 		Events: []wire.Event{o.event(wire.EventRemoved, o.known.Doomed)},
@@ -194,6 +203,8 @@ func (o *owner) bury() error {
 	o.known, o.unsaved, o.gone = known, false, change.Tombstone
 	o.state = wire.State{Phase: wire.PhaseInstalling, Actual: wire.ActualStopped}
 	o.boxes, o.live, o.condemned, o.failed, o.attempts, o.mended = nil, "", "", 0, 0, mended{}
+	o.m.deps.Console.Remove(o.id)
+	o.m.watches.ring(o.id)
 	return nil
 }
 

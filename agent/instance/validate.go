@@ -17,7 +17,8 @@ const (
 	maxPorts     = 100
 	maxDownloads = 100
 	maxEnv       = 1000
-	maxGrace     = 3600 // seconds
+	maxGrace     = 3600  // seconds
+	maxSeconds   = 86400 // of what may last longest
 	maxMiB       = 1 << 32
 )
 
@@ -49,6 +50,9 @@ func Validate(s wire.Spec) error {
 	}
 	v.check(s.Power.Want == wire.WantRunning || s.Power.Want == wire.WantStopped, "power.want", "must be running or stopped")
 	v.check(s.Power.Order >= 0, "power.order", "must not be negative")
+	v.ready(s.Ready)
+	v.crash(s.Crash)
+	v.check(s.Wipe >= 0 && s.Reinstall >= 0, "wipe", "must not be negative")
 	v.check(s.Drift == "" || s.Drift == wire.DriftRepair || s.Drift == wire.DriftReport, "drift", "must be repair or report")
 	if len(v.fields) == 0 {
 		return nil
@@ -77,6 +81,31 @@ func (v *validator) limits(l wire.Limits) {
 	v.check(l.NanoCPUs > 0, "limits.nano_cpus", "must be positive")
 	v.check(l.DiskMiB > 0 && l.DiskMiB < maxMiB, "limits.disk_mib", "must be positive")
 	v.check(l.Pids >= 0, "limits.pids", "must not be negative")
+}
+
+func (v *validator) ready(r wire.Ready) {
+	v.check(len(r.Lines) <= maxReadyLines, "ready.lines", "too many")
+	for i, line := range r.Lines {
+		v.check(line != "" && len(line) <= maxReadyText && !strings.ContainsAny(line, "\x00\r\n"), fmt.Sprintf("ready.lines[%d]", i), "must be 1 to 512 bytes of one line")
+	}
+	_, err := compileReady(r.Lines)
+	v.check(err == nil, "ready.lines", "must hold valid expressions")
+	v.check(r.WithinSeconds >= 0 && r.WithinSeconds <= maxSeconds, "ready.within_seconds", "must be 0 to 86400")
+}
+
+func (v *validator) crash(c wire.Crash) {
+	switch c.Restart {
+	case "", wire.RestartOnFailure, wire.RestartAlways, wire.RestartNever:
+	default:
+		v.check(false, "crash.restart", "must be on-failure, always or never")
+	}
+	v.check(len(c.CleanCodes) <= 256, "crash.clean_codes", "too many")
+	for i, code := range c.CleanCodes {
+		v.check(code >= 0 && code <= 255, fmt.Sprintf("crash.clean_codes[%d]", i), "must be 0 to 255")
+	}
+	v.check(c.Limit >= -1 && c.Limit <= 1000, "crash.limit", "must be -1 to 1000")
+	v.check(c.WindowSeconds >= 0 && c.WindowSeconds <= maxSeconds, "crash.window_seconds", "must be 0 to 86400")
+	v.check(c.QuietSeconds >= 0 && c.QuietSeconds <= maxSeconds, "crash.quiet_seconds", "must be 0 to 86400")
 }
 
 func (v *validator) ports(ports []wire.Port) {

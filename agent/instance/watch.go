@@ -148,6 +148,9 @@ func words(before, after wire.State) []string {
 	case is == wire.ActualRunning && was == wire.ActualRunning && !sameTime(before.StartedAt, after.StartedAt):
 		say("Started again.")
 	}
+	if after.Overdue && !before.Overdue {
+		say("It takes longer than it should to get ready. It is left running.")
+	}
 	if after.GaveUp && !before.GaveUp {
 		say("Gave up after too many crashes. It is left alone until it is started.")
 	} else if after.RetryAt != nil && !sameTime(before.RetryAt, after.RetryAt) {

@@ -40,6 +40,7 @@ type world struct {
 	installer *files
 	images    Images
 	moves     Moves
+	console   Console
 	journal   *journal.Journal
 	volumes   *volume.Store
 	m         *Manager
@@ -88,7 +89,7 @@ func (w *world) boot() {
 		w.t.Fatal(err)
 	}
 	w.m, err = New(Config{Network: runtime.NetworkSpec{Name: "berth"}, PidsLimit: 100}, Deps{
-		Engine: w.engine, Journal: disk{w.journal, &w.full}, Volumes: w.volumes, Installer: w.installer, Images: w.images, Moves: w.moves,
+		Engine: w.engine, Journal: disk{w.journal, &w.full}, Volumes: w.volumes, Installer: w.installer, Images: w.images, Moves: w.moves, Console: w.console,
 		Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	if err != nil {

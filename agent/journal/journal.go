@@ -32,6 +32,7 @@ const (
 	HaltNone   Halt = ""
 	HaltEnded  Halt = "ended"   // it ended by itself without an error
 	HaltGaveUp Halt = "gave_up" // it crashed too often
+	HaltCrashed Halt = "crashed" // it crashed, and is not to be started again
 	// By hand, where the spec says that this is only reported; a newer generation
 	// lifts these, too.
 	HaltStopped Halt = "stopped" // its container was stopped
@@ -52,8 +53,14 @@ type Known struct {
 	Applied   int64       `json:"applied"`             // the last power order carried out
 	Owner     *Owner      `json:"owner,omitempty"`     // of the volume; nil until it was given away
 	Installed bool        `json:"installed,omitempty"` // the spec's downloads are done
+	// Bare says that the volume was thrown away by an order, and that nothing was
+	// installed since: it may be made anew.
+	Bare        bool  `json:"bare,omitempty"`
+	Wiped       int64 `json:"wiped,omitempty"`       // the last wire.Spec.Wipe carried out
+	Reinstalled int64 `json:"reinstalled,omitempty"` // the same of Reinstall
 	Halt      Halt        `json:"halt,omitempty"`
 	HaltAt    time.Time   `json:"halt_at,omitzero"`
+	Begun     time.Time   `json:"begun,omitzero"`    // when a start was ordered last: what the run has printed is later
 	Crashes   []time.Time `json:"crashes,omitempty"` // since the last quiet time
 	Doomed    int64       `json:"doomed,omitempty"`  // generation of a removal that is not finished; 0 for none
 }

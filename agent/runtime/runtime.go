@@ -83,6 +83,19 @@ type Engine interface {
 	// followed there), at most limit bytes of it. The container needs not run.
 	ReadFile(ctx context.Context, id ContainerID, path string, limit int64) ([]byte, error)
 
+	// Attach opens the container's streams: what it prints from now on, and its
+	// stdin. One that does not run may be attached to: then nothing of its next run
+	// is missed. One that is gone is a Failure with reason Missing. ctx bounds the
+	// opening only.
+	Attach(ctx context.Context, id ContainerID) (Attachment, error)
+	// Log calls handle for each part of what the container printed up to now, over
+	// all its runs and as far as the engine still has it, in its order. It ends with
+	// handle's error.
+	Log(ctx context.Context, id ContainerID, which LogRange, handle func(LogPart) error) error
+	// Resize gives the container's terminal a size in characters. Without a terminal
+	// it is nothing; one that does not run is a Failure with reason Conflict.
+	Resize(ctx context.Context, id ContainerID, rows, columns uint16) error
+
 	// Watch calls handle for each change of this node's containers, from one
 	// goroutine, until ctx ends or the engine breaks off; it returns why. ready
 	// is called once the stream stands: what changed before must be listed, what

@@ -45,6 +45,9 @@ type Spec struct {
 	// carries out each number once; while the volume is as the last one left it,
 	// Installed means nothing for it.
 	Wipe int64 `json:"wipe,omitempty"`
+	// Reinstall counts the orders to install again over what the volume holds; an
+	// agent carries out each number once, too.
+	Reinstall int64 `json:"reinstall,omitempty"`
 	// Convert asks that a plain directory becomes what the node's driver makes, at
 	// the next start; see volume.go.
 	Convert bool `json:"convert,omitempty"`
@@ -210,10 +213,22 @@ type State struct {
 	Overdue bool       `json:"overdue,omitempty"`  // starting for longer than Ready allows
 	Crashes int        `json:"crashes,omitempty"`  // in the record now
 	GaveUp  bool       `json:"gave_up,omitempty"`  // after too many crashes: the next order starts it
+	Health  Health     `json:"health,omitempty"`   // what the image's own check says; "" while it has none to say
 	Disk    *Disk      `json:"disk,omitempty"`     // how the volume is held; none before there is one
 	// Unheld says, a sentence each, which limits this node can't hold.
 	Unheld []string `json:"unheld,omitempty"`
 }
+
+// Health is what a container's own check says. It makes a start ready; later it
+// is shown, and nothing is done about it.
+type Health string
+
+// The healths.
+const (
+	HealthStarting Health = "starting"
+	HealthGood     Health = "healthy"
+	HealthBad      Health = "unhealthy"
+)
 
 // Progress is how far a long step of an instance is.
 type Progress struct {

@@ -39,7 +39,6 @@ func (e *Engine) Create(ctx context.Context, spec runtime.ContainerSpec) (runtim
 		OpenStdin:    true,
 		StdinOnce:    false,
 		ExposedPorts: exposed,
-		Healthcheck:  &container.HealthConfig{Test: []string{"NONE"}},
 		Labels: map[string]string{
 			labelNode:       string(e.node),
 			labelInstance:   string(spec.Instance),
@@ -71,11 +70,12 @@ func (e *Engine) hostConfig(spec runtime.ContainerSpec, bindings nat.PortMap) *c
 		PortBindings:  bindings,
 		Mounts:        mounts(spec.Mounts),
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
-		LogConfig:     container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "10m", "max-file": "3"}},
-		CapDrop:       []string{"ALL"},
-		CapAdd:        givenBack,
-		SecurityOpt:   []string{"no-new-privileges"},
-		Init:          &init,
+		// Not "json-file", which replaces bytes that are not UTF-8.
+		LogConfig:   container.LogConfig{Type: "local", Config: map[string]string{"max-size": "10m", "max-file": "3"}},
+		CapDrop:     []string{"ALL"},
+		CapAdd:      givenBack,
+		SecurityOpt: []string{"no-new-privileges"},
+		Init:        &init,
 		Resources: container.Resources{
 			Memory:     spec.MemoryBytes,
 			MemorySwap: spec.MemoryBytes, // memory and swap together: no swap on top

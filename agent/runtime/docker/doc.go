@@ -24,8 +24,8 @@
 //   - Docker may tell of a container's end before it gives its ports back. What
 //     waits for an end inspects the container once more: that waits for the lock
 //     under which the engine cleans up.
-//   - Health checks of images are switched off: nothing here reads them, and each
-//     one starts a process inside somebody's memory and CPU limit.
+//   - An image's health check runs as the image says: it makes a start ready. Each
+//     one starts a process inside the instance's own limits, and is paid by it.
 //   - Volumes that an image declares are made with the container and removed with
 //     it: an instance's data is in its mounts only.
 package docker

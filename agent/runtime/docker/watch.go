@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -164,6 +165,9 @@ func changeKind(action events.Action) (runtime.ChangeKind, bool) {
 	case events.ActionDestroy:
 		return runtime.Removed, true
 	case events.ActionCreate, events.ActionPause, events.ActionUnPause, events.ActionRename, events.ActionUpdate:
+		return runtime.Other, true
+	}
+	if strings.HasPrefix(string(action), string(events.ActionHealthStatus)) { // "health_status: healthy"
 		return runtime.Other, true
 	}
 	return "", false

@@ -22,7 +22,8 @@ type box struct {
 	down    chan struct{} // closed when this life ends
 	lines   []string
 	signals []string
-	usage   runtime.Usage // see SetUsage
+	streams
+	usage runtime.Usage // see SetUsage
 }
 
 func (b *box) up() bool { return b.Status == runtime.Running || b.Status == runtime.Paused }
@@ -105,6 +106,8 @@ func (m *machine) begin(b *box) {
 		b.Health = runtime.HealthStarting
 	}
 	m.tell(b, runtime.Started)
+	m.print(b, false, b.program.Says)
+	m.print(b, true, b.program.Cries)
 	if b.program.Ends {
 		m.endIn(b, b.program.Runs, b.program.ExitCode, b.program.OOM)
 	}
@@ -133,6 +136,7 @@ func (m *machine) end(b *box, code int, oom bool) {
 	}
 	b.Status, b.ExitCode, b.OOMKilled, b.FinishedAt, b.Health = runtime.Exited, code, oom, m.now(), ""
 	m.free(b)
+	m.hush(b)
 	close(b.down)
 	m.tell(b, runtime.Died)
 }
@@ -140,6 +144,7 @@ func (m *machine) end(b *box, code int, oom bool) {
 // drop ends and forgets a box, under the mutex.
 func (m *machine) drop(b *box) {
 	m.end(b, 128+sigkill, false)
+	m.hush(b)
 	delete(m.boxes, b.ID)
 	delete(m.names, b.Name)
 	b.life++

@@ -92,6 +92,19 @@ func (e *Engine) Signal(id runtime.ContainerID, number int) bool {
 	return runs
 }
 
+// SetHealth lets the check of a running container say something; false when
+// there is none that runs and has one.
+func (e *Engine) SetHealth(id runtime.ContainerID, health runtime.Health) bool {
+	checked := false
+	e.with(id, func(b *box) {
+		if checked = b.up() && b.Health != ""; checked {
+			b.Health = health
+			e.machine.tell(b, runtime.Other)
+		}
+	})
+	return checked
+}
+
 // Alter changes a container behind the agent's back: its name, its limits, its
 // network. Watchers are told as the real engine tells them: not of networks.
 // False when there is no such container.

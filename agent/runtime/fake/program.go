@@ -21,8 +21,13 @@ type Program struct {
 	StopTakes time.Duration                           // how long it needs to end when it is asked to
 	OnSignal  func(number int) (code int, ends bool)  // nil: every signal ends it with 128 and its number
 	OnLine    func(line string) (code int, ends bool) // nil: "stop" ends it with 0
+	Says      string                                  // that it prints at its start
+	Cries     string                                  // and on stderr
+	Answers   func(line string) string                // what it prints when it reads a line
 	Files     map[string]string                       // that it writes at its start, by absolute path
 	Links     map[string]string                       // that it makes at its start: path to target
+
+	Checked bool // its image has a health check, which says what SetHealth says
 }
 
 func (p Program) signalled(number int) (code int, ends bool) {
