@@ -31,6 +31,9 @@ const (
 	Repair        Method = "Repair"
 	Images        Method = "Images"
 	RemoveImage   Method = "RemoveImage"
+	Attach        Method = "Attach"
+	Log           Method = "Log"
+	Resize        Method = "Resize"
 	Stats         Method = "Stats"
 )
 

@@ -60,6 +60,23 @@ func playProbe(spec runtime.ContainerSpec) fake.Program {
 		case "stubborn":
 			p.Ends, p.Stubborn = false, true
 		case "wait":
+		case "lines":
+			n, _ := strconv.Atoi(words[1])
+			for i := range n {
+				p.Says += "line " + strconv.Itoa(i+1) + "\n"
+			}
+		case "say", "cry":
+			text, _ := strconv.Unquote(`"` + words[1] + `"`)
+			if words[0] == "cry" {
+				p.Cries += text
+			} else {
+				p.Says += text
+			}
+		case "answer":
+			p.Ends = false
+			p.Answers = func(line string) string { return "you said " + line + "\n" }
+		case "size":
+			p.Ends = false
 		case "hog":
 			if mib, _ := strconv.ParseInt(words[1], 10, 64); mib<<20 > spec.MemoryBytes {
 				p.OOM = true

@@ -50,6 +50,7 @@ func Run(t *testing.T, fresh func(testing.TB) Harness) {
 		{"ports", portTests()},
 		{"watching", watchTests()},
 		{"files", fileTests()},
+		{"console", consoleTests()},
 		{"foreign", foreignTests()},
 		{"networks", networkTests()},
 		{"stats", statsTests()},

@@ -39,7 +39,12 @@ func (h Harness) calls(t testing.TB, e runtime.Engine, id runtime.ContainerID) m
 		"RemoveImage": func(ctx context.Context) error {
 			return e.RemoveImage(ctx, "sha256:"+strings.Repeat("0", 64))
 		},
-		"Stats":    func(ctx context.Context) error { _, err := e.Stats(ctx, id); return err },
+		"Stats":  func(ctx context.Context) error { _, err := e.Stats(ctx, id); return err },
+		"Attach": func(ctx context.Context) error { _, err := e.Attach(ctx, id); return err },
+		"Log": func(ctx context.Context) error {
+			return e.Log(ctx, id, runtime.LogRange{}, func(runtime.LogPart) error { return nil })
+		},
+		"Resize":   func(ctx context.Context) error { return e.Resize(ctx, id, 24, 80) },
 		"List":     func(ctx context.Context) error { _, err := e.List(ctx); return err },
 		"ReadFile": func(ctx context.Context) error { _, err := e.ReadFile(ctx, id, "/etc/passwd", 10); return err },
 		"Watch": func(ctx context.Context) error {
