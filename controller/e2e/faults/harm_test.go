@@ -117,6 +117,9 @@ func (t *trouble) beginNet(f fault) (lift func() error, err error) {
 	}
 	switch f.Harm {
 	case delayNode:
+		if n := t.lab.nodes[f.Node]; n.loss(f.Delay) {
+			return func() error { n.lossless(); return nil }, nil
+		}
 		return under(node, weather{delay: f.Delay})
 	case stallNode:
 		return under(node, weather{stall: true})
@@ -174,6 +177,7 @@ func (l *lab) heal() error {
 	errs := []error{l.disk.free(), l.controller.start()}
 	for _, n := range l.nodes {
 		n.proxy.set(weather{})
+		n.lossless()
 		errs = append(errs, n.link(true), n.disk.free(), n.dockerd.start(), n.agent.start())
 	}
 	for _, err := range errs {

@@ -86,6 +86,18 @@ func (n *node) link(up bool) error {
 	return err
 }
 
+// loss has the node's packets come late, out of order and some not at all, where
+// the kernel can do that (netem). It says whether it can.
+func (n *node) loss(delay time.Duration) bool {
+	_, err := n.inside(fmt.Sprintf("tc qdisc replace dev eth0 root netem delay %dms %dms loss 2%%", delay.Milliseconds(), delay.Milliseconds()/4))
+	return err == nil
+}
+
+// lossless takes loss back.
+func (n *node) lossless() {
+	_, _ = n.inside("tc qdisc del dev eth0 root") // there may be none
+}
+
 func (n *node) startEngine() error {
 	run, data := filepath.Join(runDir, n.name), filepath.Join(n.lab.run, n.name)
 	if err := errors.Join(os.MkdirAll(run, 0o711), os.MkdirAll(data, 0o711)); err != nil {
