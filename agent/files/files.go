@@ -44,13 +44,26 @@ type Info struct {
 type Root struct {
 	file *os.File
 	fd   int // of file
+	// onClose is called once the Root is closed; nil is nobody.
+	onClose func()
 }
 
 // At makes a Root of an open directory, which then belongs to it.
 func At(dir *os.File) *Root { return &Root{file: dir, fd: int(dir.Fd())} }
 
+// OnClose has f called when the Root is closed, once: whoever gave it out learns
+// that it is back. Call it before anybody uses the Root.
+func (r *Root) OnClose(f func()) { r.onClose = f }
+
 // Close frees the descriptor. Nobody may be using the Root.
-func (r *Root) Close() error { return r.file.Close() }
+func (r *Root) Close() error {
+	err := r.file.Close()
+	if f := r.onClose; f != nil {
+		r.onClose = nil
+		f()
+	}
+	return err
+}
 
 // Sub opens a folder as a Root of its own.
 func (r *Root) Sub(path wire.Path) (*Root, error) {
@@ -198,4 +211,13 @@ func (r *Root) Space() (int64, error) {
 		return 0, failed("statfs", wire.Root, err)
 	}
 	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // their types differ between machines
+}
+
+// NotFound says whether an error means that the name, or a folder above it, is free.
+func NotFound(err error) bool { return errors.Is(err, unix.ENOENT) }
+
+// Impossible says whether an error means that the names themselves don't allow
+// it: a folder into itself, a path of no proper form, a folder in a file's place.
+func Impossible(err error) bool {
+	return errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENAMETOOLONG) || errors.Is(err, unix.EISDIR) || NotEmpty(err)
 }

@@ -21,16 +21,46 @@ func (s *Store) Put(id ident.Instance, path string, uid, gid int, fill func(io.W
 	if !filepath.IsLocal(path) || path == "." {
 		return fmt.Errorf("%q is not a path inside a volume", path)
 	}
-	volume, err := s.root.OpenRoot(filepath.Join(string(id), data))
+	if err := s.Admit(id, 0); err != nil {
+		return err
+	}
+	e := s.entry(id)
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.leave()
+	p, err := s.find(id, string(id))
+	if err == nil {
+		err = s.mounted(p)
+	}
+	if err != nil {
+		return fmt.Errorf("open volume %s: %w", id, err)
+	}
+	volume, err := s.root.OpenRoot(p.inside())
 	if err != nil {
 		return fmt.Errorf("open volume %s: %w", id, err)
 	}
 	defer func() { _ = volume.Close() }()
 	w := writer{volume: volume, uid: uid, gid: gid, privileged: s.Privileged}
-	if err := w.put(path, fill); err != nil {
-		return fmt.Errorf("write into volume %s: %w", id, err)
+	err = w.put(path, func(to io.Writer) error { return fill(charged{Writer: to, s: s, id: id}) })
+	if err != nil {
+		return fmt.Errorf("write into volume %s: %w", id, s.Explain(id, err))
 	}
 	return nil
+}
+
+// charged counts what is written, so that a plain directory's limit holds too.
+type charged struct {
+	io.Writer
+	s  *Store
+	id ident.Instance
+}
+
+func (c charged) Write(p []byte) (int, error) {
+	if err := c.s.Admit(c.id, int64(len(p))); err != nil {
+		return 0, err
+	}
+	return c.Writer.Write(p)
 }
 
 type writer struct {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
@@ -18,10 +19,12 @@ import (
 // lie among the volumes, not beside their directory: that may be another
 // filesystem, and then nothing could be renamed. No instance's id looks so.
 const (
-	staging = ".incoming"       // <staging>/<id>/{data,parts,record}
-	trash   = ".incoming/trash" // what is being removed
-	parts   = "parts"           // files that are not whole yet
-	record  = "record"          // what the caller of Stage wants to find again
+	staging     = ".incoming"       // <staging>/<id>/{data,parts,record}
+	trash       = ".incoming/trash" // what is being removed
+	parts       = "parts"           // files that are not whole yet
+	thrown      = "thrown"          // of an image: waste goes where it can be moved to
+	volumeFront = "volume-"         // of a staged volume's name in the trash; nothing else there has it
+	record      = "record"          // what the caller of Stage wants to find again
 )
 
 // ErrNone answers for a volume, or a staged one, that isn't there.
@@ -43,29 +46,6 @@ func (s Staged) Close() {
 	}
 }
 
-// Has says whether the instance has a data directory.
-func (s *Store) Has(id ident.Instance) (bool, error) {
-	if err := check(id); err != nil {
-		return false, err
-	}
-	info, err := s.root.Lstat(filepath.Join(string(id), data))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look at volume %s: %w", id, err)
-	}
-	return info.IsDir(), nil
-}
-
-// Files opens an instance's data. ErrNone is among the failures.
-func (s *Store) Files(id ident.Instance) (*files.Root, error) {
-	if err := check(id); err != nil {
-		return nil, err
-	}
-	return s.open(filepath.Join(string(id), data))
-}
-
 func (s *Store) open(name string) (*files.Root, error) {
 	dir, err := s.root.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -77,14 +57,37 @@ func (s *Store) open(name string) (*files.Root, error) {
 	return files.At(dir), nil
 }
 
-// Stage makes room for a volume that will be copied here, or keeps the room that
-// there is, and remembers text with it, over a crash too.
-func (s *Store) Stage(id ident.Instance, text []byte) error {
+// Stage makes room for a volume that will be copied here, as a plain directory;
+// see StageWithin.
+func (s *Store) Stage(id ident.Instance, text []byte) error { return s.StageWithin(id, 0, text) }
+
+// StageWithin makes room for a volume of limit bytes that will be copied here,
+// held by the node's driver, or keeps the room that there is, and remembers text
+// with it, over a crash too.
+func (s *Store) StageWithin(id ident.Instance, limit int64, text []byte) error {
 	if err := check(id); err != nil {
 		return err
 	}
+	for _, dir := range []string{staging, trash} {
+		if err := s.root.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make room for volume %s: %w", id, err)
+		}
+	}
 	at := filepath.Join(staging, string(id))
-	for _, dir := range []string{staging, trash, at, filepath.Join(at, data), filepath.Join(at, parts)} {
+	p, err := s.find(id, at)
+	switch {
+	case err == nil:
+		err = s.ready(s.base, p)
+	case errors.Is(err, ErrNone):
+		p = place{layout: s.fresh(limit), id: id, at: at, mount: mountPoint}
+		if err = s.scrap(at); err == nil {
+			err = s.create(s.base, p)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("make room for volume %s: %w", id, err)
+	}
+	for _, dir := range []string{p.beside(parts), p.beside(thrown)} {
 		if err := s.root.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("make room for volume %s: %w", id, err)
 		}
@@ -94,6 +97,10 @@ func (s *Store) Stage(id ident.Instance, text []byte) error {
 	}
 	return nil
 }
+
+// beside is where something lies on the filesystem of the volume's data, out of
+// the container's sight.
+func (p place) beside(name string) string { return filepath.Join(filepath.Dir(p.inside()), name) }
 
 // keep writes a small file as a whole or not at all.
 func (s *Store) keep(name string, text []byte) error {
@@ -150,9 +157,15 @@ func (s *Store) OpenStaged(id ident.Instance) (staged Staged, err error) {
 	if err := check(id); err != nil {
 		return Staged{}, err
 	}
-	at := filepath.Join(staging, string(id))
+	p, err := s.find(id, filepath.Join(staging, string(id)))
+	if err == nil {
+		err = s.ready(s.base, p)
+	}
+	if err != nil {
+		return Staged{}, err
+	}
 	for name, root := range map[string]**files.Root{
-		filepath.Join(at, data): &staged.Data, filepath.Join(at, parts): &staged.Parts, trash: &staged.Trash,
+		p.inside(): &staged.Data, p.beside(parts): &staged.Parts, s.bin(p): &staged.Trash,
 	} {
 		if *root, err = s.open(name); err != nil {
 			staged.Close()
@@ -162,19 +175,30 @@ func (s *Store) OpenStaged(id ident.Instance) (staged Staged, err error) {
 	return staged, nil
 }
 
+// bin is where a staged volume's waste goes: on its own filesystem.
+func (s *Store) bin(p place) string {
+	if p.images() {
+		return p.beside(thrown)
+	}
+	return trash
+}
+
 // Unstage throws away a volume that is being copied here; one that isn't is no
 // error. It is quick: Sweep frees the room.
 func (s *Store) Unstage(id ident.Instance) error {
 	if err := check(id); err != nil {
 		return err
 	}
-	err := s.root.Rename(filepath.Join(staging, string(id)), filepath.Join(trash, uuid.NewString()))
+	if err := unmount(filepath.Join(s.dir, staging, string(id), mountPoint), true); err != nil {
+		return fmt.Errorf("throw the incoming volume %s away: %w", id, err)
+	}
+	err := s.root.Rename(filepath.Join(staging, string(id)), filepath.Join(trash, volumeFront+uuid.NewString()))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, looked := s.root.Lstat(filepath.Join(staging, string(id))); errors.Is(looked, fs.ErrNotExist) {
 			return nil
 		}
 		if err = s.root.Mkdir(trash, 0o700); err == nil || errors.Is(err, fs.ErrExist) {
-			err = s.root.Rename(filepath.Join(staging, string(id)), filepath.Join(trash, uuid.NewString()))
+			err = s.root.Rename(filepath.Join(staging, string(id)), filepath.Join(trash, volumeFront+uuid.NewString()))
 		}
 	}
 	if err != nil {
@@ -185,7 +209,24 @@ func (s *Store) Unstage(id ident.Instance) error {
 
 // Sweep removes for good what was thrown away; stop is asked between the pieces.
 func (s *Store) Sweep(stop func() bool) error {
-	entries, err := fs.ReadDir(s.root.FS(), trash)
+	bins := []string{trash}
+	if entries, err := fs.ReadDir(s.root.FS(), staging); err == nil {
+		for _, entry := range entries {
+			if ident.Instance(entry.Name()).Valid() {
+				bins = append(bins, filepath.Join(staging, entry.Name(), mountPoint, thrown), filepath.Join(staging, entry.Name(), thrown))
+			}
+		}
+	}
+	var failed error
+	for _, bin := range bins {
+		failed = errors.Join(failed, s.empty(bin, stop))
+	}
+	s.wake()
+	return failed
+}
+
+func (s *Store) empty(bin string, stop func() bool) error {
+	entries, err := fs.ReadDir(s.root.FS(), filepath.ToSlash(bin))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -197,13 +238,13 @@ func (s *Store) Sweep(stop func() bool) error {
 		if stop() {
 			break
 		}
-		name := filepath.Join(trash, entry.Name())
-		err := s.root.RemoveAll(name)
-		if err != nil {
-			s.loosen(name)
-			err = s.root.RemoveAll(name)
+		name := filepath.Join(bin, entry.Name())
+		if bin == trash && strings.HasPrefix(entry.Name(), volumeFront) {
+			failed = errors.Join(failed, s.scrap(name))
+			continue
 		}
-		failed = errors.Join(failed, err)
+		// Out of a container's files: what looks like a record there is none.
+		failed = errors.Join(failed, s.discard(name))
 	}
 	return failed
 }
@@ -215,56 +256,70 @@ func (s *Store) Adopt(id ident.Instance) error {
 	if err := check(id); err != nil {
 		return err
 	}
-	there, err := s.Has(id)
+	e := s.entry(id)
+	e.work.Lock()
+	defer e.work.Unlock()
+	p, err := s.find(id, string(id))
+	if errors.Is(err, ErrNone) {
+		p, err = s.adopt(id)
+	}
+	if err == nil {
+		err = s.ready(s.base, p)
+	}
 	if err != nil {
 		return err
 	}
-	if !there {
-		if err := s.adopt(id); err != nil {
-			return err
-		}
-	}
-	for _, name := range []string{parts, record, record + ".new"} { // all that the rename brought along
-		if err := s.root.RemoveAll(filepath.Join(string(id), name)); err != nil {
+	// All that came along.
+	for _, name := range []string{p.beside(parts), p.beside(thrown), filepath.Join(p.at, record), filepath.Join(p.at, record+".new")} {
+		if err := s.root.RemoveAll(name); err != nil {
 			return fmt.Errorf("clear up volume %s: %w", id, err)
 		}
 	}
 	return nil
 }
 
-func (s *Store) adopt(id ident.Instance) error {
+// adopt renames the directory of the volume, which is not in use then.
+func (s *Store) adopt(id ident.Instance) (place, error) {
 	at := filepath.Join(staging, string(id))
 	if _, err := s.root.Lstat(filepath.Join(at, record)); errors.Is(err, fs.ErrNotExist) {
-		return ErrNone
+		return place{}, ErrNone
 	}
-	root, err := s.open(filepath.Join(at, data))
+	p, err := s.find(id, at)
 	if err != nil {
-		return err
+		return p, err
 	}
-	err = root.Sync()
-	_ = root.Close()
+	d, err := s.driverOf(p.layout)
 	if err != nil {
-		return fmt.Errorf("put volume %s on the disk: %w", id, err)
+		return p, err
 	}
-	// What an Ensure that was broken off left stands in the way; it is empty.
-	if err := s.root.Remove(string(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("take volume %s over: %w", id, err)
+	if err := d.ready(s.base, p); err != nil {
+		return p, err
+	}
+	if err := syncAll(filepath.Join(s.dir, p.inside())); err != nil {
+		return p, fmt.Errorf("put volume %s on the disk: %w", id, err)
+	}
+	if err := d.rest(p); err != nil {
+		return p, fmt.Errorf("take volume %s over: %w", id, err)
+	}
+	// What a Make that was broken off left stands in the way.
+	if err := s.scrap(string(id)); err != nil {
+		return p, fmt.Errorf("take volume %s over: %w", id, err)
 	}
 	if err := s.root.Rename(at, string(id)); err != nil {
-		return fmt.Errorf("take volume %s over: %w", id, err)
+		return p, fmt.Errorf("take volume %s over: %w", id, err)
 	}
-	return s.settle(id)
+	return home(id, p.layout), s.settle(".")
 }
 
-// settle puts the new name on the disk.
-func (s *Store) settle(id ident.Instance) error {
-	dir, err := s.root.Open(".")
+// settle puts the names in a directory of the store on the disk.
+func (s *Store) settle(name string) error {
+	dir, err := s.root.Open(name)
 	if err != nil {
-		return fmt.Errorf("put the name of volume %s on the disk: %w", id, err)
+		return fmt.Errorf("put a volume's name on the disk: %w", err)
 	}
 	defer func() { _ = dir.Close() }()
 	if err := dir.Sync(); err != nil {
-		return fmt.Errorf("put the name of volume %s on the disk: %w", id, err)
+		return fmt.Errorf("put a volume's name on the disk: %w", err)
 	}
 	return nil
 }
