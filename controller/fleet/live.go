@@ -65,7 +65,8 @@ func (f *Fleet) Call(ctx context.Context, node ident.Node, method, path string, 
 // session: its end, and ctx's, cut both. The answer's body is the caller's to
 // close, and only then the call's place is free again. Nothing bounds the time
 // that it takes but ctx. A refusal is the error: the agent's *problem.Problem, or
-// NODE_OFFLINE.
+// NODE_OFFLINE. The statuses 304 and 416 are answers too: what the headers asked
+// for isn't there.
 func (f *Fleet) Open(ctx context.Context, node ident.Node, request Request) (*http.Response, error) {
 	l, limited, release, err := f.enter(ctx, node)
 	if err != nil {
@@ -195,7 +196,8 @@ func (l *link) open(ctx context.Context, r Request) (*http.Response, error) {
 	if err != nil {
 		return nil, ended(ctx, err)
 	}
-	if answer.StatusCode < http.StatusMultipleChoices || answer.StatusCode == http.StatusNotModified {
+	switch {
+	case answer.StatusCode < http.StatusMultipleChoices, answer.StatusCode == http.StatusNotModified, answer.StatusCode == http.StatusRequestedRangeNotSatisfiable:
 		return answer, nil
 	}
 	defer func() { _ = answer.Body.Close() }()

@@ -37,7 +37,7 @@ type Transfer struct {
 // Answer is what a transfer is answered with.
 type Answer struct {
 	Status int               // 0 is the operation's
-	Header map[string]string // besides those that every answer has; they win
+	Header map[string]string // besides those that every answer has; they win. A refusal has them too
 	Type   string            // media type of Body; "" is application/octet-stream
 	Size   int64             // bytes that Body gives; -1: it ends when it ends
 	Body   io.ReadCloser     // read and closed here; nil: none
@@ -119,6 +119,9 @@ func (k *call) transfer(h func(ctx context.Context, t *Transfer) (Answer, error)
 	t := &Transfer{Request: Request{call: k}, Body: body, Size: body.size}
 	answer, err := h(ctx, t)
 	k.complete = body.over
+	for name, value := range answer.Header {
+		k.http.Response.Header.Set(name, value)
+	}
 	if err != nil {
 		if answer.Body != nil {
 			_ = answer.Body.Close() // the handler's mistake; nobody else would
@@ -127,9 +130,6 @@ func (k *call) transfer(h func(ctx context.Context, t *Transfer) (Answer, error)
 			return body.failed
 		}
 		return err
-	}
-	for name, value := range answer.Header {
-		k.http.Response.Header.Set(name, value)
 	}
 	if answer.Body == nil {
 		return k.plain(answer)

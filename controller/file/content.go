@@ -1,0 +1,171 @@
+package file
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+
+	"github.com/berth-panel/berth/controller/access"
+	"github.com/berth-panel/berth/controller/fleet"
+	"github.com/berth-panel/berth/controller/instance"
+	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+// Conditions are what of a download is wanted, as the HTTP headers say it.
+type Conditions struct {
+	Range, IfRange, IfNoneMatch, IfModifiedSince string
+}
+
+// Content is a file, a part of it, or an archive, on its way.
+type Content struct {
+	Status int               // 200, 206, 304 or 416
+	Header map[string]string // ETag, Last-Modified, Content-Range, Accept-Ranges: those that the agent gave
+	Size   int64             // of Body; -1 when nobody knows
+	Body   io.ReadCloser     // to be closed; it fails when the right to read ends
+}
+
+// Read opens a file. The right to read is held until Body is closed.
+func (s *Service) Read(ctx context.Context, c access.Caller, id ident.Instance, p wire.Path, w Conditions) (Content, error) {
+	header := http.Header{}
+	for name, value := range map[string]string{"Range": oneRange(w.Range), "If-Range": w.IfRange, "If-None-Match": w.IfNoneMatch, "If-Modified-Since": w.IfModifiedSince} {
+		if value != "" {
+			header.Set(name, value)
+		}
+	}
+	if header.Get("Range") == "" {
+		header.Del("If-Range")
+	}
+	return s.fetch(ctx, c, id, func(i instance.Instance) (fleet.Request, error) {
+		return fleet.Request{Method: http.MethodGet, Path: address(i.ID, "content"), Query: query(p), Header: header}, nil
+	})
+}
+
+// Bundle opens entries as one archive, made while it is sent.
+func (s *Service) Bundle(ctx context.Context, c access.Caller, id ident.Instance, b wire.FileBundle) (Content, error) {
+	return s.fetch(ctx, c, id, func(i instance.Instance) (fleet.Request, error) {
+		return withJSON(fleet.Request{Method: http.MethodPost, Path: address(i.ID, "bundle")}, b)
+	})
+}
+
+// fetch makes a call whose answer is long, within the right to read.
+func (s *Service) fetch(ctx context.Context, c access.Caller, id ident.Instance, request func(i instance.Instance) (fleet.Request, error)) (Content, error) {
+	i, held, release, err := s.hold(ctx, c, id, access.ReadFiles)
+	if err != nil {
+		return Content{}, err
+	}
+	r, err := request(i)
+	if err != nil {
+		release()
+		return Content{}, err
+	}
+	answer, err := s.Agents.Open(held, i.Node, r)
+	if err != nil {
+		release()
+		return Content{}, err
+	}
+	out := Content{Status: answer.StatusCode, Header: map[string]string{}, Size: answer.ContentLength}
+	for _, name := range []string{"Etag", "Last-Modified", "Content-Range", "Accept-Ranges"} {
+		if value := answer.Header.Get(name); value != "" {
+			out.Header[name] = value
+		}
+	}
+	out.Body = fetched(held, answer.Body, release)
+	return out, nil
+}
+
+// hold is Allow and Hold.
+func (s *Service) hold(ctx context.Context, c access.Caller, id ident.Instance, right access.Right) (i instance.Instance, held context.Context, release func(), err error) {
+	if i, err = s.Grants.Allow(ctx, c, id, right); err != nil {
+		return i, nil, nil, err
+	}
+	held, release, err = s.Grants.Hold(ctx, c, id, right)
+	return i, held, release, err
+}
+
+// download is the body of an agent's answer, read ahead.
+type download struct {
+	*relay
+	source  io.Closer
+	release func()
+	filled  chan struct{}
+	detach  func() bool
+	once    sync.Once
+}
+
+// fetched reads source ahead until its end, until the download is closed, or
+// until held ends: what was read by then is not given out any more.
+func fetched(held context.Context, source io.ReadCloser, release func()) io.ReadCloser {
+	d := &download{relay: newRelay(), source: source, release: release, filled: make(chan struct{})}
+	d.detach = context.AfterFunc(held, func() { _ = d.relay.Close() })
+	go func() {
+		defer close(d.filled)
+		_ = d.fill(source) // the reader is told
+	}()
+	return d
+}
+
+// Close ends the call to the agent, and gives the right back.
+func (d *download) Close() error {
+	var err error
+	d.once.Do(func() {
+		d.detach()
+		_ = d.relay.Close()
+		err = d.source.Close()
+		<-d.filled
+		d.release()
+	})
+	return err
+}
+
+// Write puts a whole file in place, or nothing; match is wire's. Another file
+// there than match says is a CONFLICT with ErrChanged as its cause.
+func (s *Service) Write(ctx context.Context, c access.Caller, id ident.Instance, p wire.Path, match string, body io.Reader, size int64) (entry wire.FileEntry, err error) {
+	i, held, release, err := s.hold(ctx, c, id, access.WriteFiles)
+	if err != nil {
+		return entry, err
+	}
+	defer release()
+	q := query(p)
+	if match != "" {
+		q.Set("match", match)
+	}
+	err = s.send(held, i, sending{method: http.MethodPut, rest: "content", query: q, body: body, size: size}, &entry)
+	if err != nil {
+		return entry, err
+	}
+	return entry, s.tell(ctx, c.Actor, i, Written, map[string]any{"path": text(p), "size": entry.Size})
+}
+
+// sending is a call whose body is long.
+type sending struct {
+	method, rest string
+	query        url.Values
+	header       http.Header
+	body         io.Reader // is read by the goroutine that sends, and by no other
+	size         int64     // -1 when nobody knows
+}
+
+// send streams a body to the agent. A body that breaks off is the error, and the
+// call is broken off with it.
+func (s *Service) send(ctx context.Context, i instance.Instance, o sending, out any) error {
+	r := newRelay()
+	done := make(chan error, 1)
+	go func() {
+		defer func() { _ = r.Close() }()
+		answer, err := s.Agents.Open(ctx, i.Node, fleet.Request{Method: o.method, Path: address(i.ID, o.rest), Query: o.query, Header: o.header, Body: r, Size: o.size})
+		if err == nil {
+			err = read(answer, out)
+		}
+		done <- err
+	}()
+	broken := r.fill(o.body)
+	err := <-done
+	if broken != nil && err != nil && broken != errRelayClosed { //nolint:errorlint // its own, not wrapped
+		return problem.New(problem.BadRequest, "the body broke off").Because(broken)
+	}
+	return err
+}
