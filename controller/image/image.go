@@ -26,23 +26,28 @@ type Image struct {
 
 // Definition is all that an image says. It is kept as JSON.
 type Definition struct {
-	Description      string     `json:"description,omitempty" doc:"What it is, for people"`
-	Author           string     `json:"author,omitempty"`
-	AuthorName       string     `json:"author_name,omitempty"`
-	References       []string   `json:"references" minItems:"1" maxItems:"100" doc:"Container images, such as nginx:1.27; the first is the default"`
-	Command          []string   `json:"command,omitempty" doc:"Start command, word by word; none keeps the container image's own"`
-	CommandLine      string     `json:"command_line,omitempty" doc:"Start command as one line, instead of command; run by sh -c only where it needs a shell"`
-	Env              []string   `json:"env,omitempty" doc:"NAME=value; {{VARIABLE}} is replaced"`
-	StopCommand      string     `json:"stop_command,omitempty" doc:"A line for the console, ^C for SIGINT, or ^SIGNAME; empty is the container image's stop signal"`
-	StopGraceSeconds int        `json:"stop_grace_seconds,omitempty" minimum:"0" maximum:"3600" doc:"How long a stop may take before it is a kill; 0 is 10"`
-	ReadyLine        string     `json:"ready_line,omitempty" doc:"Console text that says that it is up"`
-	Features         []string   `json:"features,omitempty"`
-	Volume           string     `json:"volume,omitempty" doc:"Where the data is mounted in the container; empty is /app/data"`
-	NoTTY            bool       `json:"no_tty,omitempty" doc:"Run without a terminal"`
-	Install          []Download `json:"install,omitempty" doc:"Files that are put into a new volume"`
-	Variables        []Variable `json:"variables,omitempty" doc:"In the order of the form"`
-	Release          string     `json:"release,omitempty" doc:"Version of this definition"`
-	ConfigFile       *File      `json:"config_file,omitempty" doc:"A file of the classic form, kept for its export"`
+	Description      string   `json:"description,omitempty" doc:"What it is, for people"`
+	Author           string   `json:"author,omitempty"`
+	AuthorName       string   `json:"author_name,omitempty"`
+	References       []string `json:"references" minItems:"1" maxItems:"100" doc:"Container images, such as nginx:1.27; the first is the default"`
+	Command          []string `json:"command,omitempty" doc:"Start command, word by word; none keeps the container image's own"`
+	CommandLine      string   `json:"command_line,omitempty" doc:"Start command as one line, instead of command; run by sh -c only where it needs a shell"`
+	Env              []string `json:"env,omitempty" doc:"NAME=value; {{VARIABLE}} is replaced"`
+	StopCommand      string   `json:"stop_command,omitempty" doc:"A line for the console, ^C for SIGINT, or ^SIGNAME; empty is the container image's stop signal"`
+	StopGraceSeconds int      `json:"stop_grace_seconds,omitempty" minimum:"0" maximum:"3600" doc:"How long a stop may take before it is a kill; 0 is 10"`
+	ReadyLine        string   `json:"ready_line,omitempty" doc:"Console text that says that it is up, or regex: and an expression of RE2"`
+	ReadyLines       []string `json:"ready_lines,omitempty" maxItems:"16" doc:"More of them: any will do"`
+
+	StartTimeoutSeconds int          `json:"start_timeout_seconds,omitempty" minimum:"0" maximum:"86400" doc:"After how long a start that is not ready is said to be overdue; nothing is stopped for it. 0 is 300"`
+	Crash               *CrashPolicy `json:"crash_policy,omitempty" doc:"What is done about a container that ended by itself, where the instance says nothing else"`
+
+	Features   []string   `json:"features,omitempty"`
+	Volume     string     `json:"volume,omitempty" doc:"Where the data is mounted in the container; empty is /app/data"`
+	NoTTY      bool       `json:"no_tty,omitempty" doc:"Run without a terminal"`
+	Install    []Download `json:"install,omitempty" doc:"Files that are put into a new volume"`
+	Variables  []Variable `json:"variables,omitempty" doc:"In the order of the form"`
+	Release    string     `json:"release,omitempty" doc:"Version of this definition"`
+	ConfigFile *File      `json:"config_file,omitempty" doc:"A file of the classic form, kept for its export"`
 }
 
 // Download is one file of an install: both texts may name variables.
@@ -124,6 +129,9 @@ func (d Definition) check() error {
 	if _, err := d.Stop(); err != nil {
 		return err
 	}
+	if err := d.checkReady(); err != nil {
+		return err
+	}
 	return d.checkSmall()
 }
 
@@ -146,7 +154,7 @@ func (d Definition) checkSmall() error {
 			return problem.Invalid("install", "every step needs a uri and a path")
 		}
 	}
-	for field, text := range map[string]string{"description": d.Description, "command_line": d.CommandLine, "ready_line": d.ReadyLine, "stop_command": d.StopCommand} {
+	for field, text := range map[string]string{"description": d.Description, "command_line": d.CommandLine, "stop_command": d.StopCommand} {
 		if len(text) > maxText {
 			return problem.Invalid(field, "at most %d bytes", maxText)
 		}

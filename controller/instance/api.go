@@ -49,6 +49,7 @@ type InstanceChangeBody struct {
 	Disk      *int64              `json:"disk,omitempty" minimum:"1" maximum:"1073741824" doc:"MiB"`
 	Ports     *[]InstancePortBody `json:"ports,omitempty" maxItems:"100" doc:"All of them; those that stay keep their allocation"`
 	Variables *map[string]string  `json:"variables,omitempty" doc:"Those to set; the others stay"`
+	Crash     *image.CrashPolicy  `json:"crash_policy,omitempty" doc:"What is done when it ends by itself; it replaces the whole policy, and what it leaves out is the image's"`
 	Drift     *wire.Drift         `json:"drift_policy,omitempty" enum:"repair,report" doc:"What its node does about a container that was changed, stopped or removed by hand"`
 }
 
@@ -101,12 +102,13 @@ func (s *Service) Mount(a *httpapi.API) {
 	httpapi.HandlePage(a, op("listInstances", http.MethodGet, "", "List instances", read, 0), s.handleList)
 	httpapi.Handle(a, op("createInstance", http.MethodPost, "", "Deploy an instance", admin, http.StatusAccepted), s.handleCreate)
 	httpapi.Handle(a, op("getInstance", http.MethodGet, "/{id}", "Get an instance", read, 0), s.handleGet)
-	httpapi.Handle(a, op("changeInstance", http.MethodPatch, "/{id}", "Change limits, name, variables, ports, drift policy or owner", write, http.StatusAccepted), s.handleChange)
+	httpapi.Handle(a, op("changeInstance", http.MethodPatch, "/{id}", "Change limits, name, variables, ports, drift and crash policy or owner", write, http.StatusAccepted), s.handleChange)
 	httpapi.Handle(a, op("deleteInstance", http.MethodDelete, "/{id}", "Delete an instance with its data", admin, http.StatusAccepted), s.handleDelete)
 	for _, v := range []Verb{Start, Stop, Restart, Kill} {
 		httpapi.Handle(a, op(string(v)+"Instance", http.MethodPost, "/{id}/"+string(v), summaries[v], write, http.StatusAccepted), s.handlePower(v))
 	}
 	httpapi.Handle(a, op("suspendInstance", http.MethodPost, "/{id}/suspend", "Stop it and refuse it power", admin, http.StatusAccepted), s.handleSuspend)
+	httpapi.Handle(a, op("reinstallInstance", http.MethodPost, "/{id}/reinstall", "Install it again, over its data or from nothing", write, http.StatusAccepted), s.handleReinstall)
 	s.mountStrays(a)
 	httpapi.Handle(a, op("unsuspendInstance", http.MethodPost, "/{id}/unsuspend", "Give it its power back, and start it if it ran", admin, http.StatusAccepted), s.handleUnsuspend)
 }
@@ -179,7 +181,7 @@ func (s *Service) handleGet(ctx context.Context, in *InstancePath) (InstanceDeta
 
 func (s *Service) handleChange(ctx context.Context, in *changeInput) (InstanceJobView, error) {
 	b := in.Body
-	p := Patch{Name: b.Name, Reference: b.Reference, MemoryMiB: b.Memory, DiskMiB: b.Disk, Variables: b.Variables, Drift: b.Drift}
+	p := Patch{Name: b.Name, Reference: b.Reference, MemoryMiB: b.Memory, DiskMiB: b.Disk, Variables: b.Variables, Drift: b.Drift, Crash: b.Crash}
 	if b.OwnerID != nil {
 		owner := ident.User(*b.OwnerID)
 		p.Owner = &owner

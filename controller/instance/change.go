@@ -26,6 +26,7 @@ type Patch struct {
 	DiskMiB   *int64
 	Ports     *[]allocation.Mapping
 	Drift     *wire.Drift
+	Crash     *image.CrashPolicy // the whole of it
 	Variables *map[string]string // names the values to set; the others stay
 }
 
@@ -96,6 +97,11 @@ func (s *Service) patch(ctx context.Context, tx *store.Tx, i *Instance, p Patch)
 			i.Drift, i.Spec.Drift = *p.Drift, *p.Drift
 		}
 	}
+	if p.Crash != nil {
+		if err := setCrash(ctx, tx, i, *p.Crash); err != nil {
+			return err
+		}
+	}
 	held := i.amount()
 	set(&i.Reference, p.Reference)
 	set(&i.MemoryMiB, p.MemoryMiB)
@@ -124,6 +130,20 @@ func (s *Service) patch(ctx context.Context, tx *store.Tx, i *Instance, p Patch)
 		return err
 	}
 	return s.redescribe(ctx, tx, i, p.Ports)
+}
+
+// setCrash gives the instance a policy of its own, over its image's. It changes
+// nothing of the container.
+func setCrash(ctx context.Context, q store.Querier, i *Instance, policy image.CrashPolicy) error {
+	if err := policy.Check("crash_policy"); err != nil {
+		return err
+	}
+	img, err := image.ByID(ctx, q, i.Image)
+	if err != nil {
+		return err
+	}
+	i.Crash, i.Spec.Crash = policy, wire.Crash(policy.Over(img.CrashDefaults()))
+	return nil
 }
 
 // redescribe makes the spec anew from the image as it now is.

@@ -196,6 +196,8 @@ func (i *Instance) describe(img image.Image, ports []allocation.Allocation) erro
 		Image:  wire.ImageSpec{Reference: i.Reference},
 		Limits: wire.Limits{MemoryMiB: i.MemoryMiB, NanoCPUs: i.NanoCPUs, DiskMiB: i.DiskMiB}, Drift: i.Spec.Drift,
 		Ports: []wire.Port{}, Volume: img.MountPath(), TTY: !img.NoTTY,
+		Ready: img.Ready(), Crash: wire.Crash(i.Crash.Over(img.CrashDefaults())),
+		Installed: i.Spec.Installed, Wipe: i.Spec.Wipe, Reinstall: i.Spec.Reinstall, Convert: i.Spec.Convert, Network: i.Spec.Network,
 	}
 	for _, p := range ports {
 		spec.Ports = append(spec.Ports, wire.Port{IP: p.IP, Host: p.Port, Container: p.ContainerPort, Primary: p.Primary})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/berth-panel/berth/controller/image"
 	"github.com/berth-panel/berth/controller/node"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -74,8 +75,9 @@ type Instance struct {
 	Failure       *problem.Problem // why the last generation was not carried out
 	Container     string           // the engine's id; "" before there is one
 	Drift         wire.Drift       // what the node does about changes by hand; "" is wire.DriftRepair
-	Observed      wire.State       // the last that the agent said
-	Seen          int64            // the generation that Observed is about
+	Crash         image.CrashPolicy
+	Observed      wire.State // the last that the agent said
+	Seen          int64      // the generation that Observed is about
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }

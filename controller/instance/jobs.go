@@ -23,6 +23,7 @@ const (
 	KindSuspend   job.Kind = "instance.suspend"
 	KindUnsuspend job.Kind = "instance.unsuspend"
 	KindUpdate    job.Kind = "instance.update"
+	KindReinstall job.Kind = "instance.reinstall"
 	KindSync      job.Kind = "instance.sync" // the node had something else than it should
 	KindDelete    job.Kind = "instance.delete"
 )
@@ -45,6 +46,9 @@ func (s *Service) register() {
 		s.Jobs.Register(k, settled)
 	}
 	s.registerStrays(settled)
+	reinstall := settled
+	reinstall.Deadline = deployDeadline
+	s.Jobs.Register(KindReinstall, reinstall)
 	deploy := orders
 	deploy.Deadline, deploy.Cancelled = deployDeadline, s.hold
 	s.Jobs.Register(KindDeploy, deploy)

@@ -3,6 +3,7 @@ package instance
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/event"
@@ -45,15 +46,20 @@ func (s *Service) ApplyEvent(ctx context.Context, tx *store.Tx, node ident.Node,
 // it stays down. That is over when its node has started it again after all, as
 // when the exit turned out to be its engine's going down. A start that failed
 // says nothing of a wish, whatever code an earlier run left.
-func powerAfter(power wire.Want, st wire.State) wire.Want {
+func powerAfter(power wire.Want, st wire.State, crash wire.Crash) wire.Want {
 	switch {
-	case st.Actual == wire.ActualRunning:
+	case st.Actual == wire.ActualRunning, st.Actual == wire.ActualStarting:
 		return wire.WantRunning
-	case st.Actual == wire.ActualStopped && st.ExitCode != nil && *st.ExitCode == 0 && st.Failure == nil && st.Drift == "":
+	case st.Actual == wire.ActualStopped && inOrder(st, crash) && st.RetryAt == nil && st.Failure == nil && st.Drift == "":
 		return wire.WantStopped
 	default:
 		return power
 	}
+}
+
+// inOrder says whether a container's last end was one without an error.
+func inOrder(st wire.State, crash wire.Crash) bool {
+	return st.ExitCode != nil && !st.OOM && (*st.ExitCode == 0 || slices.Contains(crash.CleanCodes, *st.ExitCode))
 }
 
 func (s *Service) applyProgress(ctx context.Context, tx *store.Tx, i Instance, p wire.Progress) error {
@@ -105,7 +111,10 @@ func (s *Service) applyState(ctx context.Context, tx *store.Tx, i Instance, gene
 		}
 	}
 	if current && st.Converged && !i.Suspended && i.Spec.Power.Want == wire.WantRunning {
-		i.Power = powerAfter(i.Power, st)
+		i.Power = powerAfter(i.Power, st, i.Spec.Crash)
+	}
+	if current && !i.Spec.Hold && st.Converged && st.Phase == wire.PhaseReady && st.Failure == nil {
+		i.Spec.Installed = true // the node's own record says so too; this one outlives it
 	}
 	if err := observe(ctx, tx, i, st, generation, s.Now().UTC()); err != nil {
 		return err
@@ -135,6 +144,16 @@ func (s *Service) tellChange(ctx context.Context, tx *store.Tx, before, now Inst
 			data["reason"] = st.Failure.Message
 		}
 		if err := s.tell(ctx, tx, access.System(), event.Type("instance."+now.Phase), now, data); err != nil {
+			return err
+		}
+	}
+	if st.Overdue && !before.Observed.Overdue {
+		if err := s.tell(ctx, tx, access.System(), "instance.overdue", now, nil); err != nil {
+			return err
+		}
+	}
+	if st.GaveUp && !before.Observed.GaveUp {
+		if err := s.tell(ctx, tx, access.System(), "instance.gave_up", now, map[string]any{"crashes": st.Crashes}); err != nil {
 			return err
 		}
 	}

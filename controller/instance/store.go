@@ -16,15 +16,15 @@ import (
 )
 
 const columns = `id, name, owner_id, node_id, image_id, reference, memory_mib, nano_cpus, disk_mib, variables, spec, generation,
-	power, suspended, suspend_reason, phase, actual, failure, container_id, observed, observed_generation, drift, created_at, updated_at`
+	power, suspended, suspend_reason, phase, actual, failure, container_id, observed, observed_generation, drift, crash, created_at, updated_at`
 
 func scan(row func(...any) error) (Instance, error) {
 	var i Instance
-	var variables, spec, observed string
+	var variables, spec, observed, crash string
 	var failure sql.NullString
 	var created, updated int64
 	err := row(&i.ID, &i.Name, &i.Owner, &i.Node, &i.Image, &i.Reference, &i.MemoryMiB, &i.NanoCPUs, &i.DiskMiB, &variables, &spec, &i.Generation,
-		&i.Power, &i.Suspended, &i.SuspendReason, &i.Phase, &i.Actual, &failure, &i.Container, &observed, &i.Seen, &i.Drift, &created, &updated)
+		&i.Power, &i.Suspended, &i.SuspendReason, &i.Phase, &i.Actual, &failure, &i.Container, &observed, &i.Seen, &i.Drift, &crash, &created, &updated)
 	if err != nil {
 		return i, err
 	}
@@ -32,7 +32,7 @@ func scan(row func(...any) error) (Instance, error) {
 	for _, part := range []struct {
 		text string
 		into any
-	}{{variables, &i.Variables}, {spec, &i.Spec}, {observed, &i.Observed}} {
+	}{{variables, &i.Variables}, {spec, &i.Spec}, {observed, &i.Observed}, {crash, &i.Crash}} {
 		if err := json.Unmarshal([]byte(part.text), part.into); err != nil {
 			return i, fmt.Errorf("instance %s: %w", i.ID, err)
 		}
@@ -61,38 +61,39 @@ func onNode(ctx context.Context, q store.Querier, node ident.Node) ([]Instance, 
 	return store.Collect(ctx, q, scan, `SELECT `+columns+` FROM instances WHERE node_id = ?`, string(node))
 }
 
-func encoded(i Instance) (variables, spec, observed string, failure any, err error) {
+func encoded(i Instance) (variables, spec, observed, crash string, failure any, err error) {
 	v, err1 := json.Marshal(i.Variables)
 	s, err2 := json.Marshal(i.Spec)
 	o, err3 := json.Marshal(i.Observed)
+	c, err4 := json.Marshal(i.Crash)
 	if i.Failure != nil {
-		f, err4 := json.Marshal(i.Failure)
-		return string(v), string(s), string(o), string(f), errors.Join(err1, err2, err3, err4)
+		f, err5 := json.Marshal(i.Failure)
+		return string(v), string(s), string(o), string(c), string(f), errors.Join(err1, err2, err3, err4, err5)
 	}
-	return string(v), string(s), string(o), nil, errors.Join(err1, err2, err3)
+	return string(v), string(s), string(o), string(c), nil, errors.Join(err1, err2, err3, err4)
 }
 
 func insert(ctx context.Context, tx *store.Tx, i Instance) error {
-	variables, spec, observed, failure, err := encoded(i)
+	variables, spec, observed, crash, failure, err := encoded(i)
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO instances (`+columns+`) VALUES (`+strings.TrimSuffix(strings.Repeat("?,", 24), ",")+`)`,
+	_, err = tx.ExecContext(ctx, `INSERT INTO instances (`+columns+`) VALUES (`+strings.TrimSuffix(strings.Repeat("?,", 25), ",")+`)`,
 		string(i.ID), i.Name, string(i.Owner), string(i.Node), string(i.Image), i.Reference, i.MemoryMiB, i.NanoCPUs, i.DiskMiB, variables, spec, i.Generation,
-		string(i.Power), i.Suspended, i.SuspendReason, string(i.Phase), string(i.Actual), failure, i.Container, observed, i.Seen, string(i.policy()), i.CreatedAt.UnixMilli(), i.UpdatedAt.UnixMilli())
+		string(i.Power), i.Suspended, i.SuspendReason, string(i.Phase), string(i.Actual), failure, i.Container, observed, i.Seen, string(i.policy()), crash, i.CreatedAt.UnixMilli(), i.UpdatedAt.UnixMilli())
 	return err
 }
 
 func save(ctx context.Context, tx *store.Tx, i Instance) error {
-	variables, spec, observed, failure, err := encoded(i)
+	variables, spec, observed, crash, failure, err := encoded(i)
 	if err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE instances SET name = ?, owner_id = ?, reference = ?, memory_mib = ?, nano_cpus = ?, disk_mib = ?, variables = ?,
 		spec = ?, generation = ?, power = ?, suspended = ?, suspend_reason = ?, phase = ?, actual = ?, failure = ?, container_id = ?, observed = ?,
-		observed_generation = ?, drift = ?, updated_at = ? WHERE id = ?`,
+		observed_generation = ?, drift = ?, crash = ?, updated_at = ? WHERE id = ?`,
 		i.Name, string(i.Owner), i.Reference, i.MemoryMiB, i.NanoCPUs, i.DiskMiB, variables, spec, i.Generation, string(i.Power), i.Suspended,
-		i.SuspendReason, string(i.Phase), string(i.Actual), failure, i.Container, observed, i.Seen, string(i.policy()), i.UpdatedAt.UnixMilli(), string(i.ID))
+		i.SuspendReason, string(i.Phase), string(i.Actual), failure, i.Container, observed, i.Seen, string(i.policy()), crash, i.UpdatedAt.UnixMilli(), string(i.ID))
 	return err
 }
 

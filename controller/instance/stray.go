@@ -287,7 +287,7 @@ func (s *Service) adopt(ctx context.Context, tx *store.Tx, on ident.Node, spec w
 		ID: spec.Instance, Name: a.Name, Owner: a.Owner, Node: on, Image: img, Reference: spec.Image.Reference,
 		MemoryMiB: spec.Limits.MemoryMiB, NanoCPUs: spec.Limits.NanoCPUs, DiskMiB: spec.Limits.DiskMiB, Variables: map[string]string{}, Spec: spec,
 		Generation: max(spec.Generation, found.Generation), Power: spec.Power.Want, Suspended: spec.Suspended, Phase: Phase(found.State.Phase),
-		Actual: found.State.Actual, Container: found.State.Container, Drift: spec.Drift, Observed: found.State, Seen: found.Generation, CreatedAt: now,
+		Actual: found.State.Actual, Container: found.State.Container, Drift: spec.Drift, Crash: image.CrashPolicy(spec.Crash), Observed: found.State, Seen: found.Generation, CreatedAt: now,
 	}
 	if !Installing.mayBecome(i.Phase) || i.Phase == Deleting { // nonsense: the node says anew what is true when the job tells it
 		i.Phase, i.Actual = Ready, wire.ActualUnknown

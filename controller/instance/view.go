@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/berth-panel/berth/controller/image"
 	"github.com/berth-panel/berth/controller/job"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
@@ -61,6 +62,14 @@ type InstanceDetailView struct {
 	OOM       bool              `json:"oom,omitempty" doc:"It ended for want of memory"`
 	StartedAt *time.Time        `json:"started_at,omitempty"`
 	RetryAt   *time.Time        `json:"retry_at,omitempty" doc:"When it is started again after a crash"`
+	ReadyAt   *time.Time        `json:"ready_at,omitempty" doc:"When this run was ready: by a line of its console or its health check, else when it started"`
+	Overdue   bool              `json:"overdue,omitempty" doc:"It is starting for longer than its image allows"`
+	Health    wire.Health       `json:"health,omitempty" enum:"starting,healthy,unhealthy" doc:"What the container image's own check says"`
+	Crashes   int               `json:"crashes,omitempty" doc:"In the record now; a quiet time or an order clears it"`
+	GaveUp    bool              `json:"gave_up,omitempty" doc:"It crashed too often and is left alone until it is started"`
+	Unheld    []string          `json:"unheld,omitempty" doc:"Limits that its node can't hold, a sentence each"`
+
+	CrashPolicy image.CrashPolicy `json:"crash_policy" doc:"Of the instance alone; what it leaves out is the image's"`
 }
 
 // InstanceJobView is an instance and the job that changes it.
@@ -107,6 +116,8 @@ func (i Instance) View() InstanceView {
 func (i Instance) Detail() InstanceDetailView {
 	d := InstanceDetailView{
 		InstanceView: i.View(), Variables: i.Variables, Env: i.Spec.Env, Volume: i.Spec.Volume,
+		ReadyAt: i.Observed.ReadyAt, Overdue: i.Observed.Overdue, Health: i.Observed.Health, Crashes: i.Observed.Crashes, GaveUp: i.Observed.GaveUp,
+		Unheld: i.Observed.Unheld, CrashPolicy: i.Crash,
 		ExitCode: i.Observed.ExitCode, OOM: i.Observed.OOM, StartedAt: i.Observed.StartedAt, RetryAt: i.Observed.RetryAt,
 	}
 	if d.Variables == nil {
