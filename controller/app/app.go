@@ -14,7 +14,9 @@ import (
 	"github.com/berth-panel/berth/controller/allocation"
 	"github.com/berth-panel/berth/controller/classic"
 	"github.com/berth-panel/berth/controller/event"
+	"github.com/berth-panel/berth/controller/file"
 	"github.com/berth-panel/berth/controller/fleet"
+	"github.com/berth-panel/berth/controller/grant"
 	"github.com/berth-panel/berth/controller/httpapi"
 	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/controller/image"
@@ -63,6 +65,8 @@ type App struct {
 	Ports     *allocation.Service
 	Images    *image.Service
 	Instances *instance.Service
+	Grants    *grant.Service
+	Files     *file.Service
 	Moves     *move.Service
 	Releases  *release.Service
 }
@@ -121,6 +125,8 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.Instances = instance.NewService(instance.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
 		Log: cfg.Log, Now: cfg.Now})
 	links.Service = a.Instances
+	a.Grants = grant.NewService(grant.Deps{DB: a.DB, Events: a.Events, Instances: a.Instances, Callers: a.Users, Log: cfg.Log, Now: cfg.Now})
+	a.Files = file.NewService(file.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Grants: a.Grants, Agents: a.Fleet, Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
 	a.Moves = move.NewService(move.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
 		Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
 	a.Releases = release.NewService(release.Deps{DB: a.DB, Jobs: a.Jobs, Nodes: a.Nodes, Agents: a.Fleet, Programs: cfg.Agents, PublicURL: cfg.PublicURL, Log: cfg.Log})
@@ -156,6 +162,7 @@ func (a *App) mount() (err error) {
 	a.Ports.Mount(a.API)
 	a.Images.Mount(a.API)
 	a.Instances.Mount(a.API)
+	a.Files.Mount(a.API)
 	a.Moves.Mount(a.API)
 	a.Releases.Mount(a.API)
 	a.Jobs.Mount(a.API)
@@ -182,6 +189,8 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	group.Go(func() error { return a.API.Serve(ctx, socket) })
 	group.Go(func() error { a.Users.Run(ctx); return nil })
 	group.Go(func() error { a.Nodes.Watch(ctx); return nil })
+	group.Go(func() error { a.Grants.Run(ctx); return nil })
+	group.Go(func() error { a.Files.Run(ctx); return nil })
 	group.Go(func() error { return a.Jobs.Run(ctx) })
 	group.Go(func() error { a.Events.Run(ctx, a.DB, a.cfg.KeepEvents, a.cfg.Log); return nil })
 	group.Go(func() error { return a.Fleet.Run(ctx, a.Nodes, a.Nodes) })
