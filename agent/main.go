@@ -132,6 +132,7 @@ type serveCommand struct {
 	AllowDownloads []netip.Prefix `help:"Private networks (CIDR) from which installs may download."`
 	KeepImages     time.Duration  `default:"168h" help:"How long an image stays that was pulled and that nothing uses any more; at least 1h."`
 	FreeSpace      int            `default:"10" help:"Percent of the engine's disk that are kept free by clearing such images earlier; 0 never does."`
+	MetricsListen  string         `help:"HOST:PORT where Prometheus reads /metrics, without a key: not for the internet. Default: nowhere."`
 	LogFormat      string         `enum:"text,json" default:"text" help:"text or json."`
 	LogLevel       slog.Level     `default:"info" help:"debug, info, warn or error."`
 }
@@ -158,7 +159,7 @@ func (c *serveCommand) serve(ctx context.Context, releases *update.Updater) erro
 	}
 	agent, err := app.New(app.Config{
 		Data: c.Data, Listen: c.Listen, Tunnel: c.Tunnel, DockerHost: c.DockerHost, NetworkName: c.Network, NetworkSubnet: c.NetworkSubnet,
-		PidsLimit: c.PidsLimit, NoDemo: c.NoDemo, AllowDownloads: c.AllowDownloads, KeepImages: c.KeepImages, FreeSpace: c.FreeSpace,
+		PidsLimit: c.PidsLimit, NoDemo: c.NoDemo, AllowDownloads: c.AllowDownloads, KeepImages: c.KeepImages, FreeSpace: c.FreeSpace, MetricsListen: c.MetricsListen,
 	}, app.Deps{Releases: releases, Log: slog.New(handler), Now: time.Now})
 	if err != nil {
 		return err

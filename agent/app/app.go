@@ -22,6 +22,7 @@ import (
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/agent/runtime/docker"
 	"github.com/berth-panel/berth/agent/server"
+	"github.com/berth-panel/berth/agent/stats"
 	"github.com/berth-panel/berth/agent/tidy"
 	"github.com/berth-panel/berth/agent/tunnel"
 	"github.com/berth-panel/berth/agent/update"
@@ -53,6 +54,7 @@ type Config struct {
 	DemoReference  string         // name of the demo image; "" is demo.Reference
 	AllowDownloads []netip.Prefix // private networks that installs may download from
 	KeepImages     time.Duration  // how long an unused image that was pulled stays; 0 is tidy.DefaultKeep
+	MetricsListen  string         // "host:port" of the page for Prometheus, which asks for no key; "" is none
 	FreeSpace      int            // percent of the engine's filesystem for which images go earlier; 0 is tidy.DefaultFree, less is never
 }
 
@@ -67,23 +69,27 @@ type Deps struct {
 
 // App is a whole agent.
 type App struct {
-	config    Config
-	log       *slog.Logger
-	node      ident.Node
-	journal   *journal.Journal
-	volumes   *volume.Store
-	engine    runtime.Engine
-	tidy      *tidy.Tidy
-	installer *install.Installer
-	maker     *demo.Maker // nil without the demo
-	moves     *move.Store
-	manager   *instance.Manager
-	door      *server.Door
-	listener  net.Listener
-	tunnel    *tunnel.Tunnel // the listener, when it is one; else nil
-	web       *http.Server
-	closing   sync.Once
-	closed    error
+	config          Config
+	log             *slog.Logger
+	node            ident.Node
+	journal         *journal.Journal
+	volumes         *volume.Store
+	engine          runtime.Engine
+	tidy            *tidy.Tidy
+	installer       *install.Installer
+	maker           *demo.Maker // nil without the demo
+	moves           *move.Store
+	manager         *instance.Manager
+	door            *server.Door
+	rooms           map[string]server.Live // of the door
+	stats           *stats.Service
+	metrics         *http.Server // nil: not served
+	metricsListener net.Listener
+	listener        net.Listener
+	tunnel          *tunnel.Tunnel // the listener, when it is one; else nil
+	web             *http.Server
+	closing         sync.Once
+	closed          error
 }
 
 // New opens everything and listens; calls are answered once Run runs. Who does
@@ -98,7 +104,7 @@ func New(config Config, deps Deps) (*App, error) {
 	if deps.Releases == nil {
 		deps.Releases = update.Open(update.Options{Log: deps.Log, Now: deps.Now})
 	}
-	a := &App{config: config, log: deps.Log, engine: deps.Engine, listener: deps.Listener}
+	a := &App{config: config, log: deps.Log, engine: deps.Engine, listener: deps.Listener, rooms: map[string]server.Live{}}
 	if err := a.build(deps); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -141,7 +147,10 @@ func (a *App) build(deps Deps) error {
 	if err := a.buildManager(deps.Now); err != nil {
 		return err
 	}
-	a.door = server.New(server.Options{Node: identity.Node, Instances: a.manager, Events: a.journal, Releases: deps.Releases, Certificates: keeper, Moves: a.moves, Log: a.log, Now: deps.Now})
+	if err := a.buildStats(deps.Now); err != nil {
+		return err
+	}
+	a.door = server.New(server.Options{Node: identity.Node, Instances: a.manager, Events: a.journal, Releases: deps.Releases, Certificates: keeper, Moves: a.moves, Rooms: a.rooms, Log: a.log, Now: deps.Now})
 	return a.listen(keeper, deps.Now)
 }
 
@@ -237,6 +246,8 @@ func (a *App) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { a.manager.Run(ctx) })
 	parts.Go(func() { a.moves.Run(ctx) })
+	parts.Go(func() { a.stats.Run(ctx) })
+	parts.Go(func() { a.serveMetrics(ctx) })
 	parts.Go(func() { a.tidy.Run(ctx, a.references) })
 	parts.Go(func() { a.prepareDemo(ctx) })
 	parts.Go(func() {
@@ -291,6 +302,7 @@ func (a *App) Close() error {
 				errs = append(errs, err)
 			}
 		}
+		errs = append(errs, a.closeStats())
 		if a.installer != nil {
 			a.installer.Close()
 		}
