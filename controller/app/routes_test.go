@@ -34,7 +34,7 @@ func TestRouteTable(t *testing.T) {
 		if rule == "nobody" {
 			t.Errorf("%s %s has no rule", r.Method, r.Path)
 		}
-		fmt.Fprintf(&table, "%-6s %-50s %s\n", r.Method, r.Path, rule)
+		fmt.Fprintf(&table, "%-7s %-55s %s\n", r.Method, r.Path, rule)
 	}
 	golden(t, "testdata/routes.txt", []byte(table.String()))
 }
@@ -139,6 +139,9 @@ func TestEveryRouteHoldsItsRule(t *testing.T) {
 // refused checks that it is a refusal in the style of its API.
 func (a answer) refused(style httpapi.Style, status int) {
 	a.t.Helper()
+	if strings.HasPrefix(a.call, http.MethodHead+" ") && a.status == status && a.body == "" {
+		return
+	}
 	if a.status != status || !json.Valid([]byte(a.body)) {
 		a.t.Errorf("%s: got %d %s, want %d", a.call, a.status, a.body, status)
 		return

@@ -64,9 +64,11 @@ func (s *Service) mountUploads(a *httpapi.API, change access.Rule) {
 	override := header("X-HTTP-Method-Override", "PATCH or DELETE")
 	httpapi.HandleTransfer(a, op("overrideUpload", http.MethodPost, "/{upload}", "PATCH or DELETE, for clients that can't", change, http.StatusNoContent, override, offset, sum),
 		httpapi.Shape{Takes: tusMedia}, tus(s.handleOverride))
-	for id, path := range map[string]string{"uploadOptions": "", "uploadPartOptions": "/{upload}"} {
+	options := func(id, path string) {
 		httpapi.HandleTransfer(a, operation(id, http.MethodOptions, "/uploads"+path, "What of the tus protocol there is", access.Public(), http.StatusNoContent), httpapi.Shape{}, handleOptions)
 	}
+	options("uploadOptions", "")
+	options("uploadPartOptions", "/{upload}")
 }
 
 func handleOptions(context.Context, *httpapi.Transfer) (httpapi.Answer, error) {
