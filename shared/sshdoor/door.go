@@ -58,9 +58,9 @@ type Guard[G any] interface {
 	Key(ctx context.Context, l Login, key ssh.PublicKey) (G, error)
 	// Proven may still refuse who has shown that the key is his.
 	Proven(ctx context.Context, guest G) error
-	// Serve speaks SFTP with the guest until the end of the session, or of ctx. Its
-	// error is told to him, when it is a *problem.Problem.
-	Serve(ctx context.Context, guest G, channel io.ReadWriteCloser) error
+	// Serve speaks SFTP with the guest until the end of the session. When ctx ends it
+	// ends the channel. Its error is told to him, when it is a *problem.Problem.
+	Serve(ctx context.Context, guest G, channel Channel) error
 }
 
 // Options are what a Door works with; all are needed but Idle.
@@ -182,8 +182,9 @@ func (d *Door[G]) attend(ctx context.Context, conn net.Conn, settled func()) {
 		settled()
 		go refuseAll(channels)
 		go ssh.DiscardRequests(asked)
-		d.converse(ctx, guest, channel)
-		late.Reset(farewell) // for a client that doesn't hang up
+		hangUp := func() { late.Reset(farewell) } // for a client that doesn't
+		d.converse(ctx, guest, channel, hangUp)
+		hangUp()
 		_ = server.Wait()
 		return
 	}

@@ -39,14 +39,14 @@ func makeHostKey(path string) (ssh.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make an SSH host key: %w", err)
 	}
-	if err := keep(path, pem.EncodeToMemory(block)); err != nil {
+	if err := Keep(path, pem.EncodeToMemory(block)); err != nil {
 		return nil, fmt.Errorf("keep the SSH host key: %w", err)
 	}
 	return ssh.NewSignerFromKey(key)
 }
 
-// keep writes a file as a whole or not at all, for nobody else to read.
-func keep(path string, text []byte) (err error) {
+// Keep writes a file as a whole or not at all, for nobody else to read.
+func Keep(path string, text []byte) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // 0600
 	if err != nil {
 		return err

@@ -1,0 +1,75 @@
+package sftp
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/sshdoor"
+	"github.com/berth-panel/berth/shared/turnstile"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+// errWrong is all that a stranger hears.
+var errWrong = errors.New("the login is wrong")
+
+// listedWithin is how long a right password waits for the push that lists its
+// owner: after a change, an answer may be quicker than the push.
+const listedWithin = 10 * time.Second
+
+// Password is sshdoor.Guard's: it asks the controller, unless too much was
+// guessed.
+func (s *Service) Password(ctx context.Context, l sshdoor.Login, password string) (guest, error) {
+	network, name := turnstile.Network(l.Address), fold(l.Username)
+	if err := s.brake(network, name); err != nil {
+		return guest{}, err
+	}
+	answer, err := s.asker.ask(ctx, wire.LoginQuestion{Username: l.Username, Instance: l.Instance, Password: password, Address: l.Address})
+	if err != nil {
+		s.addresses.Passed(network)
+		s.names.Passed(name)
+		return guest{}, err
+	}
+	if !answer.Allowed && answer.Message == "" {
+		return guest{}, errWrong
+	}
+	s.addresses.Passed(network)
+	s.names.Passed(name)
+	if !answer.Allowed {
+		return guest{}, problem.New(problem.Forbidden, "%s", answer.Message)
+	}
+	g := guest{user: answer.User, instance: l.Instance, address: l.Address, stamp: answer.Password}
+	return g, s.listed(ctx, g)
+}
+
+// brake counts a try, and refuses it when there were too many.
+func (s *Service) brake(network, name string) error {
+	now := s.Now()
+	if wait := max(s.addresses.Try(network, now), s.names.Try(name, now)); wait > 0 {
+		return problem.New(problem.RateLimited, "Too many tries: wait %s, or use a key.", max(time.Second, wait.Round(time.Second)))
+	}
+	if !s.all.AllowN(now, 1) {
+		return problem.New(problem.RateLimited, "Too many people try passwords at the same time: try again in a while, or use a key.")
+	}
+	return nil
+}
+
+// listed waits until the last push has a place for the guest.
+func (s *Service) listed(ctx context.Context, g guest) error {
+	timer := time.NewTimer(listedWithin)
+	defer timer.Stop()
+	for {
+		_, changed, err := s.logins.check(g)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
