@@ -13,6 +13,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/allocation"
 	"github.com/berth-panel/berth/controller/classic"
+	"github.com/berth-panel/berth/controller/console"
 	"github.com/berth-panel/berth/controller/event"
 	"github.com/berth-panel/berth/controller/file"
 	"github.com/berth-panel/berth/controller/fleet"
@@ -67,6 +68,8 @@ type App struct {
 	Instances *instance.Service
 	Grants    *grant.Service
 	Files     *file.Service
+	Grants    *grant.Service
+	Consoles  *console.Service
 	Moves     *move.Service
 	Releases  *release.Service
 }
@@ -126,6 +129,8 @@ func (a *App) open(ctx context.Context) (err error) {
 		Log: cfg.Log, Now: cfg.Now})
 	links.Service = a.Instances
 	a.Grants = grant.NewService(grant.Deps{DB: a.DB, Events: a.Events, Instances: a.Instances, Callers: a.Users, Log: cfg.Log, Now: cfg.Now})
+	a.Consoles = console.NewService(console.Deps{Agents: a.Fleet, Instances: a.Instances, Grants: a.Grants, Log: cfg.Log})
+	a.Grants = grant.NewService(grant.Deps{DB: a.DB, Events: a.Events, Instances: a.Instances, Callers: a.Users, Log: cfg.Log, Now: cfg.Now})
 	a.Files = file.NewService(file.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Grants: a.Grants, Agents: a.Fleet, Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
 	a.Moves = move.NewService(move.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
 		Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
@@ -163,6 +168,7 @@ func (a *App) mount() (err error) {
 	a.Images.Mount(a.API)
 	a.Instances.Mount(a.API)
 	a.Files.Mount(a.API)
+	a.Consoles.Mount(a.API)
 	a.Moves.Mount(a.API)
 	a.Releases.Mount(a.API)
 	a.Jobs.Mount(a.API)
@@ -188,6 +194,7 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	group.Go(func() error { return a.API.Serve(ctx, ln) })
 	group.Go(func() error { return a.API.Serve(ctx, socket) })
 	group.Go(func() error { a.Users.Run(ctx); return nil })
+	group.Go(func() error { a.Grants.Run(ctx); return nil })
 	group.Go(func() error { a.Nodes.Watch(ctx); return nil })
 	group.Go(func() error { a.Grants.Run(ctx); return nil })
 	group.Go(func() error { a.Files.Run(ctx); return nil })

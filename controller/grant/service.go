@@ -185,3 +185,14 @@ func revoked(err error) error {
 	}
 	return err
 }
+
+// Confirm is Allow for somebody who holds another right: it asks first what
+// became of him, and gives him as he stands now.
+func (s *Service) Confirm(ctx context.Context, caller access.Caller, id ident.Instance, right access.Right) (access.Caller, instance.Instance, error) {
+	now, err := s.Callers.Recall(ctx, caller)
+	if err != nil {
+		return access.Caller{}, instance.Instance{}, revoked(err)
+	}
+	i, err := s.Allow(ctx, now, id, right)
+	return now, i, err
+}
