@@ -68,7 +68,6 @@ type App struct {
 	Instances *instance.Service
 	Grants    *grant.Service
 	Files     *file.Service
-	Grants    *grant.Service
 	Consoles  *console.Service
 	Moves     *move.Service
 	Releases  *release.Service
@@ -130,7 +129,6 @@ func (a *App) open(ctx context.Context) (err error) {
 	links.Service = a.Instances
 	a.Grants = grant.NewService(grant.Deps{DB: a.DB, Events: a.Events, Instances: a.Instances, Callers: a.Users, Log: cfg.Log, Now: cfg.Now})
 	a.Consoles = console.NewService(console.Deps{Agents: a.Fleet, Instances: a.Instances, Grants: a.Grants, Log: cfg.Log})
-	a.Grants = grant.NewService(grant.Deps{DB: a.DB, Events: a.Events, Instances: a.Instances, Callers: a.Users, Log: cfg.Log, Now: cfg.Now})
 	a.Files = file.NewService(file.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Grants: a.Grants, Agents: a.Fleet, Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
 	a.Moves = move.NewService(move.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
 		Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
@@ -196,7 +194,6 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	group.Go(func() error { a.Users.Run(ctx); return nil })
 	group.Go(func() error { a.Grants.Run(ctx); return nil })
 	group.Go(func() error { a.Nodes.Watch(ctx); return nil })
-	group.Go(func() error { a.Grants.Run(ctx); return nil })
 	group.Go(func() error { a.Files.Run(ctx); return nil })
 	group.Go(func() error { return a.Jobs.Run(ctx) })
 	group.Go(func() error { a.Events.Run(ctx, a.DB, a.cfg.KeepEvents, a.cfg.Log); return nil })
