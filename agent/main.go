@@ -31,6 +31,7 @@ import (
 type commands struct {
 	Enrol   enrolCommand   `cmd:"" help:"Let this machine join a controller."`
 	Serve   serveCommand   `cmd:"" help:"Run the agent."`
+	Unmount unmountCommand `cmd:"" help:"Take the mounts of a data directory away, before it is deleted."`
 	Version versionCommand `cmd:"" help:"Say which release this is."`
 	Demo    demoCommand    `cmd:"" hidden:"" help:"Be the demo image's server."`
 }
@@ -130,6 +131,7 @@ type serveCommand struct {
 	PidsLimit      int64          `default:"512" help:"Processes that an instance may have, unless its own settings say otherwise."`
 	NoDemo         bool           `help:"Don't make the demo image."`
 	AllowDownloads []netip.Prefix `help:"Private networks (CIDR) from which installs may download."`
+	Volumes        string         `enum:"auto,pool-image,image,project,directory" default:"auto" help:"How disk limits are held: ${enum}. auto takes the first that works; another one must."`
 	KeepImages     time.Duration  `default:"168h" help:"How long an image stays that was pulled and that nothing uses any more; at least 1h."`
 	FreeSpace      int            `default:"10" help:"Percent of the engine's disk that are kept free by clearing such images earlier; 0 never does."`
 	MetricsListen  string         `help:"HOST:PORT where Prometheus reads /metrics, without a key: not for the internet. Default: nowhere."`
@@ -166,6 +168,13 @@ func (c *serveCommand) serve(ctx context.Context, releases *update.Updater) erro
 	}
 	return agent.Run(ctx)
 }
+
+type unmountCommand struct {
+	Data string `required:"" type:"path" help:"Data directory of the agent, which must not run."`
+}
+
+// Run is kong's entry.
+func (c *unmountCommand) Run() error { return app.UnmountVolumes(c.Data) }
 
 type versionCommand struct{}
 

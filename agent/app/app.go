@@ -37,6 +37,13 @@ const (
 	DefaultPidsLimit = 512
 )
 
+// volumesDir is where the volumes are, in the data directory.
+const volumesDir = "volumes"
+
+// UnmountVolumes takes the mounts of an agent's data directory away, once it is
+// not used any more; see volume.Unmount.
+func UnmountVolumes(data string) error { return volume.Unmount(filepath.Join(data, volumesDir)) }
+
 // closeWithin is how long calls under way may take when the agent ends.
 const closeWithin = 3 * time.Second
 
@@ -55,6 +62,7 @@ type Config struct {
 	AllowDownloads []netip.Prefix // private networks that installs may download from
 	KeepImages     time.Duration  // how long an unused image that was pulled stays; 0 is tidy.DefaultKeep
 	MetricsListen  string         // "host:port" of the page for Prometheus, which asks for no key; "" is none
+	Volumes        string         // how disk limits are held: volume.Auto, or a driver that must work; "" is plain directories
 	FreeSpace      int            // percent of the engine's filesystem for which images go earlier; 0 is tidy.DefaultFree, less is never
 }
 
@@ -121,7 +129,9 @@ func (a *App) build(deps Deps) error {
 	if a.journal, err = journal.Open(filepath.Join(a.config.Data, "journal.db")); err != nil {
 		return err
 	}
-	if a.volumes, err = volume.Open(filepath.Join(a.config.Data, "volumes")); err != nil {
+	if a.volumes, err = volume.OpenWith(volume.Options{
+		Dir: filepath.Join(a.config.Data, volumesDir), Driver: a.config.Volumes, Log: a.log, Now: deps.Now,
+	}); err != nil {
 		return err
 	}
 	if a.engine == nil {
@@ -246,6 +256,7 @@ func (a *App) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { a.manager.Run(ctx) })
 	parts.Go(func() { a.moves.Run(ctx) })
+	parts.Go(func() { a.volumes.Run(ctx) })
 	parts.Go(func() { a.stats.Run(ctx) })
 	parts.Go(func() { a.serveMetrics(ctx) })
 	parts.Go(func() { a.tidy.Run(ctx, a.references) })

@@ -51,6 +51,10 @@ func (o *owner) converge(ctx context.Context, j job) (settled bool, err error) {
 	if err := o.anew(ctx, j); err != nil {
 		return false, err
 	}
+	if _, err := o.settleDisk(ctx, j); err != nil {
+		return false, err
+	}
+	spec = o.m.containerSpec(*j.desired.Spec) // the volume may lie elsewhere now
 	if err := o.ensureContainer(ctx, j, spec); err != nil {
 		return false, err
 	}
@@ -97,7 +101,7 @@ func (o *owner) renew(ctx context.Context, j job, spec runtime.ContainerSpec) er
 	if err := o.ensureImage(ctx, j); err != nil {
 		return err
 	}
-	if err := o.ensureVolume(j); err != nil {
+	if err := o.ensureVolume(ctx, j); err != nil {
 		return err
 	}
 	if err := o.m.ensureNetwork(ctx); err != nil {
@@ -209,7 +213,7 @@ func outlast(ctx context.Context, grace time.Duration) (context.Context, context
 // ensureVolume makes the data directory. One that had to be made is new: nobody
 // owns it yet and nothing is installed in it. One that was copied is never made:
 // it is there, or comes from what was copied.
-func (o *owner) ensureVolume(j job) error {
+func (o *owner) ensureVolume(ctx context.Context, j job) error {
 	if j.desired.Spec.Copied {
 		if o.m.deps.Moves == nil {
 			return problem.New(problem.Conflict, "this agent can't take volumes over from other nodes")
@@ -225,7 +229,7 @@ func (o *owner) ensureVolume(j job) error {
 	if err := o.mayMake(j); err != nil {
 		return err
 	}
-	created, err := o.m.deps.Volumes.Ensure(o.id)
+	created, err := o.m.deps.Volumes.Make(ctx, o.id, j.desired.Spec.Limits.DiskMiB<<20)
 	if err != nil {
 		return err
 	}
@@ -237,7 +241,7 @@ func (o *owner) ensureVolume(j job) error {
 
 // prepare gives the volume to the image's user and installs into it, each once.
 func (o *owner) prepare(ctx context.Context, j job) error {
-	if err := o.ensureVolume(j); err != nil {
+	if err := o.ensureVolume(ctx, j); err != nil {
 		return err
 	}
 	known, _ := o.know()

@@ -94,6 +94,7 @@ func (m *Manager) oversee(ctx context.Context, info runtime.Info) error {
 		return err
 	}
 	m.deliver(boxes)
+	m.keepConsoles()
 	m.report(ctx, describe(info))
 	for pause(ctx, askEvery+rand.N(askJitter)) == nil {
 		info, err := m.ask(ctx)
@@ -117,6 +118,9 @@ func describe(i runtime.Info) wire.Engine {
 func (m *Manager) report(ctx context.Context, e wire.Engine) {
 	if ctx.Err() != nil {
 		return // the agent is being stopped: that says nothing about the engine
+	}
+	if e.Reachable {
+		e.Volumes = m.deps.Volumes.Node()
 	}
 	m.mu.Lock()
 	same := m.asked && (m.engine == e || !m.engine.Reachable && !e.Reachable)

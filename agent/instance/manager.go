@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -26,16 +25,6 @@ type Journal interface {
 	Write(c journal.Change) error
 	Post(events ...wire.Event)
 	Ack(seq int64) ([]ident.Instance, error)
-}
-
-// Volumes are the data directories (agent/volume).
-type Volumes interface {
-	Path(id ident.Instance) string
-	Has(id ident.Instance) (bool, error)
-	Ensure(id ident.Instance) (created bool, err error)
-	Own(id ident.Instance, uid, gid int) error
-	Put(id ident.Instance, path string, uid, gid int, fill func(io.Writer) error) error
-	Remove(id ident.Instance) error
 }
 
 // Installer downloads into a new volume (agent/install).

@@ -111,8 +111,10 @@ func (o *owner) conclude(ctx context.Context, j job, settled bool, err error) ti
 	}
 	drift := o.drift(j)
 	o.judgeRun(j)
+	held := o.m.deps.Volumes.Disk(o.id)
 	o.set(j, func(s *wire.State) {
 		o.describe(s)
+		s.Disk = held
 		s.Drift = drift
 	})
 	if err := o.tell(); err != nil {

@@ -178,7 +178,7 @@ func (s *Store) Announce(in wire.Incoming) (wire.IncomingState, error) {
 	if there {
 		return wire.IncomingState{}, problem.New(problem.Conflict, "this node holds a volume of instance %s already", in.Instance)
 	}
-	if err := s.Volumes.Stage(in.Instance, text); err != nil {
+	if err := s.Volumes.StageWithin(in.Instance, in.Spec.Limits.DiskMiB<<20, text); err != nil {
 		return wire.IncomingState{}, explain(err)
 	}
 	s.mu.Lock()

@@ -18,7 +18,7 @@ import (
 type Volumes interface {
 	Has(id ident.Instance) (bool, error)
 	Files(id ident.Instance) (*files.Root, error)
-	Stage(id ident.Instance, text []byte) error
+	StageWithin(id ident.Instance, limit int64, text []byte) error
 	Staged() (map[ident.Instance][]byte, error)
 	OpenStaged(id ident.Instance) (volume.Staged, error)
 	Unstage(id ident.Instance) error

@@ -30,14 +30,8 @@ func (d directoryDriver) grow(context.Context, place, int64, bool) error { retur
 func (d directoryDriver) remove(place) error                             { return nil }
 func (d directoryDriver) trim(place) error                               { return nil }
 func (d directoryDriver) usage(p place) (used, limit int64, err error) {
-	w := d.s.entry(p.id).figure()
-	if !w.known {
-		return 0, p.LimitBytes, errNotWalked
-	}
-	return w.bytes, p.LimitBytes, nil
+	return d.s.entry(p.id).figure().bytes, p.LimitBytes, nil
 }
-
-var errNotWalked = errors.New("nobody has counted what the volume holds yet")
 
 // projectDriver holds a volume as a directory with a project quota of the
 // filesystem that it lies on: of ext4 or XFS, mounted with them.
@@ -96,6 +90,20 @@ func (d projectDriver) hold(ctx context.Context, p place) error {
 		}
 	}
 	return limitProject(filepath.Join(d.s.dir, p.inside()), number, p.LimitBytes)
+}
+
+// adopt puts a folder of the volume's directory into its project.
+func (d projectDriver) adopt(p place, name string) error {
+	number, err := d.project(p)
+	if err != nil {
+		return err
+	}
+	dir, err := d.s.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Close() }()
+	return assign(dir, number, true)
 }
 
 func (d projectDriver) assign(p place, root *files.Root, info files.Info, number uint32) error {

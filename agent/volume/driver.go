@@ -49,6 +49,7 @@ var (
 const (
 	data       = "data"        // what the container sees: here, or inside the mount
 	mountPoint = "mount"       // of an image
+	scratch    = "scratch"     // for the agent's writers, beside the data
 	next       = "next"        // the mount point of a volume that is to take this one's place
 	about      = "volume.json" // the record; without one it is a plain directory
 	imageFront = "image-"      // of an image's name

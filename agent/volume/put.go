@@ -21,7 +21,7 @@ func (s *Store) Put(id ident.Instance, path string, uid, gid int, fill func(io.W
 	if !filepath.IsLocal(path) || path == "." {
 		return fmt.Errorf("%q is not a path inside a volume", path)
 	}
-	if err := s.Admit(id, 0); err != nil {
+	if err := s.Room(id, 0); err != nil {
 		return err
 	}
 	e := s.entry(id)
@@ -57,7 +57,7 @@ type charged struct {
 }
 
 func (c charged) Write(p []byte) (int, error) {
-	if err := c.s.Admit(c.id, int64(len(p))); err != nil {
+	if err := c.s.Room(c.id, int64(len(p))); err != nil {
 		return 0, err
 	}
 	return c.Writer.Write(p)

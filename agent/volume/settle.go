@@ -177,7 +177,7 @@ func (s *Store) tidy(p place) {
 	for _, entry := range entries {
 		name := entry.Name()
 		switch {
-		case name == next, name == data && p.images(), strings.HasPrefix(name, imageFront) && (p.Pool || name != p.Image):
+		case name == next, (name == data || name == scratch) && p.images(), strings.HasPrefix(name, imageFront) && (p.Pool || name != p.Image):
 			if err := s.discard(filepath.Join(p.at, name)); err != nil {
 				s.log.Warn("what a change of a volume left can't be removed", "instance", string(p.id), "error", err)
 			}

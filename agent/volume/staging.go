@@ -13,6 +13,7 @@ import (
 
 	"github.com/berth-panel/berth/agent/files"
 	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/wire"
 )
 
 // Names of what a volume has beside its data while it is being copied here. They
@@ -90,6 +91,11 @@ func (s *Store) StageWithin(id ident.Instance, limit int64, text []byte) error {
 	for _, dir := range []string{p.beside(parts), p.beside(thrown)} {
 		if err := s.root.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("make room for volume %s: %w", id, err)
+		}
+		if p.Driver == wire.VolumeProject {
+			if err := (projectDriver{s}).adopt(p, dir); err != nil {
+				return fmt.Errorf("make room for volume %s: %w", id, err)
+			}
 		}
 	}
 	if err := s.keep(filepath.Join(at, record), text); err != nil {
@@ -177,7 +183,7 @@ func (s *Store) OpenStaged(id ident.Instance) (staged Staged, err error) {
 
 // bin is where a staged volume's waste goes: on its own filesystem.
 func (s *Store) bin(p place) string {
-	if p.images() {
+	if p.images() || p.Driver == wire.VolumeProject {
 		return p.beside(thrown)
 	}
 	return trash

@@ -21,8 +21,8 @@ const (
 
 // Usage is what an instance's volume holds, and may hold, in bytes. It costs next
 // to nothing and may be asked each second: of a plain directory it is what the
-// last walk has counted, with what the agent has written since. ErrNone is among
-// the failures; limit is 0 where there is none.
+// last walk has counted, with what the agent has written since; 0 before the first.
+// ErrNone is among the failures; limit is 0 where there is none.
 func (s *Store) Usage(id ident.Instance) (used, limit int64, err error) {
 	if err := check(id); err != nil {
 		return 0, 0, err
@@ -38,10 +38,10 @@ func (s *Store) Usage(id ident.Instance) (used, limit int64, err error) {
 	return d.usage(p)
 }
 
-// Admit asks for room before an agent's writer writes that many bytes into an
-// instance's volume. A refusal is a problem, INSUFFICIENT_RESOURCES, that says
-// what to do. Where the limit is hard it may still be met in the writing; see Full.
-func (s *Store) Admit(id ident.Instance, bytes int64) error {
+// Room is asked before an agent's writer writes that many bytes into an instance's
+// volume. A refusal is a problem, INSUFFICIENT_RESOURCES, that says what to do.
+// Where the limit is hard it may still be met in the writing; see Explain.
+func (s *Store) Room(id ident.Instance, bytes int64) error {
 	used, limit, err := s.Usage(id)
 	if err != nil || limit == 0 {
 		return nil //nolint:nilerr // what isn't known refuses nothing; ENOSPC does

@@ -55,13 +55,13 @@ type Store struct {
 
 // Open opens a store of plain directories; see OpenWith.
 func Open(dir string) (*Store, error) {
-	return OpenWith(context.Background(), Options{Dir: dir}) //nolint:forbidigo // nothing is waited for
+	return OpenWith(Options{Dir: dir})
 }
 
 // OpenWith makes the directory when it is missing, and tries what kinds of
 // volumes it can hold. Volumes of all kinds that are there can be used whatever
 // is chosen. A directory has one such Store at a time, but for plain ones.
-func OpenWith(ctx context.Context, o Options) (*Store, error) {
+func OpenWith(o Options) (*Store, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("volumes: %w", err)
@@ -78,18 +78,19 @@ func OpenWith(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{
 		root: root, dir: dir, log: o.Log, now: o.Now, Privileged: os.Geteuid() == 0, reserve: o.Reserve,
-		due: make(chan struct{}, 1), base: context.WithoutCancel(ctx), entries: map[ident.Instance]*entry{},
+		due: make(chan struct{}, 1), base: context.Background(), //nolint:forbidigo // see base
+		entries: map[ident.Instance]*entry{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if err := s.begin(ctx, o.Driver); err != nil {
+	if err := s.begin(o.Driver); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) begin(ctx context.Context, driver string) (err error) {
+func (s *Store) begin(driver string) (err error) {
 	if !Valid(driver) {
 		return fmt.Errorf("volumes of the kind %q are not known", driver)
 	}
@@ -99,7 +100,7 @@ func (s *Store) begin(ctx context.Context, driver string) (err error) {
 		}
 		s.forgetTries()
 	}
-	if err := s.choose(ctx, driver); err != nil {
+	if err := s.choose(s.base, driver); err != nil {
 		return err
 	}
 	if s.lock != nil {

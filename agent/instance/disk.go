@@ -1,0 +1,36 @@
+package instance
+
+import (
+	"context"
+	"io"
+
+	"github.com/berth-panel/berth/agent/volume"
+	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+// Volumes are the instances' disks (agent/volume). None of it calls back.
+type Volumes interface {
+	Path(id ident.Instance) string
+	Has(id ident.Instance) (bool, error)
+	Make(ctx context.Context, id ident.Instance, limit int64) (created bool, err error)
+	Settle(ctx context.Context, id ident.Instance, o volume.Order) error
+	Disk(id ident.Instance) *wire.Disk
+	Node() *wire.Volumes
+	Own(id ident.Instance, uid, gid int) error
+	Put(id ident.Instance, path string, uid, gid int, fill func(io.Writer) error) error
+	Remove(id ident.Instance) error
+}
+
+// settleDisk makes the volume what the spec says, as far as a container that uses
+// it allows; without one it is mounted and sound afterwards. moved says that it
+// lies elsewhere now: a container of before is not the right one any more.
+func (o *owner) settleDisk(ctx context.Context, j job) (moved bool, err error) {
+	spec := j.desired.Spec
+	before := o.m.deps.Volumes.Path(o.id)
+	err = o.m.deps.Volumes.Settle(ctx, o.id, volume.Order{
+		LimitBytes: spec.Limits.DiskMiB << 20, Convert: spec.Convert, Live: o.live != "",
+		Report: func(p wire.Progress) { o.report(j, p) },
+	})
+	return o.m.deps.Volumes.Path(o.id) != before, err
+}
