@@ -47,6 +47,20 @@ func (r *Root) Create(path wire.Path) (*os.File, error) {
 
 // Seal gives the open file at path its meta and puts it on the disk.
 func (r *Root) Seal(file *os.File, path wire.Path, m Meta) error {
+	if err := r.Dress(file, path, m); err != nil {
+		return err
+	}
+	if err := Sync(file); err != nil {
+		return failed("sync", path, err)
+	}
+	return nil
+}
+
+// Sync puts a file's content on the disk.
+func Sync(file *os.File) error { return syncData(file) }
+
+// Dress gives the open file at path its meta.
+func (r *Root) Dress(file *os.File, path wire.Path, m Meta) error {
 	info, err := Stat(file, path)
 	if err != nil {
 		return err
@@ -59,13 +73,7 @@ func (r *Root) Seal(file *os.File, path wire.Path, m Meta) error {
 	if err := unix.Fchmod(int(file.Fd()), m.Mode&0o7777); err != nil { // after chown, which takes set-uid away
 		return failed("chmod", path, err)
 	}
-	if err := r.in("set the times of", path, func(dir int, name string) error { return setTimes(dir, name, m) }); err != nil {
-		return err
-	}
-	if err := syncData(file); err != nil {
-		return failed("sync", path, err)
-	}
-	return nil
+	return r.in("set the times of", path, func(dir int, name string) error { return setTimes(dir, name, m) })
 }
 
 // Apply makes an entry's meta be m, without following a link, and says whether

@@ -161,7 +161,7 @@ const (
 // FileBundle asks for entries as one archive.
 type FileBundle struct {
 	Folder Path          `json:"folder"` // names in the archive begin here
-	Paths  []Path        `json:"paths"`  // within it; none: all of it
+	Paths  []Path        `json:"paths"`  // of the volume, as everywhere, each beneath Folder; none: all of it
 	Format ArchiveFormat `json:"format"`
 }
 
