@@ -36,3 +36,12 @@ ALTER TABLE jobs ADD COLUMN beside INTEGER NOT NULL DEFAULT 0;
 DROP INDEX jobs_one_per_instance;
 CREATE UNIQUE INDEX jobs_one_per_instance ON jobs (instance_id) WHERE state IN ('queued', 'waiting', 'running') AND beside = 0;
 CREATE INDEX jobs_beside ON jobs (instance_id) WHERE finished_at IS NULL AND beside = 1;
+
+-- Ports of a node that something uses which is no instance of it: its strays.
+CREATE TABLE reserved_ports (
+    node_id     TEXT NOT NULL REFERENCES nodes (id) ON DELETE CASCADE,
+    port        INTEGER NOT NULL CHECK (port BETWEEN 1 AND 65535),
+    ip          TEXT NOT NULL,
+    instance_id TEXT NOT NULL, -- the stray's: no reference
+    PRIMARY KEY (node_id, port, ip, instance_id)
+) STRICT, WITHOUT ROWID;

@@ -228,7 +228,11 @@ func (o *owner) sayAgain() error {
 func (o *owner) holding() (wire.Holding, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return wire.Holding{Instance: o.id, Generation: o.desired.Generation, Removing: o.desired.Removal != nil, State: o.state}, o.desired.Generation > 0
+	h := wire.Holding{Instance: o.id, Generation: o.desired.Generation, Removing: o.desired.Removal != nil, State: o.state}
+	if o.desired.Spec != nil {
+		h.Ports = o.desired.Spec.Ports
+	}
+	return h, o.desired.Generation > 0
 }
 
 // spec is what the owner was told; see Manager.Spec.

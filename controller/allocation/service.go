@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/berth-panel/berth/controller/access"
@@ -144,6 +145,9 @@ func taken(ctx context.Context, a Allocation) *problem.Problem {
 		holder = "instance " + string(a.Instance)
 	}
 	p := problem.New(problem.Conflict, "port %d of the node is taken by %s; choose another", a.Port, holder)
+	if a.ID == "" { // reserved, and no allocation
+		p = problem.New(problem.Conflict, "port %d of the node is in use by a stray %s; choose another, or remove or adopt the stray first", a.Port, strings.TrimPrefix(holder, "another "))
+	}
 	p.Fields = []problem.Field{{Field: "ports", Message: p.Message}}
 	return p
 }

@@ -27,7 +27,7 @@ func Of(ctx context.Context, q store.Querier, id ident.Instance) ([]Allocation, 
 
 // onPort gives a node's allocations of one port, on any address.
 func onPort(ctx context.Context, q store.Querier, node ident.Node, port uint16) ([]Allocation, error) {
-	return store.Collect(ctx, q, scan, `SELECT `+columns+` FROM allocations WHERE node_id = ? AND port = ? ORDER BY ip`, string(node), port)
+	return store.Collect(ctx, q, scan, `SELECT `+columns+` FROM `+everywhere+` WHERE node_id = ? AND port = ? ORDER BY ip`, string(node), port)
 }
 
 // onPorts gives a node's allocations of these ports, on any address.
@@ -36,7 +36,7 @@ func onPorts(ctx context.Context, q store.Querier, node ident.Node, ports []uint
 	if err != nil {
 		return nil, err
 	}
-	found, err := store.Collect(ctx, q, scan, `SELECT `+columns+` FROM allocations WHERE node_id = ? AND port IN (SELECT value FROM json_each(?))
+	found, err := store.Collect(ctx, q, scan, `SELECT `+columns+` FROM `+everywhere+` WHERE node_id = ? AND port IN (SELECT value FROM json_each(?))
 		ORDER BY port, ip`, string(node), string(list))
 	out := map[uint16][]Allocation{}
 	for _, a := range found {
@@ -57,6 +57,8 @@ func freeInPool(ctx context.Context, q store.Querier, node ident.Node, but []uin
 		WHERE node_id = ?1 AND pooled = 1 AND instance_id IS NULL AND port NOT IN (SELECT value FROM json_each(?2))
 			AND NOT EXISTS (SELECT 1 FROM allocations AS held WHERE held.node_id = ?1 AND held.port = a.port AND held.instance_id IS NOT NULL
 				AND (held.ip = a.ip OR held.ip IN `+wildcards+` OR a.ip IN `+wildcards+`))
+			AND NOT EXISTS (SELECT 1 FROM reserved_ports AS used WHERE used.node_id = ?1 AND used.port = a.port
+				AND (used.ip = a.ip OR used.ip IN `+wildcards+` OR a.ip IN `+wildcards+`))
 		GROUP BY port HAVING ip = MIN(ip) ORDER BY port LIMIT ?3`, string(node), string(list), limit)
 }
 

@@ -26,7 +26,7 @@ func freeOn(ctx context.Context, tx *store.Tx, id ident.Instance, node ident.Nod
 
 // onNode gives all allocations of a node by their ports.
 func onNode(ctx context.Context, q store.Querier, node ident.Node) (map[uint16][]Allocation, error) {
-	all, err := store.Collect(ctx, q, scan, `SELECT `+columns+` FROM allocations WHERE node_id = ? ORDER BY port, ip`, string(node))
+	all, err := store.Collect(ctx, q, scan, `SELECT `+columns+` FROM `+everywhere+` WHERE node_id = ? ORDER BY port, ip`, string(node))
 	out := map[uint16][]Allocation{}
 	for _, a := range all {
 		out[a.Port] = append(out[a.Port], a)

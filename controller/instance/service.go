@@ -37,6 +37,9 @@ type Ports interface {
 	Claim(ctx context.Context, tx *store.Tx, r allocation.ClaimRequest) ([]allocation.Allocation, error)
 	Replace(ctx context.Context, tx *store.Tx, r allocation.ClaimRequest) ([]allocation.Allocation, error)
 	ReleaseAll(ctx context.Context, tx *store.Tx, instance ident.Instance) error
+	// Reserve keeps the ports that a stray uses from others, until Unreserve.
+	Reserve(ctx context.Context, tx *store.Tx, node ident.Node, stray ident.Instance, ports []wire.Port) error
+	Unreserve(ctx context.Context, tx *store.Tx, node ident.Node, stray ident.Instance) error
 }
 
 // Jobs is what we need of the durable work.

@@ -149,6 +149,7 @@ type bundle struct {
 	users     *identity.Service
 	nodes     *node.Service
 	ports     *allocation.Service
+	images    *image.Service
 	instances *instance.Service
 	admin     access.Caller
 	owner     access.Caller // who is no admin
@@ -177,7 +178,7 @@ func setup(t *testing.T) *bundle {
 	b.ports = allocation.NewService(b.db, events, b.nodes, time.Now)
 	images := image.NewService(b.db, events, late, time.Now)
 	b.instances = instance.NewService(instance.Deps{DB: b.db, Events: events, Jobs: b.jobs, Agents: b.agents, Nodes: b.nodes, Ports: b.ports, Log: log, Now: time.Now})
-	late.Service = b.instances
+	late.Service, b.images = b.instances, images
 	b.owner = b.user("owner")
 	b.node = b.addNode("a")
 	made := must(images.Create(t.Context(), b.admin, image.Image{Name: "Game", Definition: image.Definition{

@@ -60,6 +60,9 @@ func (s *Service) noteStrays(ctx context.Context, tx *store.Tx, on ident.Node, h
 		if err := keepStray(ctx, tx, stray); err != nil {
 			return err
 		}
+		if err := s.Ports.Reserve(ctx, tx, on, id, usable(h.Ports)); err != nil {
+			return err
+		}
 		if !before[id] {
 			s.Log.Warn("a node holds an instance that should not be there; it is left alone", "node", on, "instance", id)
 			if err := s.tellStray(ctx, tx, access.System(), "node.stray_found", on, id); err != nil {
@@ -69,11 +72,27 @@ func (s *Service) noteStrays(ctx context.Context, tx *store.Tx, on ident.Node, h
 		delete(before, id)
 	}
 	for id := range before {
-		if err := dropStray(ctx, tx, on, id); err != nil {
+		if err := s.forgetStray(ctx, tx, on, id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// usable are the ports that can be what they say.
+func usable(ports []wire.Port) []wire.Port {
+	return slices.DeleteFunc(slices.Clone(ports), func(p wire.Port) bool {
+		_, err := netip.ParseAddr(p.IP)
+		return err != nil || p.Host == 0
+	})
+}
+
+// forgetStray drops one with the ports that were kept from others for it.
+func (s *Service) forgetStray(ctx context.Context, tx *store.Tx, on ident.Node, id ident.Instance) error {
+	if err := s.Ports.Unreserve(ctx, tx, on, id); err != nil {
+		return err
+	}
+	return dropStray(ctx, tx, on, id)
 }
 
 func (s *Service) tellStray(ctx context.Context, tx *store.Tx, by access.Actor, t event.Type, on ident.Node, id ident.Instance) error {
@@ -93,7 +112,7 @@ func (s *Service) applyStray(ctx context.Context, tx *store.Tx, on ident.Node, e
 		return err
 	}
 	if there[e.Instance] {
-		if err := dropStray(ctx, tx, on, e.Instance); err != nil {
+		if err := s.forgetStray(ctx, tx, on, e.Instance); err != nil {
 			return err
 		}
 		if err := s.tellStray(ctx, tx, access.System(), "node.stray_removed", on, e.Instance); err != nil {
@@ -297,14 +316,15 @@ func (s *Service) adopt(ctx context.Context, tx *store.Tx, on ident.Node, spec w
 	if err := insert(ctx, tx, i); err != nil { // the ports refer to it
 		return i, err
 	}
+	if err := s.forgetStray(ctx, tx, on, i.ID); err != nil { // its ports are its own now
+		return i, err
+	}
 	claim := allocation.ClaimRequest{Node: on, Instance: i.ID}
 	for _, p := range spec.Ports {
 		claim.Ports = append(claim.Ports, allocation.Mapping{Host: p.Host, Container: p.Container, Primary: p.Primary, IP: p.IP})
 	}
-	if _, err := s.Ports.Claim(ctx, tx, claim); err != nil {
-		return i, err
-	}
-	return i, dropStray(ctx, tx, on, i.ID)
+	_, err = s.Ports.Claim(ctx, tx, claim)
+	return i, err
 }
 
 // doubled refuses a second instance of one id.

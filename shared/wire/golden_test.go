@@ -52,7 +52,7 @@ var goldens = map[string]any{
 	},
 	"hello_engine_away": &wire.Hello{Node: "n", Wire: 1, Release: "dev", Epoch: "e", Engine: wire.Engine{Message: "the container engine doesn't answer"}},
 	"inventory": &wire.Inventory{Instances: []wire.Holding{
-		{Instance: "0123abcd", Generation: 7, State: wire.State{Phase: wire.PhaseReady, Actual: wire.ActualRunning, Converged: true, Container: "c1", StartedAt: &at}},
+		{Instance: "0123abcd", Generation: 7, Ports: []wire.Port{{IP: "0.0.0.0", Host: 25565, Container: 25565}}, State: wire.State{Phase: wire.PhaseReady, Actual: wire.ActualRunning, Converged: true, Container: "c1", StartedAt: &at}},
 		{Instance: "0123abce", Generation: 2, Removing: true, State: wire.State{Phase: wire.PhaseInstalling, Actual: wire.ActualUnknown}},
 	}, Incoming: []ident.Instance{"0123abcf"}},
 	"inventory_empty": &wire.Inventory{Instances: []wire.Holding{}},

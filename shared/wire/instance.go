@@ -249,5 +249,6 @@ type Holding struct {
 	Instance   ident.Instance `json:"instance"`
 	Generation int64          `json:"generation"`
 	Removing   bool           `json:"removing,omitempty"`
+	Ports      []Port         `json:"ports,omitempty"` // that it publishes; unknown of what has a container and no spec
 	State      State          `json:"state"`
 }
