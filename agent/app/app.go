@@ -24,6 +24,7 @@ import (
 	"github.com/berth-panel/berth/agent/server"
 	"github.com/berth-panel/berth/agent/stats"
 	"github.com/berth-panel/berth/agent/tidy"
+	"github.com/berth-panel/berth/agent/transfer"
 	"github.com/berth-panel/berth/agent/tunnel"
 	"github.com/berth-panel/berth/agent/update"
 	"github.com/berth-panel/berth/agent/volume"
@@ -91,6 +92,7 @@ type App struct {
 	door            *server.Door
 	rooms           map[string]server.Live // of the door
 	stats           *stats.Service
+	transfer        *transfer.Store
 	metrics         *http.Server // nil: not served
 	metricsListener net.Listener
 	listener        net.Listener
@@ -160,6 +162,7 @@ func (a *App) build(deps Deps) error {
 	if err := a.buildStats(deps.Now); err != nil {
 		return err
 	}
+	a.buildTransfer(deps.Now)
 	a.door = server.New(server.Options{Node: identity.Node, Instances: a.manager, Events: a.journal, Releases: deps.Releases, Certificates: keeper, Moves: a.moves, Rooms: a.rooms, Log: a.log, Now: deps.Now})
 	return a.listen(keeper, deps.Now)
 }
@@ -258,6 +261,7 @@ func (a *App) Run(ctx context.Context) error {
 	parts.Go(func() { a.moves.Run(ctx) })
 	parts.Go(func() { a.volumes.Run(ctx) })
 	parts.Go(func() { a.stats.Run(ctx) })
+	parts.Go(func() { a.transfer.Run(ctx) })
 	parts.Go(func() { a.serveMetrics(ctx) })
 	parts.Go(func() { a.tidy.Run(ctx, a.references) })
 	parts.Go(func() { a.prepareDemo(ctx) })

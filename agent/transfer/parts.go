@@ -118,7 +118,7 @@ func (b *budget) pay() error {
 	if b.owed == 0 {
 		return nil
 	}
-	err := b.site.Volumes.Admit(b.site.id, b.owed)
+	err := b.site.Volumes.Room(b.site.id, b.owed)
 	b.owed = 0
 	return err
 }

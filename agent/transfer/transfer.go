@@ -20,13 +20,13 @@ import (
 
 // Volumes are where the files are (agent/volume). Parts is scratch room on the
 // filesystem of the same volume, outside of what its container sees. Usage is what
-// the volume holds and may hold, in bytes; a limit of 0 is none. Admit asks for
+// the volume holds and may hold, in bytes; a limit of 0 is none. Room asks for
 // room before something is written, and counts it; its refusal is a problem.
 type Volumes interface {
 	Files(id ident.Instance) (*files.Root, error)
 	Parts(id ident.Instance) (*files.Root, error)
 	Usage(id ident.Instance) (used, limit int64, err error)
-	Admit(id ident.Instance, bytes int64) error
+	Room(id ident.Instance, bytes int64) error
 }
 
 // Instances are those of this node (agent/instance). Both fail with NOT_FOUND for
