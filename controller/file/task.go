@@ -103,13 +103,13 @@ func (s *Service) work(ctx context.Context, j job.Job) (job.Outcome, error) {
 		state, err := s.put(ctx, i, j, o.Task)
 		switch {
 		case problem.Is(err, problem.ResourceBusy) || problem.Is(err, problem.RateLimited):
-			return job.Again, s.progress(ctx, j, -1, "waits for its turn: "+problem.From(err).Message)
+			return job.Again, s.progress(ctx, &j, -1, "waits for its turn: "+problem.From(err).Message)
 		case err != nil:
 			return job.Done, err
 		case state.Done:
 			return job.Done, s.finish(ctx, i, j, o.Task, state)
 		}
-		if err := s.progress(ctx, j, state.Percent, sum(state)); err != nil {
+		if err := s.progress(ctx, &j, state.Percent, sum(state)); err != nil {
 			return job.Done, err
 		}
 		timer := time.NewTimer(pause)
@@ -135,9 +135,15 @@ func sum(t wire.FileTaskState) string {
 	return fmt.Sprintf("%d files, %d MiB", t.Files, t.Bytes>>20)
 }
 
-func (s *Service) progress(ctx context.Context, j job.Job, percent int, message string) error {
+// progress writes how far it is, when that is news, and notes it in j.
+func (s *Service) progress(ctx context.Context, j *job.Job, percent int, message string) error {
+	percent = max(-1, min(percent, 100))
+	if j.Step != "" && j.Percent == percent && j.Message == message {
+		return nil
+	}
+	j.Step, j.Percent, j.Message = "work", percent, message
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		return s.Jobs.Progress(ctx, tx, j.ID, "work", max(-1, min(percent, 100)), message)
+		return s.Jobs.Progress(ctx, tx, j.ID, j.Step, percent, message)
 	})
 }
 
