@@ -174,6 +174,13 @@ func (m *Manager) broke() {
 	}
 }
 
+// engineAway says that the engine was asked and can't be worked with now.
+func (m *Manager) engineAway() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asked && !m.up
+}
+
 func (m *Manager) isUp() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -359,3 +359,28 @@ func TestThousandInstancesBoot(t *testing.T) {
 		w.expect("00000000", wire.PhaseReady, wire.ActualStopped, true)
 	})
 }
+
+// TestOrdersSayThatTheyWait: what is ordered while the engine is away says so, and
+// what is at rest says nothing.
+func TestOrdersSayThatTheyWait(t *testing.T) {
+	t.Parallel()
+	play(t, func(w *world) {
+		w.apply(basic(one, 1))
+		w.engine.SetUnreachable(true)
+		w.sleep(time.Minute)
+		for _, e := range w.events(wire.EventProgress) {
+			if e.Progress.Step == wire.StepWait {
+				t.Fatal("it waits for nothing")
+			}
+		}
+		w.apply(order(2, wire.Power{Want: wire.WantStopped, Order: 2}))
+		w.sleep(time.Second)
+		list := w.events(wire.EventProgress)
+		if last := list[len(list)-1]; last.Progress.Step != wire.StepWait || last.Generation != 2 {
+			t.Errorf("progress: %+v", last.Progress)
+		}
+		w.engine.SetUnreachable(false)
+		w.sleep(time.Minute)
+		w.expect(one, wire.PhaseReady, wire.ActualStopped, true)
+	})
+}

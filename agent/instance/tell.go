@@ -135,6 +135,20 @@ func (o *owner) report(j job, p wire.Progress) {
 	o.m.deps.Journal.Post(e)
 }
 
+// sayWaiting tells that an order waits for the engine.
+func (o *owner) sayWaiting() {
+	if !o.m.engineAway() {
+		return
+	}
+	o.mu.Lock()
+	j := job{desired: o.desired}
+	idle := o.gone || o.desired.Generation == 0 || o.state.Converged && o.desired.Removal == nil
+	o.mu.Unlock()
+	if !idle {
+		o.step(j, wire.StepWait, "Waiting for the container engine")
+	}
+}
+
 // step tells that a short step has begun.
 func (o *owner) step(j job, step, format string, args ...any) {
 	o.report(j, wire.Progress{Step: step, Percent: -1, Message: fmt.Sprintf(format, args...)})

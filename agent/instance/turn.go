@@ -25,6 +25,7 @@ var errMoved = errors.New("the containers are not what they were")
 // that nobody asked for, or never.
 func (o *owner) turn(ctx context.Context) time.Duration {
 	if !o.m.isUp() {
+		o.sayWaiting()
 		return never
 	}
 	ctx, cancel := context.WithCancel(ctx)

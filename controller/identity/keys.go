@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/berth-panel/berth/controller/access"
+	"github.com/berth-panel/berth/controller/httpapi"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -83,7 +84,10 @@ func (s *Service) CreateKey(ctx context.Context, n NewKey) (Issued, error) {
 		if k, err = p.shape(k); err != nil {
 			return err
 		}
-		return s.insertKey(ctx, tx, k, text)
+		if err := s.insertKey(ctx, tx, k, text); err != nil {
+			return err
+		}
+		return httpapi.Keep(ctx, tx, KeyIssuedView{viewKey(k), text})
 	})
 	return Issued{k, text}, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/event"
+	"github.com/berth-panel/berth/controller/httpapi"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -86,8 +87,10 @@ func (s *Service) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	}
 	var u User
 	err = s.db.Write(ctx, func(tx *store.Tx) error {
-		u, err = s.insert(ctx, tx, n, hash)
-		return err
+		if u, err = s.insert(ctx, tx, n, hash); err != nil {
+			return err
+		}
+		return httpapi.Keep(ctx, tx, viewUser(u))
 	})
 	return u, err
 }
@@ -289,28 +292,34 @@ func Exists(ctx context.Context, q store.Querier, id ident.User) (bool, error) {
 // is enabled; else it is Unauthorized, always with the same words and after the
 // same work.
 func (s *Service) Login(ctx context.Context, name, password string) (User, error) {
+	u, _, err := s.login(ctx, name, password)
+	return u, err
+}
+
+// login is Login, with the hash that the password was checked against.
+func (s *Service) login(ctx context.Context, name, password string) (User, string, error) {
 	wrong := problem.New(problem.Unauthorized, "the name or the password is wrong")
 	if len(password) > maxPassword {
-		return User{}, wrong
+		return User{}, "", wrong
 	}
 	id, hash, err := findLogin(ctx, s.db.Snapshot(), name)
 	if errors.Is(err, store.ErrNoRows) {
 		_, err := s.hasher.verify(ctx, password, decoy)
-		return User{}, errors.Join(wrong, err)
+		return User{}, "", errors.Join(wrong, err)
 	}
 	if err != nil {
-		return User{}, err
+		return User{}, "", err
 	}
 	ok, err := s.hasher.verify(ctx, password, hash)
 	if err != nil {
-		return User{}, err
+		return User{}, "", err
 	}
 	if !ok {
-		return User{}, wrong
+		return User{}, "", wrong
 	}
 	u, err := s.User(ctx, id)
 	if err != nil || u.Disabled {
-		return User{}, errors.Join(wrong, err)
+		return User{}, "", errors.Join(wrong, err)
 	}
-	return u, nil
+	return u, hash, nil
 }

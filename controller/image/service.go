@@ -7,6 +7,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/event"
+	"github.com/berth-panel/berth/controller/httpapi"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -43,7 +44,10 @@ func (s *Service) Create(ctx context.Context, c access.Caller, i Image) (Image, 
 		if err := put(ctx, tx, i, true); err != nil {
 			return err
 		}
-		return s.tell(ctx, tx, c, "image.created", i)
+		if err := s.tell(ctx, tx, c, "image.created", i); err != nil {
+			return err
+		}
+		return httpapi.Keep(ctx, tx, i.View())
 	})
 	return i, err
 }

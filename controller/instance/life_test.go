@@ -267,3 +267,15 @@ func TestPortsOfStrays(t *testing.T) {
 	b.reconcile(holding(b.get(i.ID)), holding(b.get(lost)))
 	b.begin(other)
 }
+
+// TestAnOrderThatWaitsForTheEngineSaysSo, by its node's name.
+func TestAnOrderThatWaitsForTheEngineSaysSo(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	i, j := b.begin()
+	b.handed(i.ID)
+	b.say(b.node, wire.Event{Type: wire.EventProgress, Instance: i.ID, Generation: 1, Progress: &wire.Progress{Step: wire.StepWait, Percent: -1, Message: "x"}})
+	if got := b.job(j.ID); got.Step != wire.StepWait || got.Message != "waiting for the container engine of node a" {
+		t.Errorf("%+v", got)
+	}
+}

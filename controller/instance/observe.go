@@ -67,6 +67,13 @@ func (s *Service) applyProgress(ctx context.Context, tx *store.Tx, i Instance, p
 	if err != nil || id == "" {
 		return err
 	}
+	if p.Step == wire.StepWait {
+		n, err := s.Nodes.Find(ctx, tx, i.Node)
+		if err != nil {
+			return err
+		}
+		p.Message = "waiting for the container engine of node " + n.Name
+	}
 	const step, message = 32, 500 // runes that are kept of an agent's words
 	return s.Jobs.Progress(ctx, tx, id, clip(p.Step, step), min(max(p.Percent, -1), 100), clip(p.Message, message))
 }

@@ -253,7 +253,10 @@ func (s *Service) Adopt(ctx context.Context, c access.Caller, on ident.Node, id 
 		if j, err = s.enqueue(ctx, tx, c.Actor, i, KindAdopt); err != nil {
 			return err
 		}
-		return s.tell(ctx, tx, c.Actor, "instance.adopted", i, map[string]any{"name": i.Name, "image": i.Reference, "job": j.ID})
+		if err := s.tell(ctx, tx, c.Actor, "instance.adopted", i, map[string]any{"name": i.Name, "image": i.Reference, "job": j.ID}); err != nil {
+			return err
+		}
+		return keep(ctx, tx, i, j)
 	})
 	return i, j, err
 }

@@ -45,7 +45,7 @@ type panel struct {
 	url string
 }
 
-func setupPanel(t *testing.T) *panel {
+func setupPanel(t *testing.T, more ...func(b *bundle, a *httpapi.API)) *panel {
 	t.Helper()
 	b := setup(t)
 	api, err := httpapi.New(httpapi.Config{Authenticator: keys{}, DB: b.db, Logger: slog.New(slog.NewTextHandler(b.log, nil)), Now: b.clock.now})
@@ -53,6 +53,9 @@ func setupPanel(t *testing.T) *panel {
 		t.Fatal(err)
 	}
 	b.nodes.Mount(api)
+	for _, register := range more {
+		register(b, api)
+	}
 	if err := api.Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/event"
+	"github.com/berth-panel/berth/controller/httpapi"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -77,7 +78,10 @@ func (s *Service) NewKey(ctx context.Context, c access.Caller, id ident.Node) (e
 		if e, err = s.newNodeKey(ctx, tx, n); err != nil {
 			return err
 		}
-		return s.tell(ctx, tx, c.Actor, "node.key_made", n, nil)
+		if err := s.tell(ctx, tx, c.Actor, "node.key_made", n, nil); err != nil {
+			return err
+		}
+		return httpapi.Keep(ctx, tx, e.View())
 	})
 	return e, err
 }
@@ -175,7 +179,10 @@ func (s *Service) NewJoinKey(ctx context.Context, c access.Caller, j Join) (e En
 		if e, err = s.newKey(ctx, tx, Key{Name: j.Name, Tags: j.Tags, UsesLeft: j.Uses}, j.Life, reach{port: agentPort}); err != nil {
 			return err
 		}
-		return s.tellKey(ctx, tx, c.Actor, "join_key.created", e.KeyID, map[string]any{"name": j.Name, "uses": j.Uses})
+		if err := s.tellKey(ctx, tx, c.Actor, "join_key.created", e.KeyID, map[string]any{"name": j.Name, "uses": j.Uses}); err != nil {
+			return err
+		}
+		return httpapi.Keep(ctx, tx, e.View())
 	})
 	return e, err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/event"
 	"github.com/berth-panel/berth/controller/fleet"
+	"github.com/berth-panel/berth/controller/httpapi"
 	"github.com/berth-panel/berth/controller/secret"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
@@ -79,8 +80,14 @@ func (s *Service) Create(ctx context.Context, c access.Caller, spec Spec) (n Nod
 		if n, err = s.insert(ctx, tx, c.Actor, spec); err != nil {
 			return err
 		}
-		e, err = s.newNodeKey(ctx, tx, n)
-		return err
+		if e, err = s.newNodeKey(ctx, tx, n); err != nil {
+			return err
+		}
+		v, err := s.view(ctx, tx, n)
+		if err != nil {
+			return err
+		}
+		return httpapi.Keep(ctx, tx, NodeEnrolmentView{Node: v, Enrolment: e.View()})
 	})
 	return n, e, err
 }

@@ -230,9 +230,12 @@ const (
 	HealthBad      Health = "unhealthy"
 )
 
+// StepWait is the step of an order that waits for the node's container engine.
+const StepWait = "wait"
+
 // Progress is how far a long step of an instance is.
 type Progress struct {
-	Step    string `json:"step"`    // "pull", "install", "create", "start", "stop", "remove", "wipe", "convert", "grow"
+	Step    string `json:"step"`    // "wait", "pull", "install", "create", "start", "stop", "remove", "wipe", "convert", "grow"
 	Percent int    `json:"percent"` // 0 to 100; -1 when nobody knows
 	Message string `json:"message"` // "Downloading 12 of 40 MiB"
 }
