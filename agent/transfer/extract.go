@@ -33,9 +33,6 @@ func (w *work) extract(body wire.FileExtract) error {
 	if err := x.unpack(); err != nil {
 		return w.explain(err, body.Path)
 	}
-	if err := w.room.pay(); err != nil {
-		return err
-	}
 	return w.merge(part, body.To, body.Overwrite)
 }
 

@@ -69,7 +69,7 @@ func (w *work) archive(body wire.FileArchive) error {
 	if err := p.pack(body.FileBundle); err != nil {
 		return err
 	}
-	if err := errors.Join(w.room.pay(), files.Sync(part.file)); err != nil {
+	if err := files.Sync(part.file); err != nil {
 		return err
 	}
 	if err := w.step(); err != nil {

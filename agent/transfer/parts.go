@@ -77,7 +77,7 @@ func (s *site) throw(part wire.Path) {
 }
 
 // admitted is how much is asked of the volume for at a time.
-const admitted = 4 << 20
+const admitted = 1 << 20
 
 // budget is how many bytes some work may still write.
 type budget struct {
@@ -107,20 +107,19 @@ func (b *budget) take(n int64) error {
 	if b.left -= n; b.left < 0 {
 		return b.site.full(nil)
 	}
-	if b.owed += n; b.owed >= admitted {
-		return b.pay()
-	}
-	return nil
-}
-
-// pay asks the volume for what was taken.
-func (b *budget) pay() error {
-	if b.owed == 0 {
+	if b.owed += n; b.owed < admitted {
 		return nil
 	}
-	err := b.site.Volumes.Room(b.site.id, b.owed)
-	b.owed = 0
-	return err
+	n, b.owed = b.owed, 0
+	return b.site.Volumes.Room(b.site.id, n)
+}
+
+// settle counts the rest of what was taken. It was within the limit when it was.
+func (b *budget) settle() {
+	if b.owed > 0 {
+		_ = b.site.Volumes.Room(b.site.id, b.owed)
+		b.owed = 0
+	}
 }
 
 // tidy forgets old tasks and clears away uploads that nobody came back for: of the

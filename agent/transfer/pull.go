@@ -116,7 +116,7 @@ func (w *work) fetch(answer *http.Response, dest wire.Path, match string, cancel
 			return problem.New(problem.ResourceBusy, "%s broke off: try again", answer.Request.URL.Host).Because(err)
 		}
 	}
-	if err := errors.Join(w.room.pay(), files.Sync(part.file)); err != nil {
+	if err := files.Sync(part.file); err != nil {
 		return err
 	}
 	_, err = w.put(part, dest, rule{match: match, mode: 0o644, keep: true})

@@ -163,6 +163,7 @@ func (s *site) receive(c *call, u *upload, sum []byte) error {
 	if p.room, err = s.room(); err != nil {
 		return err
 	}
+	defer p.room.settle()
 	if sum != nil {
 		p.hash = sha256.New()
 	}
@@ -239,7 +240,7 @@ func (p *part) settle() error {
 	if err := p.writable(); err != nil {
 		return err
 	}
-	if err := errors.Join(p.room.pay(), files.Sync(p.file)); err != nil {
+	if err := files.Sync(p.file); err != nil {
 		return err
 	}
 	r := p.u.record

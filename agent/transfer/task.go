@@ -209,6 +209,7 @@ func (s *Store) run(ctx context.Context, id ident.Instance, t *task, do verb) (e
 	if err != nil {
 		return err
 	}
+	defer room.settle()
 	t.say(-1, "under way")
 	return at.explain(do(&work{Context: ctx, site: at, task: t, room: room}), "")
 }

@@ -63,6 +63,7 @@ func (s *site) take(c *call, part partFile) error {
 	if err != nil {
 		return err
 	}
+	defer room.settle()
 	buffer := c.flow.buffers.get()
 	defer c.flow.buffers.put(buffer)
 	for total := 0; ; {
