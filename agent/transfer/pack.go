@@ -47,18 +47,34 @@ func (s *Store) bundle(c *call) error {
 		return err
 	}
 	defer at.close()
-	for _, path := range append([]wire.Path{body.Folder}, body.Paths...) { // what is missing is said in a proper answer
-		if _, err := at.data.Lstat(path); err != nil {
-			return at.explain(err, path)
-		}
+	if err := at.there(body); err != nil { // said in a proper answer, not by breaking one off
+		return err
 	}
 	c.w.Header().Set("Content-Type", "application/octet-stream")
 	p := packer{Context: c, site: at, to: c.flow, count: func(int64, int64) {}}
 	return at.explain(p.pack(body), "")
 }
 
+// there says whether what is to be packed is there.
+func (s *site) there(b wire.FileBundle) error {
+	folder, err := s.data.Sub(b.Folder)
+	if err != nil {
+		return s.explain(err, b.Folder)
+	}
+	_ = folder.Close()
+	for _, path := range b.Paths {
+		if _, err := s.data.Lstat(path); err != nil {
+			return s.explain(err, path)
+		}
+	}
+	return nil
+}
+
 // archive packs entries into a new file.
 func (w *work) archive(body wire.FileArchive) error {
+	if err := w.there(body.FileBundle); err != nil {
+		return err
+	}
 	part, err := w.newPart()
 	if err != nil {
 		return err

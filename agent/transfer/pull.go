@@ -22,12 +22,9 @@ import (
 
 const pullName = "download" // of a file whose server gives it no name that can be used
 
-// target tells a file's path from a folder's.
+// target tells a file's path from a folder's; "./" is the volume's own.
 func target(to wire.Path) (place wire.Path, folder bool) {
 	place, folder = wire.Path(strings.TrimSuffix(string(to), "/")), strings.HasSuffix(string(to), "/")
-	if folder && place == "" {
-		place = wire.Root
-	}
 	return place, folder
 }
 
