@@ -7,7 +7,6 @@ CREATE TABLE ssh_keys (
     public_key  TEXT NOT NULL, -- as in authorized_keys, without comment
     fingerprint TEXT NOT NULL, -- SHA256:…
     created_at  INTEGER NOT NULL,
-    last_used_at INTEGER,
     UNIQUE (user_id, fingerprint)
 ) STRICT;
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/sshdoor"
-	"github.com/berth-panel/berth/shared/turnstile"
 	"github.com/berth-panel/berth/shared/wire"
 )
 
@@ -21,38 +20,23 @@ const listedWithin = 10 * time.Second
 // Password is sshdoor.Guard's: it asks the controller, unless too much was
 // guessed.
 func (s *Service) Password(ctx context.Context, l sshdoor.Login, password string) (guest, error) {
-	network, name := turnstile.Network(l.Address), fold(l.Username)
-	if err := s.brake(network, name); err != nil {
-		return guest{}, err
+	name := fold(l.Username)
+	if wait := s.guesses.Try(l.Address, name, s.Now()); wait > 0 {
+		return guest{}, problem.New(problem.RateLimited, "Too many tries: wait %s, or use a key.", max(time.Second, wait.Round(time.Second)))
 	}
 	answer, err := s.asker.ask(ctx, wire.LoginQuestion{Username: l.Username, Instance: l.Instance, Password: password, Address: l.Address})
-	if err != nil {
-		s.addresses.Passed(network)
-		s.names.Passed(name)
-		return guest{}, err
-	}
-	if !answer.Allowed && answer.Message == "" {
+	if err == nil && !answer.Allowed && answer.Message == "" {
 		return guest{}, errWrong
 	}
-	s.addresses.Passed(network)
-	s.names.Passed(name)
-	if !answer.Allowed {
+	s.guesses.Passed(l.Address, name)
+	switch {
+	case err != nil:
+		return guest{}, err
+	case !answer.Allowed:
 		return guest{}, problem.New(problem.Forbidden, "%s", answer.Message)
 	}
 	g := guest{user: answer.User, instance: l.Instance, address: l.Address, stamp: answer.Password}
 	return g, s.listed(ctx, g)
-}
-
-// brake counts a try, and refuses it when there were too many.
-func (s *Service) brake(network, name string) error {
-	now := s.Now()
-	if wait := max(s.addresses.Try(network, now), s.names.Try(name, now)); wait > 0 {
-		return problem.New(problem.RateLimited, "Too many tries: wait %s, or use a key.", max(time.Second, wait.Round(time.Second)))
-	}
-	if !s.all.AllowN(now, 1) {
-		return problem.New(problem.RateLimited, "Too many people try passwords at the same time: try again in a while, or use a key.")
-	}
-	return nil
 }
 
 // listed waits until the last push has a place for the guest.

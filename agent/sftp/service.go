@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/time/rate"
 
 	"github.com/berth-panel/berth/agent/files"
 	"github.com/berth-panel/berth/shared/ident"
@@ -54,26 +53,13 @@ const (
 	loginsFile  = "sftp-logins.json"
 )
 
-// The paces of those who guess; see the package's doc.
-var (
-	addressPace = turnstile.Pace{Free: 10, First: time.Second, Most: 10 * time.Minute, Forget: 30 * time.Minute, Places: 10_000}
-	namePace    = turnstile.Pace{Free: 20, First: time.Second, Most: 30 * time.Second, Forget: 30 * time.Minute, Places: 10_000}
-)
-
-const (
-	questionsPerSecond = 10
-	questionsBurst     = 30
-)
-
 // Service is the door. Make it with New, then Run it.
 type Service struct {
 	Options
 	logins    *logins
 	asker     *asker
 	sessions  *sessions
-	addresses *turnstile.Brake
-	names     *turnstile.Brake
-	all       *rate.Limiter
+	guesses   *turnstile.Guesses
 	listener  net.Listener // nil: no door of its own
 	door      *sshdoor.Door[guest]
 	announced *wire.SFTP
@@ -86,7 +72,7 @@ type Service struct {
 func New(o Options) (*Service, error) {
 	s := &Service{
 		Options: o, logins: newLogins(), asker: newAsker(o.Now), sessions: newSessions(),
-		addresses: turnstile.NewBrake(addressPace), names: turnstile.NewBrake(namePace), all: rate.NewLimiter(questionsPerSecond, questionsBurst),
+		guesses: turnstile.NewGuesses(),
 	}
 	if err := s.load(); err != nil {
 		return nil, err

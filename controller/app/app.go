@@ -27,6 +27,7 @@ import (
 	"github.com/berth-panel/berth/controller/node"
 	"github.com/berth-panel/berth/controller/release"
 	"github.com/berth-panel/berth/controller/secret"
+	"github.com/berth-panel/berth/controller/sftp"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/build"
 	"github.com/berth-panel/berth/web"
@@ -44,6 +45,7 @@ type Config struct {
 	APIKey        string
 	AdminPassword string
 	Agents        *release.Programs // that are handed out; nil: those that were built in
+	SFTPListen    string            // HOST:PORT of the controller's own SFTP door; "" none
 	Placement     node.Strategy     // of instances whose node is left open; "" is spread
 	Log           *slog.Logger
 	Now           func() time.Time
@@ -71,6 +73,7 @@ type App struct {
 	Consoles  *console.Service
 	Moves     *move.Service
 	Releases  *release.Service
+	SFTP      *sftp.Service
 }
 
 // New opens the data directory and makes every room. ErrInUse says that another
@@ -133,6 +136,11 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.Moves = move.NewService(move.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
 		Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
 	a.Releases = release.NewService(release.Deps{DB: a.DB, Jobs: a.Jobs, Nodes: a.Nodes, Agents: a.Fleet, Programs: cfg.Agents, PublicURL: cfg.PublicURL, Log: cfg.Log})
+	a.SFTP, err = sftp.New(sftp.Deps{DB: a.DB, Events: a.Events, Users: a.Users, Instances: a.Instances, Nodes: a.Nodes, Agents: a.Fleet,
+		Door: sftp.DoorConfig{Dir: cfg.Data, Listen: cfg.SFTPListen}, PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now})
+	if err != nil {
+		return err
+	}
 	if a.first, err = a.Users.Bootstrap(ctx, cfg.APIKey, cfg.AdminPassword); err != nil {
 		return err
 	}
@@ -169,6 +177,7 @@ func (a *App) mount() (err error) {
 	a.Consoles.Mount(a.API)
 	a.Moves.Mount(a.API)
 	a.Releases.Mount(a.API)
+	a.SFTP.Mount(a.API)
 	a.Jobs.Mount(a.API)
 	event.NewAPI(a.Events, a.DB).Mount(a.API)
 	classic.New(classic.Deps{DB: a.DB, Users: a.Users, Nodes: a.Nodes, Images: a.Images, Instances: a.Instances, Jobs: a.Jobs, Fleet: a.Fleet, Log: a.cfg.Log}).Mount(a.API)
@@ -199,6 +208,7 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	group.Go(func() error { a.Events.Run(ctx, a.DB, a.cfg.KeepEvents, a.cfg.Log); return nil })
 	group.Go(func() error { return a.Fleet.Run(ctx, a.Nodes, a.Nodes) })
 	group.Go(func() error { a.Nodes.Renew(ctx, a.Fleet); return nil })
+	group.Go(func() error { a.SFTP.Run(ctx); return nil })
 	if err := group.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -208,6 +218,9 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 // Close frees the data directory.
 func (a *App) Close() error {
 	var err error
+	if a.SFTP != nil {
+		a.SFTP.Close()
+	}
 	if a.DB != nil {
 		err = a.DB.Close()
 	}

@@ -17,6 +17,7 @@ import (
 type serveCommand struct {
 	Data       string        `help:"Directory of everything the controller keeps." default:"./data" env:"BERTH_DATA" type:"path"`
 	Listen     string        `help:"HOST:PORT of the API and the panel." default:"0.0.0.0:8080" env:"BERTH_LISTEN"`
+	SFTPListen string        `name:"sftp-listen" help:"HOST:PORT of the controller's own SFTP door, for instances on nodes that can't be dialled; off for none." default:":2222" env:"BERTH_SFTP_LISTEN"`
 	PublicURL  string        `help:"What agents and people call, such as https://panel.example.com; made from --listen when absent." env:"BERTH_PUBLIC_URL"`
 	RateLimit  int           `help:"Calls that a key may make in a minute; 0 for any number." default:"100" env:"BERTH_RATE_LIMIT"`
 	Placement  string        `help:"Which of the nodes with room a new instance goes to when none is named: spread, the one with the most left, or pack, the least." enum:"spread,pack" default:"spread" env:"BERTH_PLACEMENT"`
@@ -38,7 +39,7 @@ func (s serveCommand) Run(ctx context.Context, out *output) error {
 		s.PublicURL = guessURL(ln.Addr())
 	}
 	a, err := app.New(ctx, app.Config{
-		Data: s.Data, PublicURL: strings.TrimRight(s.PublicURL, "/"), RateLimit: s.RateLimit, KeepEvents: s.KeepEvents, Placement: node.Strategy(s.Placement), Log: log, Now: time.Now,
+		Data: s.Data, PublicURL: strings.TrimRight(s.PublicURL, "/"), RateLimit: s.RateLimit, KeepEvents: s.KeepEvents, SFTPListen: s.SFTPListen, Placement: node.Strategy(s.Placement), Log: log, Now: time.Now,
 		// Secrets are no flags: those are in the list of processes.
 		APIKey: os.Getenv(envKey), AdminPassword: os.Getenv(envPassword),
 	})

@@ -150,6 +150,7 @@ const hashTimeout = 90 * time.Second
 func (s *Service) Mount(a *httpapi.API) {
 	s.registerUsers(a)
 	s.registerKeys(a)
+	s.registerSSHKeys(a)
 }
 
 func op(id, method, path, summary string, rule access.Rule) httpapi.Operation {

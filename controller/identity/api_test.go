@@ -49,6 +49,9 @@ func TestRulesOfEveryRoute(t *testing.T) {
 		"DELETE /api/v1/users/{id} admin:admin",
 		"GET /api/v1/users/{id} admin:read",
 		"PATCH /api/v1/users/{id} admin:admin",
+		"GET /api/v1/users/{id}/ssh-keys user:read",
+		"POST /api/v1/users/{id}/ssh-keys user:write",
+		"DELETE /api/v1/users/{id}/ssh-keys/{key} user:write",
 	}, "\n")
 	if got := strings.Join(table, "\n"); got != want {
 		t.Errorf("got\n%s\nwanted\n%s", got, want)

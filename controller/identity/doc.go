@@ -25,6 +25,11 @@
 //   - When a key was last used is written every half minute, not on the request's
 //     path: what is shown may be as old as that, and a crash loses it.
 //
+// A user has SSH keys too, public ones, by which he logs in over SFTP: his own or
+// an admin may add and remove them. Weak ones are refused, and private ones that
+// were pasted by mistake, with the advice to make another. What the doors for SSH
+// know of a password is a stamp: another after each change, and no way back.
+//
 // A key is random over 256 bits, so a plain SHA-256 of it is as safe as a slow
 // hash and can be looked up by an index. That doesn't hold for a key that an
 // admin made up himself (BERTH_API_KEY); 16 characters are the least there.

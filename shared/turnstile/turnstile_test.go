@@ -136,3 +136,36 @@ func TestNetwork(t *testing.T) {
 		}
 	}
 }
+
+func TestGuesses(t *testing.T) {
+	t.Parallel()
+	for what, who := range map[string]func(n int) (address, name string){
+		"one address":   func(n int) (string, string) { return "2001:db8::" + fmt.Sprint(n), fmt.Sprint(n) },
+		"one name":      func(n int) (string, string) { return fmt.Sprintf("192.0.2.%d", n), "anna" },
+		"all together":  func(n int) (string, string) { return fmt.Sprintf("192.0.2.%d", n), fmt.Sprint(n) },
+		"names without": func(n int) (string, string) { return "", fmt.Sprint(n) },
+	} {
+		g, free := turnstile.NewGuesses(), 0
+		for ; free < 200; free++ {
+			if address, name := who(free); g.Try(address, name, start) != 0 {
+				break
+			}
+		}
+		want := map[string]int{"one address": 11, "one name": 21, "all together": 30, "names without": 30}[what]
+		if free != want {
+			t.Errorf("%s: %d tries go without a wait, want %d", what, free, want)
+		}
+		address, name := who(0)
+		g.Passed(address, name)
+	}
+	g := turnstile.NewGuesses()
+	for n := range 1000 {
+		if wait := g.Try("192.0.2.1", "anna", start.Add(time.Duration(n)*100*time.Millisecond)); wait != 0 {
+			t.Fatalf("right password %d waits %v", n, wait)
+		}
+		g.Passed("192.0.2.1", "anna")
+	}
+	if g.Held() != 0 {
+		t.Errorf("%d are held", g.Held())
+	}
+}
