@@ -161,6 +161,8 @@ type host struct {
 	config agentapp.Config
 	fake   runtime.Engine // instead of Docker; nil is Docker
 	stop   func()
+	// killAgent ends the agent as kill -9 does, when it is a process: see addProcess.
+	killAgent func()
 }
 
 // addHost makes a node and runs its agent on the test's Docker Engine; edits
