@@ -125,6 +125,7 @@ type serveCommand struct {
 	Data           string         `required:"" type:"path" help:"Data directory of the agent."`
 	Listen         string         `default:":8443" help:"HOST:PORT where the controller calls."`
 	Tunnel         bool           `help:"Open a tunnel to the controller instead, and listen nowhere: for a machine that it can't dial."`
+	SFTPListen     string         `name:"sftp-listen" default:":2022" help:"HOST:PORT of the SFTP door; off for none: the controller's is left then."`
 	DockerHost     string         `help:"The Docker Engine's address. Default: DOCKER_HOST, or Docker's own socket."`
 	Network        string         `default:"berth" help:"Name of the bridge network of the instances."`
 	NetworkSubnet  string         `help:"Subnet of that network, such as 172.30.0.0/16. Default: Docker's choice."`
@@ -160,7 +161,7 @@ func (c *serveCommand) serve(ctx context.Context, releases *update.Updater) erro
 		handler = slog.NewJSONHandler(os.Stderr, options)
 	}
 	agent, err := app.New(app.Config{
-		Data: c.Data, Listen: c.Listen, Tunnel: c.Tunnel, DockerHost: c.DockerHost, NetworkName: c.Network, NetworkSubnet: c.NetworkSubnet,
+		Data: c.Data, Listen: c.Listen, SFTPListen: c.SFTPListen, Tunnel: c.Tunnel, DockerHost: c.DockerHost, NetworkName: c.Network, NetworkSubnet: c.NetworkSubnet,
 		PidsLimit: c.PidsLimit, NoDemo: c.NoDemo, AllowDownloads: c.AllowDownloads, KeepImages: c.KeepImages, FreeSpace: c.FreeSpace, MetricsListen: c.MetricsListen,
 	}, app.Deps{Releases: releases, Log: slog.New(handler), Now: time.Now})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/berth-panel/berth/agent/console"
 	"github.com/berth-panel/berth/agent/demo"
 	"github.com/berth-panel/berth/agent/enrol"
 	"github.com/berth-panel/berth/agent/install"
@@ -22,6 +23,7 @@ import (
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/agent/runtime/docker"
 	"github.com/berth-panel/berth/agent/server"
+	"github.com/berth-panel/berth/agent/sftp"
 	"github.com/berth-panel/berth/agent/stats"
 	"github.com/berth-panel/berth/agent/tidy"
 	"github.com/berth-panel/berth/agent/transfer"
@@ -63,6 +65,7 @@ type Config struct {
 	AllowDownloads []netip.Prefix // private networks that installs may download from
 	KeepImages     time.Duration  // how long an unused image that was pulled stays; 0 is tidy.DefaultKeep
 	MetricsListen  string         // "host:port" of the page for Prometheus, which asks for no key; "" is none
+	SFTPListen     string         // "host:port" of the SFTP door; "" or "off": none
 	Volumes        string         // how disk limits are held: volume.Auto, or a driver that must work; "" is plain directories
 	FreeSpace      int            // percent of the engine's filesystem for which images go earlier; 0 is tidy.DefaultFree, less is never
 }
@@ -91,7 +94,9 @@ type App struct {
 	manager         *instance.Manager
 	door            *server.Door
 	rooms           map[string]server.Live // of the door
+	sftp            *sftp.Service
 	stats           *stats.Service
+	console         *console.Room
 	transfer        *transfer.Store
 	metrics         *http.Server // nil: not served
 	metricsListener net.Listener
@@ -156,6 +161,9 @@ func (a *App) build(deps Deps) error {
 	if err != nil {
 		return err
 	}
+	if err := a.buildConsole(deps.Now); err != nil {
+		return err
+	}
 	if err := a.buildManager(deps.Now); err != nil {
 		return err
 	}
@@ -163,6 +171,9 @@ func (a *App) build(deps Deps) error {
 		return err
 	}
 	a.buildTransfer(deps.Now)
+	if err := a.buildSFTP(deps.Now); err != nil {
+		return err
+	}
 	a.door = server.New(server.Options{Node: identity.Node, Instances: a.manager, Events: a.journal, Releases: deps.Releases, Certificates: keeper, Moves: a.moves, Rooms: a.rooms, Log: a.log, Now: deps.Now})
 	return a.listen(keeper, deps.Now)
 }
@@ -193,7 +204,7 @@ func (a *App) buildManager(now func() time.Time) error {
 		name = DefaultNetwork
 	}
 	deps := instance.Deps{
-		Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Moves: a.moves, Log: a.log, Now: now,
+		Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Moves: a.moves, SFTP: a.announceSFTP, Log: a.log, Now: now,
 	}
 	if a.maker != nil {
 		deps.Images = a.maker
@@ -260,6 +271,7 @@ func (a *App) Run(ctx context.Context) error {
 	parts.Go(func() { a.manager.Run(ctx) })
 	parts.Go(func() { a.moves.Run(ctx) })
 	parts.Go(func() { a.volumes.Run(ctx) })
+	parts.Go(func() { a.sftp.Run(ctx) })
 	parts.Go(func() { a.stats.Run(ctx) })
 	parts.Go(func() { a.transfer.Run(ctx) })
 	parts.Go(func() { a.serveMetrics(ctx) })
@@ -323,6 +335,9 @@ func (a *App) Close() error {
 		}
 		if a.journal != nil {
 			errs = append(errs, a.journal.Close())
+		}
+		if a.sftp != nil {
+			a.sftp.Close()
 		}
 		if a.volumes != nil {
 			errs = append(errs, a.volumes.Close())

@@ -122,6 +122,9 @@ func (m *Manager) report(ctx context.Context, e wire.Engine) {
 	if e.Reachable {
 		e.Volumes = m.deps.Volumes.Node()
 	}
+	if m.deps.SFTP != nil {
+		e.SFTP = m.deps.SFTP()
+	}
 	m.mu.Lock()
 	same := m.asked && (m.engine == e || !m.engine.Reachable && !e.Reachable)
 	m.engine, m.asked = e, true
