@@ -313,6 +313,7 @@ func (a *App) openTunnel(ctx context.Context, parts *sync.WaitGroup) (hangUp fun
 // closeDoor ends the event stream and lets short calls finish.
 func (a *App) closeDoor(ctx context.Context) {
 	a.door.Close()
+	a.console.Dismiss()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
 	defer cancel()
 	if err := a.web.Shutdown(ctx); err != nil {
@@ -341,6 +342,9 @@ func (a *App) Close() error {
 		}
 		if a.volumes != nil {
 			errs = append(errs, a.volumes.Close())
+		}
+		if a.console != nil {
+			errs = append(errs, a.console.Close())
 		}
 		if a.engine != nil {
 			errs = append(errs, a.engine.Close())

@@ -17,8 +17,8 @@ import "time"
 //	POST /v1/instances/{id}/console  ConsoleInput → 204  (one command, without a stream)
 const (
 	ConsoleBacklog  = 1000      // lines that a stream begins with, unless it says after
-	ConsoleRecord   = 20_000    // lines that are kept of an instance, at least ConsoleBacklog
-	ConsoleBytes    = 4 << 20   // that the record of an instance may hold, whichever comes first
+	ConsoleRecord   = 100_000   // lines that are kept of an instance
+	ConsoleBytes    = 8 << 20   // that the record of an instance may hold, whichever comes first
 	ConsoleLine     = 16 << 10  // bytes of a line; what is longer is cut into several
 	ConsoleCommand  = 4 << 10   // bytes of a command
 	ConsoleFrameMax = 256 << 10 // bytes of a frame
