@@ -204,7 +204,7 @@ func (a *App) buildManager(now func() time.Time) error {
 		name = DefaultNetwork
 	}
 	deps := instance.Deps{
-		Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Moves: a.moves, SFTP: a.announceSFTP, Log: a.log, Now: now,
+		Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Moves: a.moves, Console: a.console, SFTP: a.announceSFTP, Log: a.log, Now: now,
 	}
 	if a.maker != nil {
 		deps.Images = a.maker
