@@ -6,10 +6,11 @@ import "time"
 // keeps the record: numbered lines that survive the container, and the agent's
 // own restarts.
 //
-//	GET /v1/instances/{id}/console?after=N  → WebSocket of ConsoleFrame, answered by ConsoleInput
+//	GET /v1/instances/{id}/console?after=N&record=R  → WebSocket of ConsoleFrame, answered by ConsoleInput
 //
 // after=N begins with the line that follows N; without it with the newest
-// ConsoleBacklog lines. What is gone from the record, and what a slow reader was
+// ConsoleBacklog lines, as when record names another one than that of the agent.
+// What is gone from the record, and what a slow reader was
 // passed over for, comes as a Missed frame in its place. Frames are text
 // messages; one holds many lines. The agent waits for nobody: a reader is held up
 // by its own connection only.
@@ -17,7 +18,7 @@ import "time"
 //	POST /v1/instances/{id}/console  ConsoleInput → 204  (one command, without a stream)
 const (
 	ConsoleBacklog  = 1000      // lines that a stream begins with, unless it says after
-	ConsoleRecord   = 100_000   // lines that are kept of an instance
+	ConsoleRecord   = 100_000   // lines that are kept of an instance, at least ConsoleBacklog
 	ConsoleBytes    = 8 << 20   // that the record of an instance may hold, whichever comes first
 	ConsoleLine     = 16 << 10  // bytes of a line; what is longer is cut into several
 	ConsoleCommand  = 4 << 10   // bytes of a command
