@@ -95,7 +95,7 @@ func TestEnrolmentOfAnOlderAgent(t *testing.T) {
 	r := b.request(key)
 	r.Agent.Wire, r.MAC = wire.Version-1, "another proof"
 	_, err := b.nodes.Enrol(t.Context(), r, home)
-	wantProblem(t, err, problem.BadRequest, "this agent speaks version 1")
+	wantProblem(t, err, problem.BadRequest, fmt.Sprintf("this agent speaks version %d", wire.Version-1))
 }
 
 func TestUnprovenRequestsAllGetOneAnswer(t *testing.T) {
