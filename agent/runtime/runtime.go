@@ -207,6 +207,7 @@ type ContainerSpec struct {
 	Ports       []Port
 	Mounts      []Mount
 	Network     string // one that EnsureNetwork made; "" is no network at all
+	MAC         string // hardware address on Network, "02:be:01:23:ab:cd"; "" leaves it to the engine
 	Hostname    string
 }
 
@@ -251,6 +252,7 @@ type Container struct {
 	NanoCPUs    int64  // likewise
 	PidsLimit   int64  // likewise; -1 when the limit was taken away
 	Network     string // the network that it is on; several, sorted, with commas between; "" is none
+	MAC         string // that it was made with; "" when that was left to the engine
 	Restarts    bool   // the engine itself would start it again
 
 	Health Health // what the image's own check says; "" where it has none

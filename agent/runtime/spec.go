@@ -13,6 +13,8 @@ const MinMemoryBytes = 6 << 20
 // minNanoCPUs is the least quota that engines accept: a hundredth of a core.
 const minNanoCPUs = 1e7
 
+var hardwareAddress = regexp.MustCompile(`^[0-9a-f]{2}(:[0-9a-f]{2}){5}$`)
+
 var containerName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
 
 // Validate finds what no engine would or should accept, before anything is
@@ -36,6 +38,8 @@ func (s ContainerSpec) checkNames() error {
 		return invalid("a container needs an instance")
 	case s.Image == "":
 		return invalid("a container needs an image")
+	case s.MAC != "" && !hardwareAddress.MatchString(s.MAC):
+		return invalid("%.40q is not a hardware address", s.MAC)
 	case s.WorkingDir != "" && !path.IsAbs(s.WorkingDir):
 		return invalid("the working directory %q is not an absolute path", s.WorkingDir)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/go-connections/nat"
 
 	"github.com/berth-panel/berth/agent/runtime"
@@ -44,9 +45,18 @@ func (e *Engine) Create(ctx context.Context, spec runtime.ContainerSpec) (runtim
 			labelInstance:   string(spec.Instance),
 			labelGeneration: strconv.FormatInt(spec.Generation, 10),
 			labelSpec:       spec.SpecHash,
+			labelMAC:        spec.MAC,
 		},
 	}
-	made, err := e.api.ContainerCreate(ctx, config, e.hostConfig(spec, bindings), &network.NetworkingConfig{}, nil, spec.Name)
+	networking := &network.NetworkingConfig{}
+	if spec.MAC != "" && spec.Network != "" {
+		if e.addressPerNetwork(ctx) {
+			networking.EndpointsConfig = map[string]*network.EndpointSettings{spec.Network: {MacAddress: spec.MAC}}
+		} else {
+			config.MacAddress = spec.MAC //nolint:staticcheck // engines before 25 know no other
+		}
+	}
+	made, err := e.api.ContainerCreate(ctx, config, e.hostConfig(spec, bindings), networking, nil, spec.Name)
 	if err != nil {
 		return "", createFailure(ctx, spec, err)
 	}
@@ -54,6 +64,13 @@ func (e *Engine) Create(ctx context.Context, spec runtime.ContainerSpec) (runtim
 		e.log.WarnContext(ctx, "the container engine warns", "instance", spec.Instance, "warning", w)
 	}
 	return runtime.ContainerID(made.ID), nil
+}
+
+// addressPerNetwork says whether the engine takes a hardware address for each
+// network of a container; older ones take one for the container.
+func (e *Engine) addressPerNetwork(ctx context.Context) bool {
+	e.api.NegotiateAPIVersion(ctx) // once; later it asks nothing
+	return versions.GreaterThanOrEqualTo(e.api.ClientVersion(), "1.44")
 }
 
 func (e *Engine) hostConfig(spec runtime.ContainerSpec, bindings nat.PortMap) *container.HostConfig {

@@ -22,6 +22,7 @@ const (
 	labelInstance   = "berth.instance"
 	labelGeneration = "berth.generation"
 	labelSpec       = "berth.spec"
+	labelMAC        = "berth.mac"     // that it was made with
 	labelNetwork    = "berth.network" // on networks, beside berth.node
 	labelLoaded     = "berth.loaded"  // on images, instead of berth.node
 )

@@ -108,6 +108,7 @@ func (e *Engine) container(ctx context.Context, c container.InspectResponse) run
 		Instance:   ident.Instance(c.Config.Labels[labelInstance]),
 		Generation: generation,
 		SpecHash:   c.Config.Labels[labelSpec],
+		MAC:        c.Config.Labels[labelMAC],
 		ImageID:    c.Image,
 		Status:     status(c.State.Status),
 		ExitCode:   c.State.ExitCode,

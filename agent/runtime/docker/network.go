@@ -97,7 +97,7 @@ func (e *Engine) checkNetwork(ctx context.Context, spec runtime.NetworkSpec, sub
 func (e *Engine) createNetwork(ctx context.Context, spec runtime.NetworkSpec, subnet netip.Prefix) error {
 	options := network.CreateOptions{
 		Driver:  "bridge",
-		Options: map[string]string{optionICC: "false", optionMasquerade: "true", optionBridge: bridgeName(spec.Name)},
+		Options: map[string]string{optionICC: "false", optionMasquerade: "true", optionBridge: BridgeName(spec.Name)},
 		Labels:  map[string]string{labelNode: string(e.node), labelNetwork: spec.Name},
 	}
 	if subnet.IsValid() {
@@ -107,9 +107,9 @@ func (e *Engine) createNetwork(ctx context.Context, spec runtime.NetworkSpec, su
 	return err
 }
 
-// bridgeName is the device's name: at most 15 characters, of which "br-" says
-// to people what it is.
-func bridgeName(name string) string {
+// BridgeName is the device of one of Berth's networks: at most 15 characters, of
+// which "br-" says to people what it is.
+func BridgeName(name string) string {
 	const most = 15 - len("br-")
 	if len(name) <= most {
 		return "br-" + name

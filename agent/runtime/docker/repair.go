@@ -5,6 +5,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
 
 	"github.com/berth-panel/berth/agent/runtime"
 )
@@ -83,7 +84,11 @@ func (e *Engine) giveNetwork(ctx context.Context, c container.InspectResponse, o
 	if _, on := c.NetworkSettings.Networks[own]; on {
 		return nil
 	}
-	err := e.api.NetworkConnect(ctx, own, c.ID, nil)
+	var settings *network.EndpointSettings
+	if mac := c.Config.Labels[labelMAC]; mac != "" && e.addressPerNetwork(ctx) {
+		settings = &network.EndpointSettings{MacAddress: mac}
+	}
+	err := e.api.NetworkConnect(ctx, own, c.ID, settings)
 	return failure(ctx, err, runtime.Unknown, "the container could not be put on network %s", own)
 }
 

@@ -81,7 +81,7 @@ func (e *Engine) Create(ctx context.Context, spec runtime.ContainerSpec) (runtim
 		Container: runtime.Container{
 			ID: runtime.ContainerID(fmt.Sprintf("%064x", m.serial)), Name: spec.Name, Instance: spec.Instance,
 			Generation: spec.Generation, SpecHash: spec.SpecHash, ImageID: i.ID, Status: runtime.Created,
-			MemoryBytes: spec.MemoryBytes, NanoCPUs: spec.NanoCPUs, PidsLimit: spec.PidsLimit, Network: spec.Network,
+			MemoryBytes: spec.MemoryBytes, NanoCPUs: spec.NanoCPUs, PidsLimit: spec.PidsLimit, Network: spec.Network, MAC: spec.MAC,
 		},
 		serial: m.serial, node: e.node, spec: spec, image: i, files: map[string]string{}, links: map[string]string{},
 	}
