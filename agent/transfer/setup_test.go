@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -23,7 +21,6 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
-	"github.com/berth-panel/berth/agent/files"
 	"github.com/berth-panel/berth/agent/volume"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -362,7 +359,3 @@ func same(t testing.TB, got, want map[string]string) {
 		}
 	}
 }
-
-var _ = fmt.Sprint
-var _ = errors.Is
-var _ files.Kind
