@@ -28,6 +28,7 @@ import (
 	"github.com/berth-panel/berth/controller/release"
 	"github.com/berth-panel/berth/controller/secret"
 	"github.com/berth-panel/berth/controller/sftp"
+	"github.com/berth-panel/berth/controller/stats"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/build"
 	"github.com/berth-panel/berth/web"
@@ -46,6 +47,7 @@ type Config struct {
 	AdminPassword string
 	Agents        *release.Programs // that are handed out; nil: those that were built in
 	SFTPListen    string            // HOST:PORT of the controller's own SFTP door; "" none
+	MetricsListen string            // "host:port" of the page for Prometheus, which asks for no key there; "" is none
 	Placement     node.Strategy     // of instances whose node is left open; "" is spread
 	Log           *slog.Logger
 	Now           func() time.Time
@@ -73,6 +75,8 @@ type App struct {
 	Consoles  *console.Service
 	Moves     *move.Service
 	Releases  *release.Service
+	Stats     *stats.Service
+	Metrics   *stats.Metrics
 	SFTP      *sftp.Service
 }
 
@@ -133,6 +137,8 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.Grants = grant.NewService(grant.Deps{DB: a.DB, Events: a.Events, Instances: a.Instances, Callers: a.Users, Log: cfg.Log, Now: cfg.Now})
 	a.Consoles = console.NewService(console.Deps{Agents: a.Fleet, Instances: a.Instances, Grants: a.Grants, Log: cfg.Log})
 	a.Files = file.NewService(file.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Grants: a.Grants, Agents: a.Fleet, Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
+	a.Stats = stats.NewService(stats.Deps{Agents: a.Fleet, Instances: a.Instances, Nodes: a.Nodes, Grants: a.Grants, Log: cfg.Log, Now: cfg.Now})
+	a.Metrics = stats.NewMetrics(a.metricCounts)
 	a.Moves = move.NewService(move.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
 		Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
 	a.Releases = release.NewService(release.Deps{DB: a.DB, Jobs: a.Jobs, Nodes: a.Nodes, Agents: a.Fleet, Programs: cfg.Agents, PublicURL: cfg.PublicURL, Log: cfg.Log})
@@ -162,7 +168,7 @@ func (a *App) mount() (err error) {
 	}
 	a.API, err = httpapi.New(httpapi.Config{
 		Authenticator: a.Users, DB: a.DB, Logger: a.cfg.Log, Now: a.cfg.Now, RateLimit: a.cfg.RateLimit,
-		Title: "Berth", Version: build.Version, Static: pages,
+		Title: "Berth", Version: build.Version, Static: pages, Observe: a.Metrics.Observe,
 	})
 	if err != nil {
 		return err
@@ -175,6 +181,8 @@ func (a *App) mount() (err error) {
 	a.Instances.Mount(a.API)
 	a.Files.Mount(a.API)
 	a.Consoles.Mount(a.API)
+	a.Stats.Mount(a.API)
+	a.Metrics.Mount(a.API)
 	a.Moves.Mount(a.API)
 	a.Releases.Mount(a.API)
 	a.SFTP.Mount(a.API)
@@ -197,7 +205,12 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	metrics, err := a.listenMetrics(ctx)
+	if err != nil {
+		return errors.Join(err, ln.Close(), socket.Close())
+	}
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.serveMetrics(ctx, metrics) })
 	group.Go(func() error { return a.API.Serve(ctx, ln) })
 	group.Go(func() error { return a.API.Serve(ctx, socket) })
 	group.Go(func() error { a.Users.Run(ctx); return nil })

@@ -22,6 +22,7 @@ type serveCommand struct {
 	RateLimit  int           `help:"Calls that a key may make in a minute; 0 for any number." default:"100" env:"BERTH_RATE_LIMIT"`
 	Placement  string        `help:"Which of the nodes with room a new instance goes to when none is named: spread, the one with the most left, or pack, the least." enum:"spread,pack" default:"spread" env:"BERTH_PLACEMENT"`
 	KeepEvents time.Duration `help:"How long the log of events goes back, such as 720h; 0 for ever." default:"2160h" env:"BERTH_KEEP_EVENTS"`
+	Metrics    string        `name:"metrics-listen" help:"HOST:PORT where Prometheus reads /metrics without a key: not for the internet. Default: only with an admin's key, where the API is." env:"BERTH_METRICS_LISTEN"`
 	LogFormat  string        `help:"text or json." enum:"text,json" default:"text" env:"BERTH_LOG_FORMAT"`
 	LogLevel   string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"BERTH_LOG_LEVEL"`
 }
@@ -39,7 +40,7 @@ func (s serveCommand) Run(ctx context.Context, out *output) error {
 		s.PublicURL = guessURL(ln.Addr())
 	}
 	a, err := app.New(ctx, app.Config{
-		Data: s.Data, PublicURL: strings.TrimRight(s.PublicURL, "/"), RateLimit: s.RateLimit, KeepEvents: s.KeepEvents, SFTPListen: s.SFTPListen, Placement: node.Strategy(s.Placement), Log: log, Now: time.Now,
+		Data: s.Data, PublicURL: strings.TrimRight(s.PublicURL, "/"), RateLimit: s.RateLimit, KeepEvents: s.KeepEvents, SFTPListen: s.SFTPListen, Placement: node.Strategy(s.Placement), MetricsListen: s.Metrics, Log: log, Now: time.Now,
 		// Secrets are no flags: those are in the list of processes.
 		APIKey: os.Getenv(envKey), AdminPassword: os.Getenv(envPassword),
 	})

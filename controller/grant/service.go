@@ -12,6 +12,7 @@ import (
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/turnstile"
 )
 
 // Instances finds instances, also those that are being deleted.
@@ -41,6 +42,7 @@ type Service struct {
 	Deps
 	holds   holds
 	tickets tickets
+	lobby   *turnstile.Lobby // guests who have not said yet who they are
 	recheck time.Duration
 	ready   chan struct{} // closed when events are followed
 	opening sync.Once
@@ -48,7 +50,7 @@ type Service struct {
 
 // NewService makes the service; Run it.
 func NewService(d Deps) *Service {
-	return &Service{Deps: d, holds: newHolds(), tickets: newTickets(), recheck: Recheck, ready: make(chan struct{})}
+	return &Service{Deps: d, holds: newHolds(), tickets: newTickets(), lobby: turnstile.NewLobby(strangers, strangersOf), recheck: Recheck, ready: make(chan struct{})}
 }
 
 // Allow gives the instance when the caller may use the right with it now. Else

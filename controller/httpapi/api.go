@@ -35,6 +35,9 @@ type Config struct {
 	Title     string // of the OpenAPI document
 	Version   string // of the OpenAPI document
 	Static    fs.FS  // the panel's pages, served at /; nil: none
+	// Observe is told of each call that was answered: its route's path as it was
+	// registered, or "-". It must not wait for anything. nil: nobody is.
+	Observe func(method, route string, status int, took time.Duration)
 }
 
 // API is the front door. Register every operation first, then serve: both at

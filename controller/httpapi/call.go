@@ -123,6 +123,9 @@ func (k *call) routeName() string {
 // rest for debugging. Never a header, a query or a body.
 func (k *call) log() {
 	status := k.http.Response.StatusCode()
+	if observe := k.api.cfg.Observe; observe != nil {
+		observe(k.method, k.routeName(), status, k.api.now().Sub(k.began))
+	}
 	level := slog.LevelDebug
 	switch {
 	case status >= 500 && status != fiber.StatusServiceUnavailable && status != fiber.StatusInsufficientStorage: // those two are a node's state
