@@ -27,27 +27,30 @@ func (v StatsTicketView) Redacted() any {
 	return v
 }
 
-type statsPath struct {
+// StatsPath names the instance.
+type StatsPath struct {
 	ID string `path:"id" doc:"The instance's id"`
 }
 
-type nodeStatsPath struct {
+// NodeStatsPath names the node.
+type NodeStatsPath struct {
 	ID string `path:"id" doc:"The node's id"`
 }
 
-type historyInput struct {
+// StatsHistoryQuery says which points.
+type StatsHistoryQuery struct {
 	Resolution string `query:"resolution" enum:"1s,10s,1m" default:"10s" doc:"1s goes back 10 minutes, 10s 6 hours, 1m 7 days"`
 	Since      int64  `query:"since" minimum:"0" doc:"Unix seconds: only points that begin then or later"`
 }
 
 type instanceHistoryInput struct {
-	statsPath
-	historyInput
+	StatsPath
+	StatsHistoryQuery
 }
 
 type nodeHistoryInput struct {
-	nodeStatsPath
-	historyInput
+	NodeStatsPath
+	StatsHistoryQuery
 }
 
 type statsListInput struct {
@@ -102,7 +105,7 @@ func idsOf(text string) ([]ident.Instance, error) {
 	return ids, nil
 }
 
-func (s *Service) handleNewest(ctx context.Context, in *statsPath) (StatsView, error) {
+func (s *Service) handleNewest(ctx context.Context, in *StatsPath) (StatsView, error) {
 	sample, err := s.Newest(ctx, access.From(ctx), ident.Instance(in.ID))
 	return viewOf(sample), err
 }
@@ -112,7 +115,7 @@ func (s *Service) handleHistory(ctx context.Context, in *instanceHistoryInput) (
 	return historyOf(h), err
 }
 
-func (s *Service) handleNode(ctx context.Context, in *nodeStatsPath) (NodeStatsView, error) {
+func (s *Service) handleNode(ctx context.Context, in *NodeStatsPath) (NodeStatsView, error) {
 	sample, err := s.Node(ctx, ident.Node(in.ID))
 	return nodeViewOf(sample), err
 }
@@ -122,7 +125,7 @@ func (s *Service) handleNodeHistory(ctx context.Context, in *nodeHistoryInput) (
 	return historyOf(h), err
 }
 
-func (s *Service) handleTicket(ctx context.Context, in *statsPath) (StatsTicketView, error) {
+func (s *Service) handleTicket(ctx context.Context, in *StatsPath) (StatsTicketView, error) {
 	t, err := s.Grants.Issue(ctx, access.From(ctx), ident.Instance(in.ID), access.SeeInstance, Door)
 	return StatsTicketView{Ticket: t.Text, ExpiresAt: t.Expires}, err
 }
