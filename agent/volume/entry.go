@@ -25,6 +25,8 @@ type figure struct {
 	bytes int64
 	at    time.Time
 	took  time.Duration
+	// doubted says that a writer was refused for it.
+	doubted bool
 }
 
 func (s *Store) entry(id ident.Instance) *entry {
@@ -82,6 +84,15 @@ func (e *entry) charge(bytes int64) {
 	if e.walked.known {
 		e.walked.bytes += bytes
 	}
+}
+
+// doubt asks for a new walk, and says whether nobody did before.
+func (e *entry) doubt() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	first := e.walked.known && !e.walked.doubted
+	e.walked.doubted = true
+	return first
 }
 
 // note keeps what waits, and why.

@@ -42,3 +42,4 @@ func lockDir(path string) (*os.File, error)             { return os.OpenFile(pat
 func assign(*os.File, uint32, bool) error               { return errNotLinux }
 func limitProject(string, uint32, int64) error          { return errNotLinux }
 func projectUse(string, uint32) (used int64, err error) { return 0, errNotLinux }
+func patiently(try func() error) error                  { return try() }

@@ -36,9 +36,11 @@ func attach(image string) (*loop, error) {
 		return nil, err
 	}
 	defer func() { _ = backing.Close() }()
-	if err := unix.Flock(int(backing.Fd()), unix.LOCK_EX); err != nil {
-		return nil, fmt.Errorf("lock the image: %w", err)
+	unlock, err := lockImage(image)
+	if err != nil {
+		return nil, err
 	}
+	defer unlock()
 	if l, err := attached(backing); l != nil || err != nil {
 		return l, err
 	}
@@ -67,6 +69,20 @@ func attach(image string) (*loop, error) {
 		}
 	}
 	return nil, errors.New("no loop device stays free")
+}
+
+// lockImage opens the image once more for that: the device keeps what it was
+// given open, and a lock on that would last as long as it does.
+func lockImage(image string) (unlock func(), err error) {
+	file, err := os.OpenFile(image, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("lock the image: %w", err)
+	}
+	return func() { _ = file.Close() }, nil
 }
 
 func configure(device, backing *os.File) error {
@@ -109,12 +125,13 @@ func attached(backing *os.File) (*loop, error) {
 
 // exclusive says whether nobody has the device mounted, in whatever namespace.
 func (l *loop) exclusive() bool {
-	fd, err := unix.Open(l.path, unix.O_RDONLY|unix.O_EXCL|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	_ = unix.Close(fd)
-	return true
+	return patiently(func() error {
+		fd, err := unix.Open(l.path, unix.O_RDONLY|unix.O_EXCL|unix.O_CLOEXEC, 0)
+		if err == nil {
+			_ = unix.Close(fd)
+		}
+		return err
+	}) == nil
 }
 
 // refresh makes the device as large as its image has become.

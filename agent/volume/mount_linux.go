@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -91,9 +92,26 @@ func unmount(path string, lazily bool) error {
 	if lazily {
 		flags |= unix.MNT_DETACH
 	}
-	err := unix.Unmount(path, flags)
+	err := patiently(func() error { return unix.Unmount(path, flags) })
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) { // nothing is mounted there
 		return nil
+	}
+	return err
+}
+
+const (
+	patience = 2 * time.Second
+	patient  = 10 * time.Millisecond
+)
+
+// patiently tries again for a moment what something is in the way of: a program
+// that is being started holds every descriptor of the agent until it runs, and a
+// container every mount of the node.
+func patiently(try func() error) error {
+	err := try()
+	for waited := time.Duration(0); waited < patience && (errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EWOULDBLOCK)); waited += patient {
+		time.Sleep(patient)
+		err = try()
 	}
 	return err
 }
@@ -192,7 +210,7 @@ func lockDir(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := patiently(func() error { return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
 		_ = file.Close()
 		return nil, err
 	}

@@ -33,13 +33,11 @@ func Unmount(dir string) error {
 		return err
 	}
 	defer func() { _ = lock.Close() }()
-	if err := unmountBeneath(dir); err != nil {
-		return err
+	failed := unmountBeneath(dir)
+	if failed == nil {
+		failed = free(dir)
 	}
-	if err := free(dir); err != nil {
-		return err
-	}
-	return unguardAll(dir)
+	return errors.Join(failed, unguardAll(dir))
 }
 
 // unmountBeneath ends the mounts, the last one first: the pool outlasts its images.
@@ -63,37 +61,39 @@ func unmountBeneath(dir string) error {
 // free lets go of devices that were left attached. One that stays is mounted
 // where we don't see it: in a container.
 func free(dir string) error {
-	devices, err := loopsBeneath(dir)
-	if err != nil {
-		return err
-	}
-	for _, device := range devices {
-		if err := detach(device); err != nil {
-			return fmt.Errorf("detach %s: %w", device, err)
+	var devices []string
+	err := patiently(func() (err error) {
+		if devices, err = loopsBeneath(dir); err != nil {
+			return err
 		}
-	}
-	if devices, err = loopsBeneath(dir); err != nil {
+		for _, device := range devices {
+			if err := detach(device); err != nil {
+				return fmt.Errorf("detach %s: %w", device, err)
+			}
+		}
+		if devices, err = loopsBeneath(dir); err == nil && len(devices) > 0 {
+			err = syscall.EBUSY
+		}
 		return err
+	})
+	if errors.Is(err, syscall.EBUSY) {
+		return fmt.Errorf("%s still hold volumes: remove the containers that use them, then try again: %w", strings.Join(devices, ", "), err)
 	}
-	if len(devices) > 0 {
-		return fmt.Errorf("%s still hold volumes: remove the containers that use them, then try again", strings.Join(devices, ", "))
-	}
-	return nil
+	return err
 }
 
 // unguardAll lets the mount points be removed.
 func unguardAll(dir string) error {
-	points := []string{filepath.Join(dir, poolPoint)}
-	for _, pattern := range []string{"*", staging + "/*"} {
-		found, err := filepath.Glob(filepath.Join(dir, pattern, mountPoint))
-		if err != nil {
+	guard(filepath.Join(dir, poolPoint), false)
+	for _, above := range []string{dir, filepath.Join(dir, staging), filepath.Join(dir, trash)} {
+		entries, err := os.ReadDir(above)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		points = append(points, found...)
-	}
-	for _, point := range points {
-		if info, err := os.Lstat(point); err == nil && info.IsDir() {
-			guard(point, false)
+		for _, entry := range entries {
+			for _, name := range []string{mountPoint, next} {
+				guard(filepath.Join(above, entry.Name(), name), false)
+			}
 		}
 	}
 	return nil

@@ -46,10 +46,14 @@ func (s *Store) Room(id ident.Instance, bytes int64) error {
 	if err != nil || limit == 0 {
 		return nil //nolint:nilerr // what isn't known refuses nothing; ENOSPC does
 	}
+	e := s.entry(id)
 	if used+bytes > limit {
+		if e.doubt() {
+			s.wake() // something may have been deleted since the last walk
+		}
 		return full(limit)
 	}
-	s.entry(id).charge(bytes)
+	e.charge(bytes)
 	return nil
 }
 
@@ -128,6 +132,14 @@ const (
 	walkShare = 50
 )
 
+// rest is how long after a walk the next one is due.
+func (f figure) rest() time.Duration {
+	if f.doubted { // somebody waits for it
+		return walkShare * f.took
+	}
+	return max(walkLeast, walkShare*f.took)
+}
+
 // count walks a plain directory, slowly.
 func (s *Store) count(ctx context.Context, p place) (bytes int64, err error) {
 	s.walking.Lock()
@@ -170,7 +182,7 @@ func (s *Store) recount(ctx context.Context, id ident.Instance) {
 	}
 	e := s.entry(id)
 	last, began := e.figure(), s.now()
-	if last.known && began.Sub(last.at) < max(walkLeast, walkShare*last.took) {
+	if last.known && began.Sub(last.at) < last.rest() {
 		return
 	}
 	bytes, err := s.count(ctx, p)
