@@ -158,6 +158,8 @@ func (o *owner) startAndLook(ctx context.Context, id runtime.ContainerID) (runti
 	}
 	defer o.m.work.leave()
 	o.m.deps.Console.Begin(ctx, o.boxes[0])
+	begun := o.m.now().UTC() // what the life before has printed is in the record by now
+	o.learn(func(k *journal.Known) { k.Begun = begun })
 	err := o.m.deps.Engine.Start(ctx, id)
 	if runtime.ReasonOf(err) == runtime.InvalidSpec { // most likely somebody removed the network
 		if err := o.networkAnew(ctx); err != nil {
