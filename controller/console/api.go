@@ -56,17 +56,18 @@ type ConsoleMissedView struct {
 	To   int64 `json:"to"`
 }
 
-type consolePath struct {
+// ConsolePath names an instance in a path.
+type ConsolePath struct {
 	ID string `path:"id" doc:"The instance's id"`
 }
 
 type commandInput struct {
-	consolePath
+	ConsolePath
 	Body CommandBody
 }
 
 type linesInput struct {
-	consolePath
+	ConsolePath
 	After string `query:"after" pattern:"^[0-9]{0,18}$" doc:"The lines behind this number, the oldest first; without it the newest"`
 	Limit int    `query:"limit" default:"1000" minimum:"1" maximum:"5000" doc:"How many at most"`
 }
@@ -141,7 +142,7 @@ func fromQuery(r *httpapi.Request) (From, error) {
 	return From{Resume: true, After: after, Record: r.Query("record")}, nil
 }
 
-func (s *Service) handleTicket(ctx context.Context, in *consolePath) (ConsoleTicketView, error) {
+func (s *Service) handleTicket(ctx context.Context, in *ConsolePath) (ConsoleTicketView, error) {
 	t, err := s.Grants.Issue(ctx, access.From(ctx), ident.Instance(in.ID), access.ReadConsole, Door)
 	return ConsoleTicketView{Ticket: t.Text, ExpiresAt: t.Expires}, err
 }

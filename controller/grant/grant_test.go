@@ -200,7 +200,7 @@ func TestHoldsRaceWithSuspension(t *testing.T) {
 	for range 50 {
 		held := make(chan context.Context, 1)
 		go func() {
-			ctx, _, err := b.grants.Hold(t.Context(), b.owner, mine, access.ReadConsole) //nolint:govet // it ends by itself
+			ctx, _, err := b.grants.Hold(t.Context(), b.owner, mine, access.ReadConsole)
 			if err != nil {
 				ctx = nil
 			}
