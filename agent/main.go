@@ -131,6 +131,7 @@ type serveCommand struct {
 	NetworkSubnet  string         `help:"Subnet of that network, such as 172.30.0.0/16. Default: Docker's choice."`
 	PidsLimit      int64          `default:"512" help:"Processes that an instance may have, unless its own settings say otherwise."`
 	NoDemo         bool           `help:"Don't make the demo image."`
+	NoFirewall     bool           `help:"Don't limit what instances reach beside the internet."`
 	AllowDownloads []netip.Prefix `help:"Private networks (CIDR) from which installs may download."`
 	Volumes        string         `enum:"auto,pool-image,image,project,directory" default:"auto" help:"How disk limits are held: ${enum}. auto takes the first that works; another one must."`
 	KeepImages     time.Duration  `default:"168h" help:"How long an image stays that was pulled and that nothing uses any more; at least 1h."`
@@ -162,7 +163,7 @@ func (c *serveCommand) serve(ctx context.Context, releases *update.Updater) erro
 	}
 	agent, err := app.New(app.Config{
 		Data: c.Data, Listen: c.Listen, SFTPListen: c.SFTPListen, Tunnel: c.Tunnel, DockerHost: c.DockerHost, NetworkName: c.Network, NetworkSubnet: c.NetworkSubnet,
-		PidsLimit: c.PidsLimit, NoDemo: c.NoDemo, AllowDownloads: c.AllowDownloads, KeepImages: c.KeepImages, FreeSpace: c.FreeSpace, MetricsListen: c.MetricsListen,
+		PidsLimit: c.PidsLimit, NoDemo: c.NoDemo, NoFirewall: c.NoFirewall, AllowDownloads: c.AllowDownloads, KeepImages: c.KeepImages, FreeSpace: c.FreeSpace, MetricsListen: c.MetricsListen,
 	}, app.Deps{Releases: releases, Log: slog.New(handler), Now: time.Now})
 	if err != nil {
 		return err

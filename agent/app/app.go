@@ -13,8 +13,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/berth-panel/berth/agent/cgroup"
 	"github.com/berth-panel/berth/agent/console"
 	"github.com/berth-panel/berth/agent/demo"
+	"github.com/berth-panel/berth/agent/egress"
 	"github.com/berth-panel/berth/agent/enrol"
 	"github.com/berth-panel/berth/agent/install"
 	"github.com/berth-panel/berth/agent/instance"
@@ -60,6 +62,7 @@ type Config struct {
 	NetworkSubnet  string         // CIDR; "" leaves it to the engine
 	PidsLimit      int64          // for instances whose spec leaves it open; 0 is DefaultPidsLimit
 	NoDemo         bool           // don't make the demo image
+	NoFirewall     bool           // leave it to others what instances reach
 	DemoExecutable string         // a static build of the agent; "" is the running program
 	DemoReference  string         // name of the demo image; "" is demo.Reference
 	AllowDownloads []netip.Prefix // private networks that installs may download from
@@ -97,6 +100,7 @@ type App struct {
 	sftp            *sftp.Service
 	stats           *stats.Service
 	console         *console.Room
+	firewall        *egress.Firewall // nil: what instances reach is not limited
 	transfer        *transfer.Store
 	metrics         *http.Server // nil: not served
 	metricsListener net.Listener
@@ -118,6 +122,9 @@ func New(config Config, deps Deps) (*App, error) {
 	}
 	if deps.Releases == nil {
 		deps.Releases = update.Open(update.Options{Log: deps.Log, Now: deps.Now})
+	}
+	if deps.Engine != nil {
+		config.NoFirewall = true // it has no bridge of ours
 	}
 	a := &App{config: config, log: deps.Log, engine: deps.Engine, listener: deps.Listener, rooms: map[string]server.Live{}}
 	if err := a.build(deps); err != nil {
@@ -204,10 +211,14 @@ func (a *App) buildManager(now func() time.Time) error {
 		name = DefaultNetwork
 	}
 	deps := instance.Deps{
-		Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Moves: a.moves, Console: a.console, SFTP: a.announceSFTP, Log: a.log, Now: now,
+		Throttle: cgroup.Open(""), Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Moves: a.moves, Console: a.console, SFTP: a.announceSFTP, Log: a.log, Now: now,
 	}
 	if a.maker != nil {
 		deps.Images = a.maker
+	}
+	if !a.config.NoFirewall {
+		a.firewall = egress.Open(egress.Options{Node: a.node, Bridge: docker.BridgeName(name), Log: a.log})
+		deps.Fence = a.firewall
 	}
 	var err error
 	a.manager, err = instance.New(instance.Config{
@@ -269,6 +280,12 @@ func (a *App) Run(ctx context.Context) error {
 	defer cancel(nil)
 	var parts sync.WaitGroup
 	parts.Go(func() { a.manager.Run(ctx) })
+	if a.firewall != nil {
+		parts.Go(func() {
+			a.firewall.Keep(a.manager.Holds)
+			a.firewall.Run(ctx)
+		})
+	}
 	parts.Go(func() { a.moves.Run(ctx) })
 	parts.Go(func() { a.volumes.Run(ctx) })
 	parts.Go(func() { a.sftp.Run(ctx) })

@@ -55,12 +55,18 @@ func Open(o Options) *Firewall {
 	if o.Resolvers == nil {
 		o.Resolvers = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
 	}
-	f := &Firewall{options: o, table: "berth-" + string(o.Node), held: map[ident.Instance]held{}}
+	f := &Firewall{options: o, table: tableOf(o.Node), held: map[ident.Instance]held{}}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.note(f.base())
 	return f
 }
+
+func tableOf(node ident.Node) string { return "berth-" + string(node) }
+
+// MAC is the hardware address of an instance's container as text; "" for an id of
+// the wrong form.
+func (f *Firewall) MAC(id ident.Instance) string { return MAC(id).String() }
 
 // State says whether what instances may reach can be held here.
 func (f *Firewall) State() wire.Firewall {

@@ -63,7 +63,7 @@ func setup(t *testing.T) *bundle {
 	}
 	b.options = egress.Options{Node: node, Bridge: docker.BridgeName(b.network.Name), Resolvers: []string{resolvers}, Log: slog.New(slog.DiscardHandler)}
 	b.firewall = egress.Open(b.options)
-	t.Cleanup(func() { _ = b.firewall.Uninstall() })
+	t.Cleanup(func() { _ = egress.Uninstall(node) })
 	if state := b.firewall.State(); !state.Works {
 		t.Fatalf("%+v", state)
 	}
@@ -298,11 +298,11 @@ func TestRulesComeBackAndStay(t *testing.T) {
 	b := setup(t)
 	id := ident.NewInstance()
 	b.hold(id, wire.Network{})
-	if err := b.firewall.Uninstall(); err != nil {
+	if err := egress.Uninstall(b.options.Node); err != nil {
 		t.Fatal(err)
 	}
 	b.want(id, "internet private node")
-	b.hold(id, wire.Network{}) // forgotten with the tables: written anew, with all that is needed
+	b.hold(id, wire.Network{InBytes: 1 << 30}) // written anew, with all that is needed
 	b.want(id, "internet")
 	next := egress.Open(b.options)
 	b.want(id, "internet")
@@ -389,8 +389,9 @@ func TestBandwidth(t *testing.T) {
 
 func TestHostileNetworks(t *testing.T) {
 	t.Parallel()
-	f := egress.Open(egress.Options{Node: runtimetest.NewNode(), Bridge: "bt-not-here", Log: slog.New(slog.DiscardHandler)})
-	defer func() { _ = f.Uninstall() }()
+	node := runtimetest.NewNode()
+	f := egress.Open(egress.Options{Node: node, Bridge: "bt-not-here", Log: slog.New(slog.DiscardHandler)})
+	defer func() { _ = egress.Uninstall(node) }()
 	for _, text := range []string{"", "10.0.0.0/33", "x", "fe80::1%eth0", "10.0.0.0/8; drop", "1.2.3", "\x00"} {
 		if _, err := egress.Prefixes([]string{text}); err == nil {
 			t.Errorf("%q is taken for a network", text)

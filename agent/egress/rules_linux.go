@@ -209,18 +209,17 @@ func (f *Firewall) stands() (bool, error) {
 	return hooked == 3, nil
 }
 
-// Uninstall takes the node's tables away, with all rules.
-func (f *Firewall) Uninstall() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	b, err := f.begin()
+// Uninstall takes a node's tables away, with all rules; that there are none is no
+// error. Its agent must not run.
+func Uninstall(node ident.Node) error {
+	c, err := nftables.New()
 	if err != nil {
 		return err
 	}
-	b.DelTable(b.ip)
-	b.DelTable(b.bridge)
-	f.held = map[ident.Instance]held{}
-	return b.Flush()
+	for _, family := range []nftables.TableFamily{nftables.TableFamilyINet, nftables.TableFamilyBridge} {
+		c.DelTable(c.AddTable(&nftables.Table{Family: family, Name: tableOf(node)})) // made first, so that it is there
+	}
+	return c.Flush()
 }
 
 // part is a piece of a rule.

@@ -21,5 +21,5 @@ func (f *Firewall) stands() (bool, error) { return false, errNotHere }
 
 func (f *Firewall) known() []ident.Instance { return nil }
 
-// Uninstall takes the node's tables away, with all rules.
-func (f *Firewall) Uninstall() error { return errNotHere }
+// Uninstall needs Linux.
+func Uninstall(ident.Node) error { return errNotHere }

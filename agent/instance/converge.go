@@ -58,7 +58,12 @@ func (o *owner) converge(ctx context.Context, j job) (settled bool, err error) {
 	if err := o.ensureContainer(ctx, j, spec); err != nil {
 		return false, err
 	}
-	return false, o.power(ctx, j)
+	o.fence(j) // before it runs
+	if err := o.power(ctx, j); err != nil {
+		return false, err
+	}
+	o.fence(j) // of a run that has just begun
+	return false, nil
 }
 
 // hold leaves everything as it is: the deployment was called off, and the turn
@@ -195,7 +200,7 @@ func (o *owner) create(ctx context.Context, j job, spec runtime.ContainerSpec) e
 	}
 	o.boxes = []runtime.Container{{
 		ID: id, Name: spec.Name, Instance: o.id, Generation: spec.Generation, SpecHash: spec.SpecHash, Status: runtime.Created,
-		MemoryBytes: spec.MemoryBytes, NanoCPUs: spec.NanoCPUs, PidsLimit: spec.PidsLimit, Network: spec.Network,
+		MemoryBytes: spec.MemoryBytes, NanoCPUs: spec.NanoCPUs, PidsLimit: spec.PidsLimit, Network: spec.Network, MAC: spec.MAC,
 	}}
 	return nil
 }

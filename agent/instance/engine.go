@@ -3,6 +3,7 @@ package instance
 import (
 	"context"
 	"math/rand/v2"
+	"reflect"
 	"time"
 
 	"github.com/berth-panel/berth/agent/journal"
@@ -122,11 +123,15 @@ func (m *Manager) report(ctx context.Context, e wire.Engine) {
 	if e.Reachable {
 		e.Volumes = m.deps.Volumes.Node()
 	}
+	if m.deps.Fence != nil {
+		state := m.deps.Fence.State()
+		e.Firewall = &state
+	}
 	if m.deps.SFTP != nil {
 		e.SFTP = m.deps.SFTP()
 	}
 	m.mu.Lock()
-	same := m.asked && (m.engine == e || !m.engine.Reachable && !e.Reachable)
+	same := m.asked && (alike(m.engine, e) || !m.engine.Reachable && !e.Reachable)
 	m.engine, m.asked = e, true
 	m.mu.Unlock()
 	if same {
@@ -141,6 +146,18 @@ func (m *Manager) report(ctx context.Context, e wire.Engine) {
 	if err := m.deps.Journal.Write(journal.Change{Events: []wire.Event{event}}); err != nil {
 		m.log.Error("the journal can't be written", "error", err)
 	}
+}
+
+// alike says whether there is nothing to tell of: how full its disk is, is no news.
+func alike(a, b wire.Engine) bool {
+	for _, e := range []*wire.Engine{&a, &b} {
+		if e.Volumes != nil {
+			volumes := *e.Volumes
+			volumes.SizeBytes, volumes.FreeBytes, volumes.ReserveBytes = 0, 0, 0
+			e.Volumes = &volumes
+		}
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 // deliver hands every owner its containers and lets the owners work.

@@ -62,6 +62,8 @@ type Deps struct {
 	Images    Images
 	Moves     Moves
 	Console   Console
+	Fence     Fence             // nil: nothing is limited
+	Throttle  Throttle          // likewise
 	SFTP      func() *wire.SFTP // where files are served over SFTP; nil, or giving nil: nowhere
 	Log       *slog.Logger
 	Now       func() time.Time

@@ -58,6 +58,7 @@ type owner struct {
 	died      bool             // the engine has told of an end
 	awaited   bool             // an end was seen that the engine has yet to tell of
 	mended    mended
+	throttled throttled
 	listening listening
 }
 

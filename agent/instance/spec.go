@@ -36,6 +36,9 @@ func (m *Manager) containerSpec(s wire.Spec) runtime.ContainerSpec {
 			c.Ports = append(c.Ports, runtime.Port{HostIP: p.IP, Host: p.Host, Container: p.Container, Protocol: protocol})
 		}
 	}
+	if m.deps.Fence != nil {
+		c.MAC = m.deps.Fence.MAC(s.Instance)
+	}
 	c.SpecHash = hash(c)
 	return c
 }

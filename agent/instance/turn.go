@@ -188,6 +188,9 @@ func (o *owner) removeAll(ctx context.Context, j job) error {
 	if err := o.m.deps.Volumes.Remove(o.id); err != nil {
 		return err
 	}
+	if o.m.deps.Fence != nil {
+		o.m.deps.Fence.Release(o.id)
+	}
 	return o.bury()
 }
 

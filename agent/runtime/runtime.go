@@ -65,7 +65,7 @@ type Engine interface {
 	// List gives every container that carries this node's label, in any state.
 	List(ctx context.Context) ([]Container, error)
 	// Glance is a List that costs the engine one call: of each container only ID,
-	// Name, Instance, Generation, SpecHash, ImageID, Status and Network are filled
+	// Name, Instance, Generation, SpecHash, ImageID, Status, Network and MAC are filled
 	// in, as Inspect would say them.
 	Glance(ctx context.Context) ([]Container, error)
 	// Stats is what a running container has used so far: one sample. A container

@@ -185,7 +185,7 @@ func (e *Engine) Glance(ctx context.Context) ([]runtime.Container, error) {
 		generation, _ := strconv.ParseInt(s.Labels[labelGeneration], 10, 64)
 		c := runtime.Container{
 			ID: runtime.ContainerID(s.ID), Instance: ident.Instance(s.Labels[labelInstance]), Generation: generation,
-			SpecHash: s.Labels[labelSpec], ImageID: s.ImageID, Status: status(s.State),
+			SpecHash: s.Labels[labelSpec], MAC: s.Labels[labelMAC], ImageID: s.ImageID, Status: status(s.State),
 		}
 		for _, name := range s.Names {
 			if !strings.Contains(trimSlash(name), "/") { // with one it is another container's link to it

@@ -178,7 +178,7 @@ func (e *Engine) Glance(ctx context.Context) ([]runtime.Container, error) {
 	for i, c := range list {
 		list[i] = runtime.Container{
 			ID: c.ID, Name: c.Name, Instance: c.Instance, Generation: c.Generation, SpecHash: c.SpecHash, ImageID: c.ImageID,
-			Status: c.Status, Network: c.Network,
+			Status: c.Status, Network: c.Network, MAC: c.MAC,
 		}
 	}
 	return list, nil

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berth-panel/berth/agent/egress"
 	"github.com/berth-panel/berth/shared/ident"
 )
 
@@ -132,6 +133,9 @@ func CleanDocker(t testing.TB, host string, nodes ...ident.Node) {
 		defer cancel()
 		if err := clean(ctx, host, nodes); err != nil {
 			t.Errorf("cleaning up after nodes %v: %v", nodes, err)
+		}
+		for _, node := range nodes {
+			_ = egress.Uninstall(node) // the tables of an agent that ran for it; without root there are none
 		}
 	})
 }
