@@ -41,7 +41,7 @@ const (
 	// An archive may become mostRatio times as large as it is, and freeRatio in any
 	// case: that is far above what people pack, and far below a bomb.
 	mostRatio = 250
-	freeRatio = 256 << 20
+	freeRatio = 64 << 20
 	// mostWindow bounds what a decoder holds.
 	mostWindow = 128 << 20
 	// mostDirectory bounds what of a zip is read before its first entry.

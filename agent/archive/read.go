@@ -159,7 +159,7 @@ func decompress(from io.Reader, head []byte) (opened io.Reader, closing func(), 
 // openStream tells a tar from a file that is only compressed.
 func openStream(from io.Reader, closing func(), compressed bool, name string) (source, error) {
 	buffered := bufio.NewReaderSize(from, 64<<10)
-	head, err := buffered.Peek(512)
+	head, err := buffered.Peek(mostBlank + 1)
 	if err != nil && !errors.Is(err, io.EOF) {
 		closing()
 		return nil, damaged(err)
@@ -174,14 +174,19 @@ func openStream(from io.Reader, closing func(), compressed bool, name string) (s
 	return nil, problem.New(problem.Validation, "this is no archive that is known here: zip, tar, gz, xz, zst, bz2")
 }
 
+// mostBlank is how much an empty tar has of zeros, and nothing else; more of them
+// is a file of zeros.
+const mostBlank = 20 << 10
+
 // isTar checks the sum that every header of a tar has.
-func isTar(block []byte) bool {
-	if len(block) < 512 {
+func isTar(head []byte) bool {
+	if len(head) < 512 {
 		return false
 	}
-	if len(bytes.Trim(block, "\x00")) == 0 { // an empty one
-		return true
+	if len(bytes.Trim(head, "\x00")) == 0 {
+		return len(head) >= 1024 && len(head) <= mostBlank
 	}
+	block := head[:512]
 	text := strings.Trim(string(block[148:156]), " \x00")
 	want, err := strconv.ParseInt(text, 8, 64)
 	if err != nil {

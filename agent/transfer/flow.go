@@ -46,8 +46,9 @@ type flow struct {
 	heard   bool // the body, as a whole
 	buffers *chunks
 
-	mu   sync.Mutex
-	over bool
+	mu    sync.Mutex
+	over  bool
+	final bool // a refusal is being said: that has its own end
 }
 
 func newFlow(w http.ResponseWriter, r *http.Request, s *Store) *flow {
@@ -78,6 +79,9 @@ func (f *flow) rest() {
 func (f *flow) cut() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.final {
+		return
+	}
 	f.over = true
 	past := f.now().Add(-time.Hour)
 	_, _ = f.control.SetReadDeadline(past), f.control.SetWriteDeadline(past)
@@ -153,7 +157,7 @@ func (f *flow) refuse(err error) {
 		return
 	}
 	f.mu.Lock()
-	f.over = false
+	f.over, f.final = false, true
 	_ = f.control.SetWriteDeadline(f.now().Add(callTime))
 	f.mu.Unlock()
 	p := problem.From(err)

@@ -25,6 +25,7 @@ func isUUID(text string) bool {
 
 // task is long work. Its methods are safe for concurrent use.
 type task struct {
+	ctx    context.Context
 	cancel context.CancelCauseFunc
 
 	mu    sync.Mutex
@@ -161,7 +162,7 @@ func (s *Store) begun(id ident.Instance, name string, do verb) (*task, error) {
 		return nil, problem.New(problem.RateLimited, "this instance has had %d file tasks within the last hour: wait for the oldest to be forgotten", tasksKept)
 	}
 	ctx, cancel := context.WithCancelCause(s.base)
-	t := &task{cancel: cancel, state: wire.FileTaskState{Percent: -1, Message: "waiting for other work on files"}}
+	t := &task{ctx: ctx, cancel: cancel, state: wire.FileTaskState{Percent: -1, Message: "waiting for other work on files"}}
 	y.tasks[name] = t
 	y.busy++
 	s.running.Go(func() {
