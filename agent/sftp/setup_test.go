@@ -274,7 +274,7 @@ func (b *bundle) openSSHAs(user, batch string, more ...string) (string, error) {
 	must(b.t, os.WriteFile(known, fmt.Appendf(nil, "[%s]:%s %s\n", host, port, b.Announced().HostKey), 0o600))
 	args := append([]string{"-F", "/dev/null", "-i", b.key, "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "UserKnownHostsFile=" + known,
 		"-o", "StrictHostKeyChecking=yes", "-o", "PasswordAuthentication=no", "-P", port}, more...)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sftp", append(args, "-b", "-", user+"@"+host)...)
 	cmd.Stdin = strings.NewReader(batch)
