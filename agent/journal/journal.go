@@ -29,9 +29,9 @@ type Halt string
 
 // The halts. A new power order lifts each.
 const (
-	HaltNone   Halt = ""
-	HaltEnded  Halt = "ended"   // it ended by itself without an error
-	HaltGaveUp Halt = "gave_up" // it crashed too often
+	HaltNone    Halt = ""
+	HaltEnded   Halt = "ended"   // it ended by itself without an error
+	HaltGaveUp  Halt = "gave_up" // it crashed too often
 	HaltCrashed Halt = "crashed" // it crashed, and is not to be started again
 	// By hand, where the spec says that this is only reported; a newer generation
 	// lifts these, too.
@@ -48,21 +48,21 @@ type Desired struct {
 
 // Known is what the agent must remember of an instance over a restart.
 type Known struct {
-	State     wire.State  `json:"state"`               // as last told
-	Told      int64       `json:"told"`                // the generation that State was told for
-	Applied   int64       `json:"applied"`             // the last power order carried out
-	Owner     *Owner      `json:"owner,omitempty"`     // of the volume; nil until it was given away
-	Installed bool        `json:"installed,omitempty"` // the spec's downloads are done
+	State     wire.State `json:"state"`               // as last told
+	Told      int64      `json:"told"`                // the generation that State was told for
+	Applied   int64      `json:"applied"`             // the last power order carried out
+	Owner     *Owner     `json:"owner,omitempty"`     // of the volume; nil until it was given away
+	Installed bool       `json:"installed,omitempty"` // the spec's downloads are done
 	// Bare says that the volume was thrown away by an order, and that nothing was
 	// installed since: it may be made anew.
-	Bare        bool  `json:"bare,omitempty"`
-	Wiped       int64 `json:"wiped,omitempty"`       // the last wire.Spec.Wipe carried out
-	Reinstalled int64 `json:"reinstalled,omitempty"` // the same of Reinstall
-	Halt      Halt        `json:"halt,omitempty"`
-	HaltAt    time.Time   `json:"halt_at,omitzero"`
-	Begun     time.Time   `json:"begun,omitzero"`    // when a start was ordered last: what the run has printed is later
-	Crashes   []time.Time `json:"crashes,omitempty"` // since the last quiet time
-	Doomed    int64       `json:"doomed,omitempty"`  // generation of a removal that is not finished; 0 for none
+	Bare        bool        `json:"bare,omitempty"`
+	Wiped       int64       `json:"wiped,omitempty"`       // the last wire.Spec.Wipe carried out
+	Reinstalled int64       `json:"reinstalled,omitempty"` // the same of Reinstall
+	Halt        Halt        `json:"halt,omitempty"`
+	HaltAt      time.Time   `json:"halt_at,omitzero"`
+	Begun       time.Time   `json:"begun,omitzero"`    // when a start was ordered last: what the run has printed is later
+	Crashes     []time.Time `json:"crashes,omitempty"` // since the last quiet time
+	Doomed      int64       `json:"doomed,omitempty"`  // generation of a removal that is not finished; 0 for none
 }
 
 // Record is what the journal holds of one instance.
