@@ -22,6 +22,11 @@ var at = time.Date(2026, 11, 22, 10, 30, 0, 123456789, time.UTC)
 
 func ref[T any](v T) *T { return &v }
 
+var sample = wire.Sample{
+	At: at, Running: true, CPU: 1.5, MemoryBytes: 1, MemoryLimit: 2, NetIn: 3, NetOut: 4, DiskRead: 5, DiskWrite: 6,
+	NetInRate: 7.5, NetOutRate: 8.5, ReadRate: 9.5, WriteRate: 10.5, Pids: 11, DiskUsed: 12, DiskLimit: 13, UptimeMS: 14,
+}
+
 // goldens are all messages of the wire, with every field filled, and some with
 // none. A change of their JSON is a change of the language: raise Version.
 var goldens = map[string]any{
@@ -95,6 +100,14 @@ var goldens = map[string]any{
 		{Path: "b/100%\xff\n", Kind: wire.EntryDir, Mode: 0o1777, MTime: -1},
 		{Path: "c", Kind: wire.EntryLink, Mode: 0o777, MTime: 1, Target: "b"},
 	}},
+	"stats_sample": &sample,
+	"stats_node": &wire.NodeStats{
+		Node: wire.NodeSample{At: at, CPU: 1.5, Cores: 4, Load1: 0.5, MemoryUsed: 1, MemoryTotal: 2, DiskUsed: 3, DiskTotal: 4,
+			NetInRate: 5, NetOutRate: 6, Running: 7, UptimeMS: 8},
+		Instances: map[ident.Instance]wire.Sample{"0123abcd": sample},
+	},
+	"stats_history": &wire.StatsHistory{Resolution: wire.Ten, At: []int64{60}, CPU: []float64{0.5}, Memory: []int64{1}, NetIn: []int64{2}, NetOut: []int64{3},
+		DiskUsed: []int64{-1}, Read: []int64{4}, Write: []int64{5}, Pids: []int64{6}, Load: []float64{0.5}, Running: []int64{7}},
 	"needs":        &wire.Needs{Files: []wire.Need{{Path: "b", Offset: 2, Size: 5, CTime: 3}, {Path: "d"}}, Changed: 2},
 	"file_header":  &wire.FileHeader{Path: "b", Offset: 2, Size: 5, Mode: 0o644, UID: 1000, GID: 1001, MTime: 1, CTime: 2},
 	"received":     &wire.Received{Files: 1, Bytes: 3, Unsteady: 1},
