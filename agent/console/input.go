@@ -111,16 +111,16 @@ func (c *console) command(ctx context.Context, text string) error {
 	if err := stream.SetWriteDeadline(now.Add(stdinWithin)); err != nil {
 		return errDown()
 	}
-	if err := c.write(stream, c.rest); err != nil {
+	if err := c.write(stream, c.rest, true); err != nil {
 		return err
 	}
 	c.add([]entry{{at: now, source: wire.ConsoleIn, text: clean([]byte(text))}})
-	return c.write(stream, append([]byte(text), '\n'))
+	return c.write(stream, append([]byte(text), '\n'), false)
 }
 
-// write writes all of it. What is left of a line that was taken in part goes
-// before the next one: its beginning must not become that of another.
-func (c *console) write(stream runtime.Attachment, p []byte) error {
+// write writes all of it. What is left of a line that was taken in part, begun,
+// goes before the next one: its beginning must not become that of another.
+func (c *console) write(stream runtime.Attachment, p []byte, begun bool) error {
 	if len(p) == 0 {
 		return nil
 	}
@@ -132,7 +132,7 @@ func (c *console) write(stream runtime.Attachment, p []byte) error {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return errDown()
 	}
-	if n > 0 || len(c.rest) > 0 {
+	if begun || n > 0 {
 		c.rest = p[n:]
 	}
 	return errDeaf()
