@@ -57,7 +57,7 @@ func startPanelAt(t testing.TB, data, listen string) *panel {
 	}
 	p := &panel{t: t, data: data, url: "http://" + ln.Addr().String()}
 	p.app, err = app.New(t.Context(), app.Config{
-		Data: data, PublicURL: p.url, APIKey: adminKey, AdminPassword: adminPassword, Log: logger(t, "controller"), Now: time.Now,
+		Data: data, PublicURL: p.url, APIKey: adminKey, AdminPassword: adminPassword, SFTPListen: "127.0.0.1:0", Log: logger(t, "controller"), Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
