@@ -4,11 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/berth-panel/berth/agent/cgroup"
 	"github.com/berth-panel/berth/agent/runtime"
 )
 
@@ -23,55 +22,15 @@ var errEnded = errors.New("the container has ended")
 // one goroutine: its buffer is.
 type kernel struct {
 	root   string // "" on a machine; tests have a tree of files
-	v1     map[string]mount
-	v2     *mount
+	groups *cgroup.Tree
 	buffer []byte
 	now    func() time.Time
-}
-
-// mount is a cgroup filesystem: which part of the hierarchy is where.
-type mount struct{ root, at string }
-
-// dir is where a cgroup is found; "" when this mount doesn't show it.
-func (m mount) dir(cgroup string) string {
-	if m.root == "/" {
-		return path.Join(m.at, cgroup)
-	}
-	if rest, ok := strings.CutPrefix(cgroup, m.root); ok && (rest == "" || rest[0] == '/') {
-		return path.Join(m.at, rest)
-	}
-	return ""
 }
 
 // openKernel learns where the cgroups are mounted. On a machine without any, all
 // is hidden.
 func openKernel(root string, now func() time.Time) *kernel {
-	k := &kernel{root: root, v1: map[string]mount{}, buffer: make([]byte, 64<<10), now: now}
-	content, err := k.read("/proc/self/mountinfo")
-	if err != nil {
-		return k
-	}
-	for line := range strings.Lines(string(content)) {
-		before, after, _ := strings.Cut(line, " - ")
-		fields, kind := strings.Fields(before), strings.Fields(after)
-		if len(fields) < 5 || len(kind) < 3 {
-			continue
-		}
-		m := mount{root: fields[3], at: fields[4]}
-		switch kind[0] {
-		case "cgroup2":
-			if k.v2 == nil {
-				k.v2 = &m
-			}
-		case "cgroup":
-			for option := range strings.SplitSeq(kind[2], ",") {
-				if _, there := k.v1[option]; !there {
-					k.v1[option] = m
-				}
-			}
-		}
-	}
-	return k
+	return &kernel{root: root, groups: cgroup.Open(root), buffer: make([]byte, 64<<10), now: now}
 }
 
 // read gives a small file's content, which the next call overwrites. What is
@@ -92,70 +51,28 @@ type box struct {
 // be another process's by now, or mean one of another machine: only a path that
 // holds the container's id is believed.
 func (k *kernel) find(pid int, id runtime.ContainerID) (box, error) {
-	if pid <= 0 || len(id) < 12 {
-		return box{}, errHidden
-	}
-	content, err := k.read("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	groups, err := k.groups.Find(pid, string(id))
 	if err != nil {
 		return box{}, errHidden
 	}
-	groups := map[string]string{}
-	for line := range strings.Lines(string(content)) {
-		parts := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
-		if len(parts) != 3 {
-			continue
-		}
-		cgroup := upTo(parts[2], string(id))
-		if cgroup == "" {
-			continue
-		}
-		for name := range strings.SplitSeq(parts[1], ",") {
-			groups[name] = cgroup // "" is v2's
-		}
-	}
 	b := box{net: "/proc/" + strconv.Itoa(pid) + "/net/dev"}
-	if _, ok := k.v1["cpuacct"]; ok && groups["cpuacct"] != "" {
-		k.findV1(&b, groups)
-	} else if k.v2 != nil && groups[""] != "" {
-		k.findV2(&b, k.v2.dir(groups[""]))
+	if _, ok := groups.V1["cpuacct"]; ok {
+		k.findV1(&b, groups.V1)
+	} else if groups.V2 != "" {
+		k.findV2(&b, groups.V2)
 	}
-	if _, err := k.read(b.cpu); b.cpu == "" || err != nil {
+	if b.cpu == "" {
 		return box{}, errHidden
 	}
 	return b, nil
 }
 
-// upTo cuts a cgroup's path behind the part that names the container: what runs
-// inside may have made cgroups of its own. "" when no part does, or the path is
-// none that begins at the hierarchy's root as we see it.
-func upTo(cgroup, id string) string {
-	if !strings.HasPrefix(cgroup, "/") {
-		return ""
-	}
-	at := 0
-	for part := range strings.SplitSeq(cgroup[1:], "/") {
-		at += 1 + len(part)
-		switch {
-		case part == ".." || part == ".":
-			return ""
-		case part == id || part == "docker-"+id+".scope" || strings.HasSuffix(part, "-"+id+".scope"):
-			return cgroup[:at]
-		}
-	}
-	return ""
-}
-
-func (k *kernel) findV1(b *box, groups map[string]string) {
+func (k *kernel) findV1(b *box, dirs map[string]string) {
 	in := func(controller, file string) string {
-		m, mounted := k.v1[controller]
-		if !mounted || groups[controller] == "" {
+		if dirs[controller] == "" {
 			return ""
 		}
-		dir := m.dir(groups[controller])
-		if dir == "" {
-			return ""
-		}
-		return k.there(dir + "/" + file)
+		return k.there(dirs[controller] + "/" + file)
 	}
 	b.cpu = in("cpuacct", "cpuacct.usage")
 	b.memory, b.reclaimable, b.limit = in("memory", "memory.usage_in_bytes"), in("memory", "memory.stat"), in("memory", "memory.limit_in_bytes")
@@ -166,9 +83,6 @@ func (k *kernel) findV1(b *box, groups map[string]string) {
 }
 
 func (k *kernel) findV2(b *box, dir string) {
-	if dir == "" {
-		return
-	}
 	b.v2 = true
 	b.cpu = k.there(dir + "/cpu.stat")
 	b.memory, b.reclaimable, b.limit = k.there(dir+"/memory.current"), k.there(dir+"/memory.stat"), k.there(dir+"/memory.max")

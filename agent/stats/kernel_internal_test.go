@@ -233,7 +233,6 @@ func TestKernelHostile(t *testing.T) {
 
 func FuzzParsers(f *testing.F) {
 	f.Add([]byte(netDev))
-	f.Add([]byte(v1()["/proc/77/cgroup"]))
 	f.Add([]byte("8:0 rbytes=100 wbytes=30\n8:0 Read 5"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		in, out := devices(content, func(string) bool { return true })
@@ -244,9 +243,6 @@ func FuzzParsers(f *testing.F) {
 			if v < 0 {
 				t.Fatalf("%q gives a negative figure", content)
 			}
-		}
-		if got := upTo(string(content), boxID); got != "" && (!strings.HasPrefix(string(content), got) || strings.Contains(got, "..")) {
-			t.Fatalf("%q gives the path %q", content, got)
 		}
 	})
 }
