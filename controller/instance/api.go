@@ -41,16 +41,18 @@ type InstancePortBody struct {
 
 // InstanceChangeBody names what is to change; what is absent stays.
 type InstanceChangeBody struct {
-	Name      *string             `json:"name,omitempty" minLength:"1" maxLength:"200"`
-	OwnerID   *string             `json:"owner_id,omitempty" minLength:"1"`
-	Reference *string             `json:"reference,omitempty" minLength:"1"`
-	Memory    *int64              `json:"memory,omitempty" minimum:"6" maximum:"1073741824" doc:"MiB"`
-	CPU       *float64            `json:"cpu,omitempty" minimum:"0.01" maximum:"1024" doc:"Cores"`
-	Disk      *int64              `json:"disk,omitempty" minimum:"1" maximum:"1073741824" doc:"MiB"`
-	Ports     *[]InstancePortBody `json:"ports,omitempty" maxItems:"100" doc:"All of them; those that stay keep their allocation"`
-	Variables *map[string]string  `json:"variables,omitempty" doc:"Those to set; the others stay"`
-	Crash     *image.CrashPolicy  `json:"crash_policy,omitempty" doc:"What is done when it ends by itself; it replaces the whole policy, and what it leaves out is the image's"`
-	Drift     *wire.Drift         `json:"drift_policy,omitempty" enum:"repair,report" doc:"What its node does about a container that was changed, stopped or removed by hand"`
+	Name      *string              `json:"name,omitempty" minLength:"1" maxLength:"200"`
+	OwnerID   *string              `json:"owner_id,omitempty" minLength:"1"`
+	Reference *string              `json:"reference,omitempty" minLength:"1"`
+	Memory    *int64               `json:"memory,omitempty" minimum:"6" maximum:"1073741824" doc:"MiB"`
+	CPU       *float64             `json:"cpu,omitempty" minimum:"0.01" maximum:"1024" doc:"Cores"`
+	Disk      *int64               `json:"disk,omitempty" minimum:"1" maximum:"1073741824" doc:"MiB"`
+	Ports     *[]InstancePortBody  `json:"ports,omitempty" maxItems:"100" doc:"All of them; those that stay keep their allocation"`
+	Variables *map[string]string   `json:"variables,omitempty" doc:"Those to set; the others stay"`
+	Crash     *image.CrashPolicy   `json:"crash_policy,omitempty" doc:"What is done when it ends by itself; it replaces the whole policy, and what it leaves out is the image's"`
+	Network   *InstanceNetworkBody `json:"network,omitempty" doc:"What it may reach beside the internet; it replaces the whole"`
+	IO        *InstanceIOBody      `json:"io,omitempty" doc:"How fast it may use its disk; it replaces the whole"`
+	Drift     *wire.Drift          `json:"drift_policy,omitempty" enum:"repair,report" doc:"What its node does about a container that was changed, stopped or removed by hand"`
 }
 
 // SuspendBody says why.
@@ -102,13 +104,14 @@ func (s *Service) Mount(a *httpapi.API) {
 	httpapi.HandlePage(a, op("listInstances", http.MethodGet, "", "List instances", read, 0), s.handleList)
 	httpapi.Handle(a, op("createInstance", http.MethodPost, "", "Deploy an instance", admin, http.StatusAccepted), s.handleCreate)
 	httpapi.Handle(a, op("getInstance", http.MethodGet, "/{id}", "Get an instance", read, 0), s.handleGet)
-	httpapi.Handle(a, op("changeInstance", http.MethodPatch, "/{id}", "Change limits, name, variables, ports, drift and crash policy or owner", write, http.StatusAccepted), s.handleChange)
+	httpapi.Handle(a, op("changeInstance", http.MethodPatch, "/{id}", "Change limits, name, variables, ports, network, drift and crash policy or owner", write, http.StatusAccepted), s.handleChange)
 	httpapi.Handle(a, op("deleteInstance", http.MethodDelete, "/{id}", "Delete an instance with its data", admin, http.StatusAccepted), s.handleDelete)
 	for _, v := range []Verb{Start, Stop, Restart, Kill} {
 		httpapi.Handle(a, op(string(v)+"Instance", http.MethodPost, "/{id}/"+string(v), summaries[v], write, http.StatusAccepted), s.handlePower(v))
 	}
 	httpapi.Handle(a, op("suspendInstance", http.MethodPost, "/{id}/suspend", "Stop it and refuse it power", admin, http.StatusAccepted), s.handleSuspend)
 	httpapi.Handle(a, op("reinstallInstance", http.MethodPost, "/{id}/reinstall", "Install it again, over its data or from nothing", write, http.StatusAccepted), s.handleReinstall)
+	httpapi.Handle(a, op("convertInstanceVolume", http.MethodPost, "/{id}/convert-volume", "Have its disk limit held by its node's driver", write, http.StatusAccepted), s.handleConvert)
 	s.mountStrays(a)
 	httpapi.Handle(a, op("unsuspendInstance", http.MethodPost, "/{id}/unsuspend", "Give it its power back, and start it if it ran", admin, http.StatusAccepted), s.handleUnsuspend)
 }
@@ -181,7 +184,7 @@ func (s *Service) handleGet(ctx context.Context, in *InstancePath) (InstanceDeta
 
 func (s *Service) handleChange(ctx context.Context, in *changeInput) (InstanceJobView, error) {
 	b := in.Body
-	p := Patch{Name: b.Name, Reference: b.Reference, MemoryMiB: b.Memory, DiskMiB: b.Disk, Variables: b.Variables, Drift: b.Drift, Crash: b.Crash}
+	p := Patch{Name: b.Name, Reference: b.Reference, MemoryMiB: b.Memory, DiskMiB: b.Disk, Variables: b.Variables, Drift: b.Drift, Crash: b.Crash, Network: b.Network, IO: b.IO}
 	if b.OwnerID != nil {
 		owner := ident.User(*b.OwnerID)
 		p.Owner = &owner

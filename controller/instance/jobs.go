@@ -46,6 +46,7 @@ func (s *Service) register() {
 		s.Jobs.Register(k, settled)
 	}
 	s.registerStrays(settled)
+	s.registerConvert(settled)
 	reinstall := settled
 	reinstall.Deadline = deployDeadline
 	s.Jobs.Register(KindReinstall, reinstall)

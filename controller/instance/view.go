@@ -69,7 +69,11 @@ type InstanceDetailView struct {
 	GaveUp    bool              `json:"gave_up,omitempty" doc:"It crashed too often and is left alone until it is started"`
 	Unheld    []string          `json:"unheld,omitempty" doc:"Limits that its node can't hold, a sentence each"`
 
-	CrashPolicy image.CrashPolicy `json:"crash_policy" doc:"Of the instance alone; what it leaves out is the image's"`
+	DiskState *wire.Disk `json:"disk_state,omitempty" doc:"How its node holds the disk limit; none until there is a volume. Whether the limit is hard, what it is now and what waits for the next stop, whether it is full, and whether the volume could be converted. The bytes used are in its stats"`
+
+	Network     InstanceNetworkBody `json:"network" doc:"What it may reach beside the internet"`
+	IO          InstanceIOBody      `json:"io" doc:"How fast it may use its disk"`
+	CrashPolicy image.CrashPolicy   `json:"crash_policy" doc:"Of the instance alone; what it leaves out is the image's"`
 }
 
 // InstanceJobView is an instance and the job that changes it.
@@ -117,7 +121,7 @@ func (i Instance) Detail() InstanceDetailView {
 	d := InstanceDetailView{
 		InstanceView: i.View(), Variables: i.Variables, Env: i.Spec.Env, Volume: i.Spec.Volume,
 		ReadyAt: i.Observed.ReadyAt, Overdue: i.Observed.Overdue, Health: i.Observed.Health, Crashes: i.Observed.Crashes, GaveUp: i.Observed.GaveUp,
-		Unheld: i.Observed.Unheld, CrashPolicy: i.Crash,
+		DiskState: i.Observed.Disk, Unheld: i.Observed.Unheld, Network: i.network(), IO: i.io(), CrashPolicy: i.Crash,
 		ExitCode: i.Observed.ExitCode, OOM: i.Observed.OOM, StartedAt: i.Observed.StartedAt, RetryAt: i.Observed.RetryAt,
 	}
 	if d.Variables == nil {

@@ -51,6 +51,8 @@ type NodeView struct {
 	Engine     wire.Engine `json:"engine" doc:"Its container engine and machine, as the agent said last"`
 	EnrolledAt *time.Time  `json:"enrolled_at,omitempty"`
 
+	Volumes *wire.Volumes `json:"volumes,omitempty" doc:"How it holds disk limits, and the room there is for them, as the agent said last"`
+
 	CertificateEndsAt *time.Time `json:"certificate_ends_at,omitempty" doc:"Of its agent; renewed by itself before"`
 
 	CreatedAt time.Time `json:"created_at"`
@@ -205,6 +207,7 @@ func (s *Service) view(ctx context.Context, q store.Querier, n Node) (NodeView, 
 		Release: n.Hello.Release, Outdated: n.Hello.Release != "" && n.Hello.Release != build.Version, Engine: n.Hello.Engine, EnrolledAt: n.EnrolledAt,
 		CertificateEndsAt: n.CertificateEndsAt, CreatedAt: n.CreatedAt, UpdatedAt: n.UpdatedAt,
 	}
+	v.Volumes = n.Hello.Engine.Volumes
 	if state == Offline {
 		v.Reason = presence.Reason
 	}
