@@ -32,7 +32,7 @@ func (a *App) buildStats(now func() time.Time) (err error) {
 		return fmt.Errorf("listen for Prometheus: %w", err)
 	}
 	a.metrics = &http.Server{
-		Handler:     stats.Metrics{Stats: a.stats, Node: a.node, Engine: a.manager.Engine}.Handler(),
+		Handler:     stats.Metrics{Stats: a.stats, Node: a.node, Engine: a.manager.Engine, Lines: a.console.Lines}.Handler(),
 		ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 	}
 	return nil

@@ -307,6 +307,7 @@ type meter struct {
 	began time.Time
 	lines int
 	rate  float64
+	total int64 // since the agent began
 }
 
 const meterWindow = 250 * time.Millisecond
@@ -317,6 +318,7 @@ func (m *meter) count(now time.Time, lines int) {
 		m.began, m.lines = now, 0
 	}
 	m.lines += lines
+	m.total += int64(lines)
 }
 
 // perSecond is the rate of the last window.
