@@ -29,13 +29,9 @@ func (e entry) IsDir() bool { return e.info.Kind == files.Dir }
 func (e entry) Sys() any { return nil }
 
 // Uid is the owner, as the library asks for it.
-//
-//nolint:revive,staticcheck // the library's name
 func (e entry) Uid() uint32 { return uint32(e.info.UID) }
 
 // Gid is the group, as the library asks for it.
-//
-//nolint:revive,staticcheck // the library's name
 func (e entry) Gid() uint32 { return uint32(e.info.GID) }
 
 // Mode is kind and permissions.

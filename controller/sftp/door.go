@@ -146,7 +146,7 @@ func (s *Service) Serve(ctx context.Context, v visitor, channel sshdoor.Channel)
 }
 
 // carry copies both ways until either side ends.
-func carry(ctx context.Context, channel sshdoor.Channel, socket *fleet.Socket) error {
+func carry(ctx context.Context, channel sshdoor.Channel, socket *fleet.Socket) (err error) {
 	defer func() { _ = socket.Close() }()
 	detach := context.AfterFunc(ctx, func() {
 		_ = socket.Close()
@@ -154,14 +154,14 @@ func carry(ctx context.Context, channel sshdoor.Channel, socket *fleet.Socket) e
 	})
 	defer detach()
 	go send(channel, socket) // ends with the connection at the latest
-	err := receive(channel, socket)
+	err = receive(channel, socket)
 	var closed *websocket.CloseError
 	switch {
 	case errors.As(err, &closed) && closed.Code == websocket.CloseNormalClosure:
 		err = nil
 	case errors.As(err, &closed) && closed.Code == websocket.ClosePolicyViolation:
 		err = problem.New(problem.Conflict, "%s", closed.Text)
-	case err != nil && ctx.Err() == nil:
+	case ctx.Err() == nil:
 		err = problem.New(problem.NodeOffline, "the connection to the node broke off: try again in a while")
 	}
 	return err
@@ -182,7 +182,7 @@ func send(channel io.Reader, socket *fleet.Socket) {
 	}
 }
 
-// receive carries what the agent answers.
+// receive carries what the agent answers, until the error with which that ends.
 func receive(channel io.Writer, socket *fleet.Socket) error {
 	socket.SetReadLimit(2 * piece)
 	buffer := make([]byte, 64<<10)

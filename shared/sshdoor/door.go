@@ -157,7 +157,10 @@ func (d *Door[G]) attend(ctx context.Context, conn net.Conn, settled func()) {
 		d.Log.Debug("an SFTP login failed", "address", addressOf(conn.RemoteAddr()), "error", err)
 		return
 	}
-	guest := server.Permissions.ExtraData[guestKey{}].(G)
+	guest, ok := server.Permissions.ExtraData[guestKey{}].(G)
+	if !ok {
+		return // nobody was let in
+	}
 	go func() {
 		defer cancel()
 		_ = server.Wait()

@@ -41,7 +41,11 @@ func (d *Door[G]) config(ctx context.Context, late *time.Timer) *ssh.ServerConfi
 			return admitted(m, func(l Login) (G, error) { return d.guard.Key(ctx, l, key) })
 		},
 		VerifiedPublicKeyCallback: func(_ ssh.ConnMetadata, _ ssh.PublicKey, p *ssh.Permissions, _ string) (*ssh.Permissions, error) {
-			if err := d.guard.Proven(ctx, p.ExtraData[guestKey{}].(G)); err != nil {
+			guest, ok := p.ExtraData[guestKey{}].(G)
+			if !ok {
+				return nil, errRefused
+			}
+			if err := d.guard.Proven(ctx, guest); err != nil {
 				return nil, worded(err)
 			}
 			return p, nil

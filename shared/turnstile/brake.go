@@ -62,7 +62,7 @@ func (b *Brake) Passed(key string) {
 	if at == nil {
 		return
 	}
-	t := at.Value.(*tried)
+	t := held(at)
 	t.until = time.Time{}
 	if t.tries--; t.tries <= 0 {
 		b.drop(at)
@@ -76,6 +76,12 @@ func (b *Brake) Held() int {
 	return len(b.of)
 }
 
+// held is what an element of order holds.
+func held(at *list.Element) *tried {
+	t, _ := at.Value.(*tried)
+	return t
+}
+
 func (b *Brake) wait(over int) time.Duration {
 	wait := b.pace.First
 	for ; over > 1 && wait < b.pace.Most; over-- {
@@ -87,7 +93,7 @@ func (b *Brake) wait(over int) time.Duration {
 // get finds or makes a key's record; it needs the lock.
 func (b *Brake) get(key string, now time.Time) *tried {
 	if at := b.of[key]; at != nil {
-		t := at.Value.(*tried)
+		t := held(at)
 		if now.Sub(t.last) >= b.pace.Forget {
 			t.tries, t.until = 0, time.Time{}
 		}
@@ -102,5 +108,6 @@ func (b *Brake) get(key string, now time.Time) *tried {
 }
 
 func (b *Brake) drop(at *list.Element) {
-	delete(b.of, b.order.Remove(at).(*tried).key)
+	delete(b.of, held(at).key)
+	b.order.Remove(at)
 }
