@@ -98,34 +98,12 @@ func (s *Service) handleSocket(ctx context.Context, r *httpapi.Request) (httpapi
 	if err != nil {
 		return nil, err
 	}
-	caller, err := r.Identify(ctx)
+	guest, err := s.Grants.Arrive(ctx, r, id, access.ReadConsole, Door)
 	if err != nil {
 		return nil, err
 	}
-	if ticket := r.Query("ticket"); ticket != "" && !caller.Known() {
-		address := caller.Address
-		if caller, err = s.Grants.Redeem(ctx, ticket, Door, id); err != nil {
-			return nil, err
-		}
-		caller.Address = address
-	}
-	if caller.Known() {
-		if _, err := s.Grants.Allow(ctx, caller, id, access.ReadConsole); err != nil {
-			return nil, err
-		}
-	}
-	whose := r.Identifier()
 	return func(ctx context.Context, conn *websocket.Conn) {
-		leave := func() {}
-		c := &client{service: s, conn: conn, id: id, caller: caller, whose: whose, leave: leave, from: from,
-			answers: make(chan tell, 2*rateBurst), limit: rate.NewLimiter(ratePerSec, rateBurst)}
-		if !caller.Known() {
-			var ok bool
-			if c.leave, ok = s.lobby.Enter(httpapi.Network(caller.Address)); !ok {
-				c.goodbye(problem.New(problem.RateLimited, "too many consoles wait here for somebody to say who he is: try again in a while"))
-				return
-			}
-		}
+		c := &client{service: s, conn: conn, id: id, guest: guest, from: from, answers: make(chan tell, 2*rateBurst), limit: rate.NewLimiter(ratePerSec, rateBurst)}
 		c.serve(ctx)
 	}, nil
 }

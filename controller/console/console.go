@@ -23,13 +23,10 @@ const (
 	refLimit     = 64
 	ratePerSec   = 30 // messages a second, as a mean
 	rateBurst    = 60
-	strangers    = 256 // sockets that have not said yet whose they are, in all
-	strangersOf  = 16  // and from one network
 )
 
 // pace is how long things take. Only tests have another than the usual.
 type pace struct {
-	auth  time.Duration // to say who one is
 	ping  time.Duration // between two pings
 	dead  time.Duration // without a sign of life
 	stuck time.Duration // of a write: who takes nothing for so long is cut
@@ -38,7 +35,7 @@ type pace struct {
 }
 
 func usualPace() pace {
-	return pace{auth: 5 * time.Second, ping: 25 * time.Second, dead: 70 * time.Second, stuck: time.Minute, retry: 2 * time.Second, reply: 15 * time.Second}
+	return pace{ping: 25 * time.Second, dead: 70 * time.Second, stuck: time.Minute, retry: 2 * time.Second, reply: 15 * time.Second}
 }
 
 // Close codes, see doc.go.
@@ -56,7 +53,7 @@ func closeCode(p *problem.Problem) int {
 		return closeConflict
 	case errors.Is(p, grant.ErrDeleted):
 		return closeNotFound
-	case errors.Is(p, errStopping):
+	case errors.Is(p, grant.ErrStopping):
 		return websocket.CloseGoingAway
 	}
 	switch p.Code {
@@ -74,8 +71,6 @@ func closeCode(p *problem.Problem) int {
 		return closeConflict
 	}
 }
-
-var errStopping = errors.New("the controller stops")
 
 // Line is one line of a record: its number, and the JSON of a
 // wire.ConsoleLineFrame.

@@ -8,7 +8,7 @@ import (
 
 // Quick has the service wait less where a test has to.
 func Quick(s *Service) {
-	s.pace = pace{auth: 300 * time.Millisecond, ping: 20 * time.Millisecond, dead: time.Minute, stuck: time.Minute, retry: 20 * time.Millisecond, reply: 200 * time.Millisecond}
+	s.pace = pace{ping: 20 * time.Millisecond, dead: time.Minute, stuck: time.Minute, retry: 20 * time.Millisecond, reply: 200 * time.Millisecond}
 }
 
 // Watched says how many instances are watched, and how many bytes are kept.

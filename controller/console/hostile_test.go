@@ -128,30 +128,3 @@ func TestPings(t *testing.T) {
 		t.Fatal("nothing came")
 	}
 }
-
-func TestStrangersAreCounted(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	var waiting []*viewer
-	for range 16 {
-		waiting = append(waiting, b.look("", ""))
-	}
-	b.until("one more is refused", func() bool {
-		v := b.look("", "")
-		_ = v.conn.SetReadDeadline(time.Now().Add(time.Second))
-		_, text, err := v.conn.ReadMessage()
-		_ = v.conn.Close()
-		return err == nil && strings.Contains(string(text), "RATE_LIMITED")
-	})
-	b.look(b.read, "").kind("record") // who is known is not in their way
-	for _, v := range waiting {
-		_ = v.conn.Close()
-	}
-	b.until("there is room again", func() bool {
-		v := b.look("", "")
-		v.say(`{"type":"auth","key":"` + b.read + `"}`)
-		_, text, err := v.conn.ReadMessage()
-		_ = v.conn.Close()
-		return err == nil && !strings.Contains(string(text), "RATE_LIMITED")
-	})
-}

@@ -12,11 +12,11 @@ import (
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/fleet"
 	"github.com/berth-panel/berth/controller/grant"
+	"github.com/berth-panel/berth/controller/httpapi"
 	"github.com/berth-panel/berth/controller/instance"
 	"github.com/berth-panel/berth/controller/job"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
-	"github.com/berth-panel/berth/shared/turnstile"
 	"github.com/berth-panel/berth/shared/wire"
 )
 
@@ -39,7 +39,7 @@ type Grants interface {
 	Confirm(ctx context.Context, caller access.Caller, id ident.Instance, right access.Right) (access.Caller, instance.Instance, error)
 	Hold(ctx context.Context, caller access.Caller, id ident.Instance, right access.Right, also ...grant.Check) (held context.Context, release func(), err error)
 	Issue(ctx context.Context, caller access.Caller, id ident.Instance, right access.Right, purpose grant.Purpose) (grant.Ticket, error)
-	Redeem(ctx context.Context, text string, purpose grant.Purpose, id ident.Instance) (access.Caller, error)
+	Arrive(ctx context.Context, r *httpapi.Request, id ident.Instance, right access.Right, purpose grant.Purpose) (*grant.Guest, error)
 }
 
 // Deps are the rooms that consoles stand on.
@@ -53,9 +53,8 @@ type Deps struct {
 // Service is the consoles that are looked at. Safe for concurrent use.
 type Service struct {
 	Deps
-	pace  pace
-	lobby *turnstile.Lobby // who has not said yet who he is
-	kept  atomic.Int64     // bytes, of all feeds
+	pace pace
+	kept atomic.Int64 // bytes, of all feeds
 
 	mu    sync.Mutex
 	feeds map[ident.Instance]*feed
@@ -63,7 +62,7 @@ type Service struct {
 
 // NewService makes the service.
 func NewService(d Deps) *Service {
-	return &Service{Deps: d, pace: usualPace(), lobby: turnstile.NewLobby(strangers, strangersOf), feeds: map[ident.Instance]*feed{}}
+	return &Service{Deps: d, pace: usualPace(), feeds: map[ident.Instance]*feed{}}
 }
 
 // checkCommand refuses what is not one line of text.

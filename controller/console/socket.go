@@ -53,9 +53,8 @@ type client struct {
 	service *Service
 	conn    *websocket.Conn
 	id      ident.Instance
-	caller  access.Caller // nobody until he has said who he is
-	whose   func(ctx context.Context, key string) (access.Caller, error)
-	leave   func() // of the lobby
+	guest   *grant.Guest
+	caller  access.Caller // once he has said who he is
 	from    From
 	view    *View
 	answers chan tell // to what he asked
@@ -64,13 +63,12 @@ type client struct {
 
 // serve is the socket's life.
 func (c *client) serve(ctx context.Context) {
-	defer c.leave()
 	c.conn.SetReadLimit(messageMost)
-	if err := c.introduce(ctx); err != nil {
+	if err := c.guest.Introduce(ctx, c.conn); err != nil {
 		c.goodbye(err)
 		return
 	}
-	c.leave()
+	c.caller = c.guest.Caller
 	held, release, err := c.service.Grants.Hold(ctx, c.caller, c.id, access.ReadConsole)
 	if err != nil {
 		c.goodbye(err)
@@ -111,50 +109,11 @@ func ending(held context.Context, cause error) error {
 	if held.Err() == nil {
 		return cause
 	}
-	var p *problem.Problem
-	if errors.As(context.Cause(held), &p) {
-		return p
-	}
-	return stopping()
-}
-
-func stopping() error {
-	return problem.New(problem.Internal, "Berth is stopping; come back in a moment").Because(errStopping)
+	return grant.Reason(held)
 }
 
 // errLeft says that the client is gone, or can't be reached.
-var errLeft = errors.New("the client left")
-
-// introduce finds out who it is, by his first message.
-func (c *client) introduce(ctx context.Context) error {
-	if c.caller.Known() {
-		return nil
-	}
-	limited, cancel := context.WithTimeout(ctx, c.service.pace.auth)
-	defer cancel()
-	defer context.AfterFunc(limited, func() { _ = c.conn.NetConn().SetReadDeadline(time.Unix(1, 0)) })()
-	in, err := c.next()
-	switch {
-	case ctx.Err() != nil:
-		return stopping()
-	case limited.Err() != nil:
-		return problem.New(problem.Unauthorized, "nobody said who he is within %s", c.service.pace.auth)
-	case errors.Is(err, errLeft):
-		return err
-	case err != nil:
-		return problem.New(problem.Unauthorized, `the first message must be {"type":"auth","ticket":…} or {"type":"auth","key":…}`)
-	case in.Type != "auth" || (in.Ticket == "") == (in.Key == ""):
-		return problem.New(problem.Unauthorized, `the first message must be {"type":"auth","ticket":…} or {"type":"auth","key":…}`)
-	case in.Ticket != "":
-		address := c.caller.Address
-		c.caller, err = c.service.Grants.Redeem(ctx, in.Ticket, Door, c.id)
-		c.caller.Address = address
-		return err
-	default:
-		c.caller, err = c.whose(ctx, in.Key)
-		return err
-	}
-}
+var errLeft = grant.ErrLeft
 
 // next reads a message. What is wrong with it is a problem; errLeft is the end.
 func (c *client) next() (ask, error) {
@@ -351,7 +310,7 @@ func (c *client) goodbye(why error) {
 		return
 	}
 	p := problem.From(why)
-	if p.Code == problem.Internal && !errors.Is(p, errStopping) {
+	if p.Code == problem.Internal && !errors.Is(p, grant.ErrStopping) {
 		c.service.Log.Error("a console ended", "instance", string(c.id), "error", why.Error())
 		p = problem.New(problem.Internal, "something went wrong inside Berth; its log has more")
 	}
@@ -375,5 +334,3 @@ func cut(text string) string {
 	}
 	return text[:end]
 }
-
-var _ Grants = (*grant.Service)(nil)

@@ -10,3 +10,6 @@ func Hurry(s *Service, every time.Duration) { s.recheck = every }
 
 // Holds is how many there are.
 func Holds(s *Service) int { return len(s.holds.all()) }
+
+// Patient gives guests that long to say who they are.
+func Patient(s *Service, hello time.Duration) { s.hello = hello }

@@ -26,6 +26,7 @@ var (
 	ErrForbidden = errors.New("the right is missing")
 	ErrSuspended = errors.New("the instance is suspended")
 	ErrDeleted   = errors.New("the instance is gone")
+	ErrStopping  = errors.New("the controller stops") // no right is gone
 )
 
 // Purpose is the one door that a ticket opens.

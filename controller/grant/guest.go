@@ -69,7 +69,7 @@ func (g *Guest) Introduce(ctx context.Context, conn *websocket.Conn) error {
 		return problem.New(problem.RateLimited, "too many sockets wait here for somebody to say who he is: try again in a while")
 	}
 	defer leave()
-	limited, cancel := context.WithTimeout(ctx, introduceWithin)
+	limited, cancel := context.WithTimeout(ctx, g.service.hello)
 	defer cancel()
 	defer context.AfterFunc(limited, func() { _ = conn.NetConn().SetReadDeadline(time.Unix(1, 0)) })()
 	in, err := firstMessage(conn)
@@ -77,12 +77,12 @@ func (g *Guest) Introduce(ctx context.Context, conn *websocket.Conn) error {
 	case ctx.Err() != nil:
 		return Reason(ctx)
 	case limited.Err() != nil:
-		return problem.New(problem.Unauthorized, "nobody said who he is within %s", introduceWithin)
+		return problem.New(problem.Unauthorized, "nobody said who he is within %s", g.service.hello)
 	case err != nil:
 		return err
 	}
 	address := g.Caller.Address
-	caller := access.Caller{}
+	var caller access.Caller
 	if in.Ticket != "" {
 		caller, err = g.service.Redeem(ctx, in.Ticket, g.purpose, g.instance)
 	} else {

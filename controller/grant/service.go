@@ -44,13 +44,14 @@ type Service struct {
 	tickets tickets
 	lobby   *turnstile.Lobby // guests who have not said yet who they are
 	recheck time.Duration
+	hello   time.Duration // that a guest has to say who he is
 	ready   chan struct{} // closed when events are followed
 	opening sync.Once
 }
 
 // NewService makes the service; Run it.
 func NewService(d Deps) *Service {
-	return &Service{Deps: d, holds: newHolds(), tickets: newTickets(), lobby: turnstile.NewLobby(strangers, strangersOf), recheck: Recheck, ready: make(chan struct{})}
+	return &Service{Deps: d, holds: newHolds(), tickets: newTickets(), lobby: turnstile.NewLobby(strangers, strangersOf), recheck: Recheck, hello: introduceWithin, ready: make(chan struct{})}
 }
 
 // Allow gives the instance when the caller may use the right with it now. Else
@@ -117,7 +118,7 @@ func Reason(held context.Context) *problem.Problem {
 	if p, ok := asProblem(context.Cause(held)); ok {
 		return p
 	}
-	return problem.New(problem.Internal, "Berth is stopping; come back in a moment")
+	return problem.New(problem.Internal, "Berth is stopping; come back in a moment").Because(ErrStopping)
 }
 
 // looked is what one round of looking has read already.
