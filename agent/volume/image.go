@@ -52,7 +52,7 @@ func (d imageDriver) create(ctx context.Context, p place) error {
 	if err := d.s.root.Mkdir(p.inside(), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make volume %s: %w", p.id, err)
 	}
-	return nil
+	return syncAll(d.point(p)) // the record will say that all of this is there
 }
 
 // format makes a sparse file with an empty filesystem.
@@ -196,7 +196,7 @@ var errNotMounted = errors.New("the volume is not mounted now")
 
 func (d imageDriver) remove(p place) error {
 	point := d.point(p)
-	if err := unmount(point, true); err != nil {
+	if err := leave(point); err != nil {
 		return fmt.Errorf("unmount volume %s: %w", p.id, err)
 	}
 	guard(point, false)

@@ -189,7 +189,7 @@ func (s *Store) tidy(p place) {
 // discard removes one thing of a volume's directory, mounted or not.
 func (s *Store) discard(name string) error {
 	path := filepath.Join(s.dir, name)
-	if err := unmount(path, true); err != nil {
+	if err := leave(path); err != nil {
 		return err
 	}
 	guard(path, false)
@@ -201,6 +201,14 @@ func (s *Store) discard(name string) error {
 	return err
 }
 
+// leave ends a mount for good: one that is in use goes with its last user.
+func leave(point string) error {
+	if err := unmount(point, false); err == nil {
+		return nil
+	}
+	return unmount(point, true)
+}
+
 // forgetTries removes what trying left when the agent was killed at it.
 func (s *Store) forgetTries() {
 	entries, err := fs.ReadDir(s.root.FS(), ".")
@@ -209,7 +217,7 @@ func (s *Store) forgetTries() {
 	}
 	for _, entry := range entries {
 		if strings.HasPrefix(entry.Name(), ".try-") {
-			_ = unmount(filepath.Join(s.dir, entry.Name(), mountPoint), true)
+			_ = leave(filepath.Join(s.dir, entry.Name(), mountPoint))
 			guard(filepath.Join(s.dir, entry.Name(), mountPoint), false)
 			_ = s.root.RemoveAll(entry.Name())
 		}

@@ -195,7 +195,7 @@ func (s *Store) Unstage(id ident.Instance) error {
 	if err := check(id); err != nil {
 		return err
 	}
-	if err := unmount(filepath.Join(s.dir, staging, string(id), mountPoint), true); err != nil {
+	if err := leave(filepath.Join(s.dir, staging, string(id), mountPoint)); err != nil {
 		return fmt.Errorf("throw the incoming volume %s away: %w", id, err)
 	}
 	err := s.root.Rename(filepath.Join(staging, string(id)), filepath.Join(trash, volumeFront+uuid.NewString()))

@@ -301,7 +301,7 @@ func (s *Store) scrap(at string) error {
 	}
 	for _, name := range []string{next, mountPoint} {
 		point := filepath.Join(s.dir, at, name)
-		if err := unmount(point, true); err != nil {
+		if err := leave(point); err != nil {
 			return err
 		}
 		guard(point, false)
