@@ -32,9 +32,9 @@ const (
 type reader struct {
 	c    *console
 	conn *websocket.Conn // set behind mu: end may come before it
-	wake chan struct{} // holds one when there may be something to send
-	quit chan struct{} // closed when nothing is received any more
-	done chan struct{} // closed when nothing is sent any more
+	wake chan struct{}   // holds one when there may be something to send
+	quit chan struct{}   // closed when nothing is received any more
+	done chan struct{}   // closed when nothing is sent any more
 
 	first wire.ConsoleFrame // what it is told first
 	next  int64             // the number of the line that it gets next

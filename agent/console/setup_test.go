@@ -257,6 +257,7 @@ type client struct {
 	seen   []wire.ConsoleLineFrame
 	missed []wire.ConsoleMissed
 	tail   string
+	mark   int // how much of seen was waited for
 	record string
 }
 
@@ -359,17 +360,21 @@ func (c *client) follow(seq int64) {
 	}
 }
 
-// line waits for a line with that text.
+// line waits for a line with that text, behind those that were waited for.
 func (c *client) line(text string) {
 	c.t.Helper()
-	c.until("line "+text, func(f wire.ConsoleFrame) bool {
-		for _, l := range f.Lines {
-			if l.Text == text {
+	found := func() bool {
+		for i := c.mark; i < len(c.seen); i++ {
+			if c.seen[i].Text == text {
+				c.mark = i + 1
 				return true
 			}
 		}
 		return false
-	})
+	}
+	if !found() {
+		c.until("line "+text, func(wire.ConsoleFrame) bool { return found() })
+	}
 }
 
 func (c *client) send(in wire.ConsoleInput) {
