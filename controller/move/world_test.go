@@ -22,13 +22,13 @@ type world struct {
 	mu       sync.Mutex
 	machines map[ident.Node]*machine
 	gate     *gate
-	copies   map[ident.Instance]int  // passes so far
-	made     map[ident.Instance]int  // new volumes
-	flying   int                     // copies under way
-	most     int                     // of them at a time
-	wrong    []string                // what must never happen
-	signal   chan struct{}           // there may be events to be told
-	pace     func() time.Duration    // that a call takes; nil none
+	copies   map[ident.Instance]int // passes so far
+	made     map[ident.Instance]int // new volumes
+	flying   int                    // copies under way
+	most     int                    // of them at a time
+	wrong    []string               // what must never happen
+	signal   chan struct{}          // there may be events to be told
+	pace     func() time.Duration   // that a call takes; nil none
 }
 
 type machine struct {
