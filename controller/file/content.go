@@ -147,6 +147,7 @@ type sending struct {
 	header       http.Header
 	body         io.Reader // is read by the goroutine that sends, and by no other
 	size         int64     // -1 when nobody knows
+	failed       func()    // when the agent's end of it failed; may be nil
 }
 
 // send streams a body to the agent. A body that breaks off is the error, and the
@@ -158,7 +159,10 @@ func (s *Service) send(ctx context.Context, i instance.Instance, o sending, out 
 		defer func() { _ = r.Close() }()
 		answer, err := s.Agents.Open(ctx, i.Node, fleet.Request{Method: o.method, Path: address(i.ID, o.rest), Query: o.query, Header: o.header, Body: r, Size: o.size})
 		if err == nil {
-			err = read(answer, out)
+			err = read(ctx, answer, out)
+		}
+		if err != nil && o.failed != nil {
+			o.failed()
 		}
 		done <- err
 	}()

@@ -70,12 +70,13 @@ type Deps struct {
 type Service struct {
 	Deps
 	wanted wanted
+	turns  turns
 }
 
 // NewService makes the service and registers its kinds of jobs. Run clears old
 // uploads away.
 func NewService(d Deps) *Service {
-	s := &Service{Deps: d, wanted: newWanted()}
+	s := &Service{Deps: d, wanted: newWanted(), turns: newTurns()}
 	s.register()
 	return s
 }
@@ -210,12 +211,16 @@ func (s *Service) call(ctx context.Context, i instance.Instance, method, rest st
 	if err != nil {
 		return err
 	}
-	return read(answer, out)
+	return read(ctx, answer, out)
 }
 
-func read(answer *http.Response, out any) error {
+// read reads a short answer; ctx is its call's.
+func read(ctx context.Context, answer *http.Response, out any) error {
 	defer func() { _ = answer.Body.Close() }()
 	content, err := io.ReadAll(io.LimitReader(answer.Body, answerLimit+1))
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
 	if err == nil && len(content) > answerLimit {
 		err = errors.New("the agent's answer is too long")
 	}

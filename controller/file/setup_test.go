@@ -92,7 +92,15 @@ func (c *clock) pass(d time.Duration) {
 }
 
 // one is a fleet's directory with a single agent, and a sink that takes all.
-type one struct{ agent *fleettest.Agent }
+type one struct {
+	*bench
+	agent *fleettest.Agent
+}
+
+// Synced wakes the jobs that wait for the node, as the node's room does.
+func (o one) Synced(ctx context.Context, node ident.Node, _ wire.Inventory) error {
+	return o.db.Write(ctx, func(tx *store.Tx) error { return o.jobs.Wake(ctx, tx, node) })
+}
 
 func (o one) Targets(context.Context) ([]fleet.Target, error) {
 	return []fleet.Target{o.agent.Target()}, nil
@@ -100,7 +108,6 @@ func (o one) Targets(context.Context) ([]fleet.Target, error) {
 func (one) Tunnelled(context.Context, ident.Node) error                      { return nil }
 func (one) Renewed(context.Context, ident.Node, fleet.Shown) error           { return nil }
 func (one) Connected(context.Context, ident.Node, wire.Hello) (int64, error) { return 0, nil }
-func (one) Synced(context.Context, ident.Node, wire.Inventory) error         { return nil }
 func (one) Events(context.Context, ident.Node, string, []wire.Event) error   { return nil }
 func (one) Disconnected(context.Context, ident.Node, error)                  {}
 
@@ -137,7 +144,7 @@ func setup(t *testing.T) *bench {
 	game := must(images.Create(t.Context(), access.Local(), image.Image{Name: "Game", Definition: image.Definition{References: []string{"example/game:1"}, Command: []string{"run"}, StopCommand: "stop"}}))(t)
 	b.agent = fleettest.New(t, authority, b.node)
 	b.agent.Serve(b.volume)
-	b.during(func(ctx context.Context) error { return b.fleet.Run(ctx, one{b.agent}, one{b.agent}) })
+	b.during(func(ctx context.Context) error { return b.fleet.Run(ctx, one{b, b.agent}, one{b, b.agent}) })
 	b.during(b.jobs.Run)
 	b.during(func(ctx context.Context) error { grants.Run(ctx); return nil })
 	b.serve(log)

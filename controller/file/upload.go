@@ -145,10 +145,18 @@ func (s *Service) Status(ctx context.Context, c access.Caller, id ident.Instance
 	if err != nil {
 		return u, err
 	}
-	if u, err = s.mine(ctx, c, i, upload); err != nil {
+	if _, err = s.mine(ctx, c, i, upload); err != nil {
 		return u, err
 	}
-	return u, s.refresh(ctx, c.Actor, i, &u)
+	mine, leave, err := s.turns.enter(ctx, upload)
+	if err != nil {
+		return u, err
+	}
+	defer leave()
+	if u, err = s.mine(mine, c, i, upload); err != nil { // as those before us left it
+		return u, err
+	}
+	return u, s.refresh(mine, c.Actor, i, &u)
 }
 
 // refresh asks the agent for the offset.
@@ -198,35 +206,49 @@ func (s *Service) Append(ctx context.Context, c access.Caller, id ident.Instance
 		return u, err
 	}
 	defer release()
-	if u, err = s.mine(ctx, c, i, upload); err != nil {
+	if _, err = s.mine(ctx, c, i, upload); err != nil {
 		return u, err
 	}
+	mine, leave, err := s.turns.enter(held, upload)
+	if err != nil {
+		return u, err
+	}
+	defer leave()
+	if u, err = s.mine(mine, c, i, upload); err != nil { // as those before us left it
+		return u, err
+	}
+	return u, s.add(mine, leave, c.Actor, i, &u, p)
+}
+
+// add sends the part; over is called when the node has answered, which may be
+// long before a client that is cut off is heard of again.
+func (s *Service) add(ctx context.Context, over func(), by access.Actor, i instance.Instance, u *Upload, p Part) error {
 	if u.State != Open {
-		if err = s.refresh(held, c.Actor, i, &u); err != nil {
-			return u, err
+		if err := s.refresh(ctx, by, i, u); err != nil {
+			return err
 		}
 	}
-	if u.State == Finished {
-		if p.Offset == u.Size {
-			return u, nil // said once more
-		}
-		return u, problem.New(problem.Conflict, "the upload has all its %d bytes and is finished", u.Size)
-	}
-	if p.Size > u.Size-p.Offset {
-		return u, problem.New(problem.TooLarge, "the part goes beyond the upload's %d bytes", u.Size)
+	switch {
+	case u.State == Finished && p.Offset == u.Size:
+		return nil // said once more
+	case u.State == Finished:
+		return problem.New(problem.Conflict, "the upload has all its %d bytes and is finished", u.Size)
+	case p.Size > u.Size-p.Offset:
+		return problem.New(problem.TooLarge, "the part goes beyond the upload's %d bytes", u.Size)
 	}
 	var state wire.FileUploadState
 	o := sending{method: http.MethodPatch, rest: "uploads/" + u.ID, query: url.Values{"offset": {strconv.FormatInt(p.Offset, 10)}}, body: p.Body, size: p.Size}
 	if p.Checksum != "" {
 		o.header = http.Header{"Berth-Checksum": {p.Checksum}}
 	}
-	if err := s.send(held, i, o, &state); err != nil {
-		return u, s.touchAfter(ctx, &u, err)
+	o.failed = over
+	if err := s.send(ctx, i, o, &state); err != nil {
+		return s.touchAfter(ctx, u, err)
 	}
 	if u.Offset = state.Offset; u.Offset == u.Size {
-		return u, s.complete(held, c.Actor, i, &u)
+		return s.complete(ctx, by, i, u)
 	}
-	return u, s.touch(ctx, &u)
+	return s.touch(ctx, u)
 }
 
 func (s *Service) touch(ctx context.Context, u *Upload) error {

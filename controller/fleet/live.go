@@ -28,7 +28,7 @@ type Request struct {
 	Path   string // escaped: "/v1/instances/0123abcd/files/content"
 	Query  url.Values
 	Header http.Header
-	Body   io.Reader // nil: none
+	Body   io.Reader // nil: none. An io.Closer's Close must end a Read that waits
 	Size   int64     // of Body; -1 when nobody knows
 }
 
@@ -191,6 +191,10 @@ func (l *link) open(ctx context.Context, r Request) (*http.Response, error) {
 	}
 	if r.Body == nil || isBytes(r.Body) {
 		request.Header["Idempotency-Key"] = nil // as in do: it may be repeated when a kept connection is dead
+	}
+	if waiting, ok := r.Body.(io.Closer); ok {
+		// net/http waits for a Read of the body before it tells that a call has failed.
+		defer context.AfterFunc(ctx, func() { _ = waiting.Close() })()
 	}
 	answer, err := l.live.client.Do(request)
 	if err != nil {
