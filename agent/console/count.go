@@ -3,13 +3,13 @@ package console
 import "github.com/berth-panel/berth/shared/ident"
 
 // Lines counts the lines of each console that has had any since the agent began.
-func (r *Room) Lines() map[ident.Instance]int64 {
-	r.mu.Lock()
-	all := make([]*console, 0, len(r.consoles))
-	for _, c := range r.consoles {
+func (k *Room) Lines() map[ident.Instance]int64 {
+	k.mu.Lock()
+	all := make([]*console, 0, len(k.consoles))
+	for _, c := range k.consoles {
 		all = append(all, c)
 	}
-	r.mu.Unlock()
+	k.mu.Unlock()
 	counts := make(map[ident.Instance]int64, len(all))
 	for _, c := range all {
 		c.mu.Lock()

@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -253,17 +253,10 @@ func (h *halting) Write(p []byte) (int, error) {
 	h.room -= n
 	h.taken.Write(p[:n])
 	if n < len(p) {
-		return n, net.Error(timeout{})
+		return n, os.ErrDeadlineExceeded
 	}
 	return n, nil
 }
-
-type timeout struct{ error }
-
-func (timeout) Error() string   { return "i/o timeout" }
-func (timeout) Timeout() bool   { return true }
-func (timeout) Temporary() bool { return true }
-func (timeout) Is(e error) bool { return e.Error() == "i/o timeout" }
 
 // Half a command is never the beginning of another.
 func TestHalfACommand(t *testing.T) {

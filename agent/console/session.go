@@ -54,7 +54,7 @@ func (k *Room) Begin(ctx context.Context, box runtime.Container) {
 	if err != nil {
 		c.log.Warn("the console can't be attached before the start", "error", err)
 	}
-	s.start(l)
+	s.start(l) //nolint:contextcheck // it outlives the call: what follows belongs to the Room
 }
 
 // Resume records a container that was found.
