@@ -14,6 +14,7 @@ for what in "$@"; do
     network)
       need ip iproute2
       need nsenter util-linux
+      need nft nftables
       need iptables iptables
       need mkfs.ext4 e2fsprogs
       ;;

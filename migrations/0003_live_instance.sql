@@ -10,10 +10,8 @@ CREATE TABLE ssh_keys (
     UNIQUE (user_id, fingerprint)
 ) STRICT;
 
--- How an instance's ends and its way out are dealt with, where that differs from
--- its image's defaults.
+-- How an instance's ends are dealt with, where that differs from its image's defaults.
 ALTER TABLE instances ADD COLUMN crash TEXT NOT NULL DEFAULT '{}'; -- JSON, wire.Crash
-ALTER TABLE instances ADD COLUMN network TEXT NOT NULL DEFAULT '{}'; -- JSON, wire.Network
 
 -- Uploads under way: the parts are on the instance's node.
 CREATE TABLE uploads (

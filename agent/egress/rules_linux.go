@@ -58,7 +58,8 @@ func (f *Firewall) begin() (*batch, error) {
 	b.toNode = &nftables.Set{Table: b.ip, Name: setToNode, IsMap: true, KeyType: nftables.TypeEtherAddr, DataType: nftables.TypeVerdict}
 	b.open = &nftables.Set{Table: b.ip, Name: setOpen, KeyType: nftables.TypeInetService}
 	b.gives = &nftables.Set{Table: b.bridge, Name: setReceives, IsMap: true, KeyType: nftables.TypeEtherAddr, DataType: nftables.TypeVerdict}
-	for _, s := range []*nftables.Set{b.sends, b.toNode, b.open, b.gives} {
+	for n, s := range []*nftables.Set{b.sends, b.toNode, b.open, b.gives} {
+		s.ID = uint32(n + 1) // within this transaction; the library would draw it from a counter without a lock
 		if err := c.AddSet(s, nil); err != nil {
 			return nil, err
 		}

@@ -172,6 +172,7 @@ func (p *panel) addHost(name string, edits ...func(*agentapp.Config)) *host {
 	dockerHost := runtimetest.DockerHost(p.t)
 	h, ln := p.enrolHost(name)
 	h.docker = dockerHost
+	p.t.Cleanup(func() { _ = agentapp.UnmountVolumes(h.dir) }) // once the containers are gone
 	p.t.Cleanup(func() { runtimetest.CleanDocker(p.t, dockerHost, h.id) })
 	network := runtimetest.DrawNetwork()
 	h.config = agentapp.Config{Data: h.dir, DockerHost: dockerHost, NetworkName: network.Name, NetworkSubnet: network.Subnet, NoDemo: true}

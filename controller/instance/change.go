@@ -28,11 +28,13 @@ type Patch struct {
 	Drift     *wire.Drift
 	Crash     *image.CrashPolicy // the whole of it
 	Variables *map[string]string // names the values to set; the others stay
+	Network   *InstanceNetworkBody
+	IO        *InstanceIOBody
 }
 
 // adminOnly says whether the patch holds what an owner may not change himself.
 func (p Patch) adminOnly() bool {
-	return p.Owner != nil || p.MemoryMiB != nil || p.NanoCPUs != nil || p.DiskMiB != nil || p.Ports != nil || p.Reference != nil || p.Drift != nil
+	return p.Owner != nil || p.MemoryMiB != nil || p.NanoCPUs != nil || p.DiskMiB != nil || p.Ports != nil || p.Reference != nil || p.Drift != nil || p.Network != nil || p.IO != nil
 }
 
 // Change edits an instance. What its container is made from changes with a job,
@@ -40,7 +42,7 @@ func (p Patch) adminOnly() bool {
 // job is then the zero one.
 func (s *Service) Change(ctx context.Context, c access.Caller, id ident.Instance, p Patch) (i Instance, j job.Job, err error) {
 	if p.adminOnly() && !c.Admin {
-		return i, j, problem.New(problem.Forbidden, "only an admin may change limits, ports, reference, drift policy and owner")
+		return i, j, problem.New(problem.Forbidden, "only an admin may change limits, ports, network, reference, drift policy and owner")
 	}
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
 		if i, err = living(ctx, tx, c, id); err != nil {
@@ -101,6 +103,9 @@ func (s *Service) patch(ctx context.Context, tx *store.Tx, i *Instance, p Patch)
 		if err := setCrash(ctx, tx, i, *p.Crash); err != nil {
 			return err
 		}
+	}
+	if err := i.setReach(p.Network, p.IO); err != nil {
+		return err
 	}
 	held := i.amount()
 	set(&i.Reference, p.Reference)

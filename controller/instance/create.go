@@ -214,6 +214,8 @@ func (i *Instance) describe(img image.Image, ports []allocation.Allocation) erro
 		return err
 	}
 	spec.Env, spec.Install = env, wire.Install{Downloads: img.Downloads(values)}
+	before := i.Spec.Limits
+	spec.Limits.ReadBytes, spec.Limits.WriteBytes, spec.Limits.ReadOps, spec.Limits.WriteOps = before.ReadBytes, before.WriteBytes, before.ReadOps, before.WriteOps
 	i.Spec = spec
 	return nil
 }
