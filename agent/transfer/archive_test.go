@@ -11,7 +11,6 @@ type tarEntry struct {
 	name, body, link string
 	kind             byte // 0 is a file
 	mode             int64
-	size             int64 // claimed; 0 is the body's
 }
 
 func tarOf(t testing.TB, entries ...tarEntry) []byte {

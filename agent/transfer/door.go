@@ -75,7 +75,7 @@ func (s *Store) ServeInstance(w http.ResponseWriter, r *http.Request, id ident.I
 	if err == nil {
 		return
 	}
-	if cause := context.Cause(c); cause != nil && errors.Is(err, context.Canceled) {
+	if cause := context.Cause(c.Context); cause != nil && errors.Is(err, context.Canceled) {
 		err = cause
 	}
 	if p := problem.From(err); p.Code == problem.Internal && r.Context().Err() == nil {

@@ -219,14 +219,14 @@ func (r reply) good(t testing.TB, into any) reply {
 	return r
 }
 
-// bad wants a failure.
-func (r reply) bad(t testing.TB, code problem.Code) *problem.Problem {
+// bad wants a failure, and gives what it says.
+func (r reply) bad(t testing.TB, code problem.Code) string {
 	t.Helper()
 	var p problem.Problem
 	if err := json.Unmarshal(r.body, &p); err != nil || r.err != nil || r.status != code.Status() || p.Code != code || p.Message == "" {
 		t.Fatalf("the answer is %d, %s, %v: want %s", r.status, r.body, r.err, code)
 	}
-	return &p
+	return p.Message
 }
 
 func at(path wire.Path) string {

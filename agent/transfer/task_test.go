@@ -262,8 +262,8 @@ func TestAFullDiskIsToldAndLeavesNothing(t *testing.T) {
 	n.limit = &limit
 	full := func(r reply) {
 		t.Helper()
-		if p := r.bad(t, problem.InsufficientResources); !strings.Contains(p.Message, "the disk of this instance is full (1 MiB)") {
-			t.Errorf("%s", p.Message)
+		if said := r.bad(t, problem.InsufficientResources); !strings.Contains(said, "the disk of this instance is full (1 MiB)") {
+			t.Errorf("%s", said)
 		}
 	}
 	full(n.do("PUT", "content?"+at("new"), strings.NewReader(strings.Repeat("x", 2<<20))))
