@@ -176,7 +176,12 @@ type unmountCommand struct {
 }
 
 // Run is kong's entry.
-func (c *unmountCommand) Run() error { return app.UnmountVolumes(c.Data) }
+func (c *unmountCommand) Run() error {
+	if err := app.UnmountVolumes(c.Data); err != nil {
+		return err
+	}
+	return app.RemoveFirewall(c.Data)
+}
 
 type versionCommand struct{}
 

@@ -49,6 +49,19 @@ const volumesDir = "volumes"
 // not used any more; see volume.Unmount.
 func UnmountVolumes(data string) error { return volume.Unmount(filepath.Join(data, volumesDir)) }
 
+// RemoveFirewall takes the rules of the node that a data directory is of out of the
+// kernel; one that was never enrolled has none.
+func RemoveFirewall(data string) error {
+	keeper, err := enrol.Keep(data, time.Now)
+	if errors.Is(err, enrol.ErrNotEnrolled) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return egress.Uninstall(keeper.Identity().Node)
+}
+
 // closeWithin is how long calls under way may take when the agent ends.
 const closeWithin = 3 * time.Second
 
