@@ -38,7 +38,7 @@ var topRooms = []string{"app", "cli", "e2e"}
 // cycles is enough.
 var agentRooms = []string{
 	"app", "server", "journal", "runtime", "instance", "volume", "files", "install", "demo", "enrol",
-	"move", "tunnel", "update", "tidy", "console", "stats", "transfer", "egress", "sftp", "guard", "archive",
+	"move", "tunnel", "update", "tidy", "console", "stats", "transfer", "egress", "sftp", "guard", "archive", "cgroup",
 }
 
 // pathRooms are the folders of the agent that may name files of the host, and
@@ -48,8 +48,9 @@ var pathRooms = map[string]string{
 	"agent":                "its configuration",
 	"agent/app":            "the agent's own data directory",
 	"agent/demo":           "runs inside its container; its image is made of this very program",
+	"agent/cgroup":         "the kernel's control groups and devices",
 	"agent/console":        "the records of what instances printed",
-	"agent/egress":         "the kernel's switches and device files",
+	"agent/egress":         "the files that name the node's resolvers",
 	"agent/enrol":          "the node's certificate and key",
 	"agent/files":          "every access inside a volume, beneath its root",
 	"agent/journal":        "its database file",
