@@ -105,7 +105,7 @@ type scissors struct {
 	done int
 }
 
-func newScissors(t *testing.T, target string, cuts ...int64) *scissors {
+func newScissors(t testing.TB, target string, cuts ...int64) *scissors {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -195,8 +195,8 @@ func (f *filed) upload(through, path string, content []byte, between func(try in
 			continue
 		}
 		_ = res.Body.Close()
-		if res.StatusCode == http.StatusServiceUnavailable || res.StatusCode == http.StatusConflict {
-			continue // the node is away
+		if res.StatusCode == http.StatusServiceUnavailable || res.StatusCode == http.StatusLocked {
+			continue // the node is away, or what was sent before came late
 		}
 		offset, err := strconv.Atoi(res.Header.Get("Upload-Offset"))
 		if err != nil || res.StatusCode != http.StatusOK {

@@ -1,0 +1,259 @@
+package e2e
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"hash"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// What transfers are measured by: a file of benchSize goes to the node and comes
+// back, through controller and agent (with TLS between the two), and in turns with
+// that to and from a plain net/http server on the loopback.
+const (
+	leastUpload   = 0.7 // of the plain server's speed
+	leastDownload = 0.7
+	benchSize     = 1 << 30
+	benchRounds   = 5
+	cutSize       = 2 << 30
+)
+
+// BenchmarkTransfer measures uploads by the tus protocol and downloads.
+func BenchmarkTransfer(b *testing.B) {
+	f := startFiled(b)
+	source := filepath.Join(b.TempDir(), "source")
+	sparse(b, source, benchSize)
+	plainURL, served := plainServer(b)
+	var up, plainUp, down, plainDown []float64
+	for range benchRounds {
+		plainUp = append(plainUp, f.send(b, "PUT", plainURL+"/up", source))
+		if err := os.Rename(filepath.Join(served, "up"), filepath.Join(served, "file")); err != nil {
+			b.Fatal(err)
+		}
+		at := f.announce(b, "big", benchSize)
+		up = append(up, f.send(b, "PATCH", f.panel.url+at, source, "Tus-Resumable", "1.0.0", "Content-Type", "application/offset+octet-stream", "Upload-Offset", "0"))
+		plainDown = append(plainDown, f.fetch(b, plainURL+"/file"))
+		down = append(down, f.fetch(b, f.panel.url+f.base+"/content?path=big"))
+	}
+	b.Logf("MiB/s: up %.0f, plain %.0f; down %.0f, plain %.0f", up, plainUp, down, plainDown)
+	figure(b, "upload of 1 GiB, of a plain net/http server's speed", median(up)/median(plainUp), "at least", leastUpload)
+	figure(b, "download of 1 GiB, of a plain net/http server's speed", median(down)/median(plainDown), "at least", leastDownload)
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkTransferThroughCuts sends 2 GiB through a connection that is cut five
+// times, and compares sums.
+func BenchmarkTransferThroughCuts(b *testing.B) {
+	f := startFiled(b)
+	source := filepath.Join(b.TempDir(), "source")
+	sparse(b, source, cutSize)
+	s := newScissors(b, f.panel.url, cutSize/10, cutSize/4, cutSize/3, cutSize/2, cutSize/5*4)
+	at := f.announce(b, "big", cutSize)
+	began, tries := time.Now(), 0
+	for {
+		at0 := f.offset(b, at)
+		if at0 == cutSize {
+			break
+		}
+		file := open(b, source, at0)
+		req, err := http.NewRequestWithContext(b.Context(), "PATCH", s.url+at, file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for name, value := range map[string]string{"x-api-key": adminKey, "Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream", "Upload-Offset": strconv.FormatInt(at0, 10)} {
+			req.Header.Set(name, value)
+		}
+		req.ContentLength = cutSize - at0
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			_ = res.Body.Close()
+		}
+		if tries++; tries > 50 {
+			b.Fatal("it doesn't get across")
+		}
+	}
+	took := time.Since(began)
+	want, got := sha256.New(), sha256.New()
+	sum(b, want, open(b, source, 0))
+	res, err := f.ask("GET", f.panel.url+f.base+"/content?path=big", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	sum(b, got, res.Body)
+	if string(want.Sum(nil)) != string(got.Sum(nil)) {
+		b.Error("another file came back")
+	}
+	b.Logf("2 GiB through %d cuts in %d tries and %s, %.0f MiB/s; the sums agree", s.count(), tries, took.Round(time.Millisecond), cutSize/took.Seconds()/(1<<20))
+	b.ReportMetric(0, "ns/op")
+}
+
+// benched is an instance's files with both programs as processes.
+type benched struct {
+	*siteHost
+	id, base string
+}
+
+func startFiled(b *testing.B) *benched {
+	b.Helper()
+	p := startPrograms(b)
+	h := p.addProgramHost(4096)
+	body := h.body(h.loadProbe("idle"), p.user("anna"), 0)
+	body["start"], body["disk"] = false, 20480
+	id, job := h.begin(body)
+	p.awaitJob(job, "succeeded")
+	return &benched{siteHost: h, id: id, base: "/api/v1/instances/" + id + "/files"}
+}
+
+func (f *benched) ask(method, url string, body io.Reader, h ...string) (*http.Response, error) {
+	req, err := http.NewRequest(method, url, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("x-api-key", adminKey)
+	for n := 0; n+1 < len(h); n += 2 {
+		req.Header.Set(h[n], h[n+1])
+	}
+	if file, is := body.(*os.File); is {
+		info, err := file.Stat()
+		if err != nil {
+			return nil, err
+		}
+		req.ContentLength = info.Size()
+	}
+	return http.DefaultClient.Do(req)
+}
+
+// announce begins an upload and gives its address.
+func (f *benched) announce(b *testing.B, path string, size int64) string {
+	b.Helper()
+	code := base64.StdEncoding.EncodeToString
+	res, err := f.ask("POST", f.panel.url+f.base+"/uploads", http.NoBody, "Tus-Resumable", "1.0.0", "Upload-Length", strconv.FormatInt(size, 10),
+		"Upload-Metadata", "path "+code([]byte(path))+",overwrite "+code([]byte("true")))
+	if err != nil {
+		b.Fatal(err)
+	}
+	said, _ := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusCreated {
+		b.Fatalf("%s: %s", res.Status, said)
+	}
+	return res.Header.Get("Location")
+}
+
+func (f *benched) offset(b *testing.B, at string) int64 {
+	b.Helper()
+	res, err := f.ask("HEAD", f.panel.url+at, nil, "Tus-Resumable", "1.0.0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	_ = res.Body.Close()
+	n, err := strconv.ParseInt(res.Header.Get("Upload-Offset"), 10, 64)
+	if err != nil {
+		b.Fatalf("%s: %v", res.Status, err)
+	}
+	return n
+}
+
+// send gives the MiB/s of sending a file.
+func (f *benched) send(b *testing.B, method, url, source string, h ...string) float64 {
+	b.Helper()
+	file := open(b, source, 0)
+	began := time.Now()
+	res, err := f.ask(method, url, file, h...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	said, _ := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if res.StatusCode >= 300 {
+		b.Fatalf("%s: %s", res.Status, said)
+	}
+	return benchSize / time.Since(began).Seconds() / (1 << 20)
+}
+
+// fetch gives the MiB/s of getting a file.
+func (f *benched) fetch(b *testing.B, url string) float64 {
+	b.Helper()
+	began := time.Now()
+	res, err := f.ask("GET", url, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{res.Body}, make([]byte, 256<<10))
+	if err != nil || n != benchSize {
+		b.Fatalf("%s: %d bytes, %v", res.Status, n, err)
+	}
+	return benchSize / time.Since(began).Seconds() / (1 << 20)
+}
+
+// plainServer takes a file at /up and serves the folder that it puts it into.
+func plainServer(b *testing.B) (url, folder string) {
+	b.Helper()
+	folder = b.TempDir()
+	mux := http.NewServeMux()
+	mux.Handle("GET /", http.FileServer(http.Dir(folder)))
+	mux.HandleFunc("PUT /up", func(w http.ResponseWriter, r *http.Request) {
+		file, err := os.Create(filepath.Join(folder, "up"))
+		if err == nil {
+			_, err = io.Copy(file, r.Body)
+			if closed := file.Close(); err == nil {
+				err = closed
+			}
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(ln) }() // ends with Close
+	b.Cleanup(func() { _ = server.Close() })
+	return "http://" + ln.Addr().String(), folder
+}
+
+// sparse makes a file of a size whose content repeats.
+func sparse(b *testing.B, path string, size int64) {
+	b.Helper()
+	file, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	piece := noise(16<<20 + 1)
+	for left := size; left > 0; left -= int64(len(piece)) {
+		if _, err := file.Write(piece[:min(left, int64(len(piece)))]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func open(b *testing.B, path string, at int64) *os.File {
+	b.Helper()
+	file, err := os.Open(path)
+	if err == nil {
+		_, err = file.Seek(at, io.SeekStart)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = file.Close() })
+	return file
+}
+
+func sum(b *testing.B, h hash.Hash, from io.ReadCloser) {
+	b.Helper()
+	defer func() { _ = from.Close() }()
+	if _, err := io.Copy(h, from); err != nil {
+		b.Fatal(err)
+	}
+}
