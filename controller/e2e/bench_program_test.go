@@ -98,7 +98,7 @@ func startController(b *testing.B, dir string) *site {
 func startControllerAt(b *testing.B, dir, listen string) *site {
 	b.Helper()
 	s := &site{panel: &panel{t: b, data: dir, url: "http://" + listen}}
-	env := []string{"BERTH_API_KEY=" + adminKey, "BERTH_ADMIN_PASSWORD=" + adminPassword, "BERTH_RATE_LIMIT=0", "BERTH_LOG_LEVEL=warn"}
+	env := []string{"BERTH_API_KEY=" + adminKey, "BERTH_ADMIN_PASSWORD=" + adminPassword, "BERTH_RATE_LIMIT=0", "BERTH_LOG_LEVEL=warn", "BERTH_SFTP_LISTEN=off"}
 	s.process = startProgram(b, "berth-controller", env, "serve", "--data", dir, "--listen", listen)
 	eventually(b, "the controller answers", func() bool {
 		res, err := http.Get(s.url + "/api/v1/health")
@@ -144,7 +144,7 @@ func (s *site) addProgramHost(memory int) *siteHost {
 	network.Subnet = strings.TrimSuffix(network.Subnet, "/28") + "/24" // room for the instances of a measurement
 	h.network = network.Name
 	h.listen = net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port)))
-	h.args = []string{"serve", "--data", h.dir, "--listen", h.listen,
+	h.args = []string{"serve", "--data", h.dir, "--volumes", "directory", "--listen", h.listen, "--sftp-listen", "127.0.0.1:0",
 		"--docker-host", engine, "--network", network.Name, "--network-subnet", network.Subnet, "--log-level", "warn"}
 	h.process = startProgram(b, "berth-agent", nil, h.args...)
 	h.online(b)

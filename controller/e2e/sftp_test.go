@@ -247,4 +247,3 @@ func TestSFTPWithoutTheController(t *testing.T) {
 		t.Fatalf("a password: %q, %v", banner, err)
 	}
 }
-
