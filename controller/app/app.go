@@ -188,7 +188,8 @@ func (a *App) mount() (err error) {
 	a.SFTP.Mount(a.API)
 	a.Jobs.Mount(a.API)
 	event.NewAPI(a.Events, a.DB).Mount(a.API)
-	classic.New(classic.Deps{DB: a.DB, Users: a.Users, Nodes: a.Nodes, Images: a.Images, Instances: a.Instances, Jobs: a.Jobs, Fleet: a.Fleet, Log: a.cfg.Log}).Mount(a.API)
+	classic.New(classic.Deps{DB: a.DB, Users: a.Users, Nodes: a.Nodes, Images: a.Images, Instances: a.Instances, Jobs: a.Jobs, Fleet: a.Fleet,
+		Grants: a.Grants, Consoles: a.Consoles, Stats: a.Stats, Log: a.cfg.Log}).Mount(a.API)
 	a.mountStatus()
 	return a.API.Err()
 }

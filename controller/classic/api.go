@@ -162,6 +162,7 @@ func (s *Service) Mount(a *httpapi.API) {
 	} {
 		mount(a, o.op, o.h)
 	}
+	s.mountSockets(a)
 }
 
 func (s *Service) name(context.Context, access.Caller, *httpapi.Request) (httpapi.Reply, error) {

@@ -24,6 +24,17 @@
 //     plain decimals: "12abc", NaN, 1e3 and negative numbers are refused.
 //   - Unknown fields of a body are let pass.
 //
+// # Sockets
+//
+// The old console (/console/{id}, /exec/{id}) and figures (/stats/{id},
+// /stats/{container}/{id}) are public routes of any origin: nothing that a browser
+// sends by itself counts there, the first frame must show a key or a ticket. An
+// id is an instance's, or its container's. What they do is controller/console's
+// and controller/stats', with their rights and limits; a loss of the right ends
+// them with 1008 and a sentence. Figures are samples put into the engine's form:
+// processor counters are made from rates, so that old clients reckon rightly.
+// Lines of source "in" are left out: old clients show what they send.
+//
 // # Promises
 //
 //   - Bad input is a 4xx with {"error": sentence}, never a 5xx.

@@ -17,6 +17,7 @@ import (
 	"github.com/berth-panel/berth/controller/node"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/turnstile"
 )
 
 // Users finds and makes users.
@@ -73,6 +74,9 @@ type Deps struct {
 	Instances Instances
 	Jobs      Jobs
 	Fleet     Fleet
+	Grants    Grants
+	Consoles  Consoles
+	Stats     Stats
 	Log       *slog.Logger
 	Name      string // of the panel, for GET /api/name; "" is Berth
 }
@@ -84,6 +88,8 @@ type Service struct {
 	deleting   sync.Mutex    // see condemn
 	deployWait time.Duration // see handedOver
 	deleteWait time.Duration // see awaitDelete
+	statsEvery time.Duration
+	lobby      *turnstile.Lobby // sockets that have not said yet whose they are
 }
 
 // New makes the classic API; Mount it.
@@ -91,7 +97,7 @@ func New(d Deps) *Service {
 	if d.Name == "" {
 		d.Name = "Berth"
 	}
-	s := &Service{Deps: d, deployWait: deployWait, deleteWait: deleteWait}
+	s := &Service{Deps: d, deployWait: deployWait, deleteWait: deleteWait, statsEvery: statsEvery, lobby: turnstile.NewLobby(strangers, strangersOf)}
 	s.memo = newMemo(s.moment)
 	return s
 }

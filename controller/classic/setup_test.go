@@ -16,9 +16,11 @@ import (
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/allocation"
 	"github.com/berth-panel/berth/controller/classic"
+	"github.com/berth-panel/berth/controller/console"
 	"github.com/berth-panel/berth/controller/event"
 	"github.com/berth-panel/berth/controller/fleet"
 	"github.com/berth-panel/berth/controller/fleet/fleettest"
+	"github.com/berth-panel/berth/controller/grant"
 	"github.com/berth-panel/berth/controller/httpapi"
 	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/controller/image"
@@ -26,6 +28,7 @@ import (
 	"github.com/berth-panel/berth/controller/job"
 	"github.com/berth-panel/berth/controller/node"
 	"github.com/berth-panel/berth/controller/secret"
+	"github.com/berth-panel/berth/controller/stats"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/wire"
@@ -50,6 +53,7 @@ type bundle struct {
 	events    *event.Log
 	api       *httpapi.API
 	classic   *classic.Service
+	grants    *grant.Service
 	url       string
 	client    *http.Client
 	log       *logged
@@ -86,7 +90,10 @@ func setup(t testing.TB) *bundle {
 		t.Fatal(err)
 	}
 	b.api = must(httpapi.New(httpapi.Config{Authenticator: b.users, DB: b.db, Logger: log, Now: time.Now}))(t)
-	b.classic = classic.New(classic.Deps{DB: b.db, Users: b.users, Nodes: b.nodes, Images: b.images, Instances: b.instances, Jobs: b.jobs, Fleet: b.fleet, Log: log})
+	b.grants = grant.NewService(grant.Deps{DB: b.db, Events: b.events, Instances: b.instances, Callers: b.users, Log: log, Now: time.Now})
+	b.classic = classic.New(classic.Deps{DB: b.db, Users: b.users, Nodes: b.nodes, Images: b.images, Instances: b.instances, Jobs: b.jobs, Fleet: b.fleet,
+		Grants: b.grants, Consoles: console.NewService(console.Deps{Agents: b.fleet, Instances: b.instances, Grants: b.grants, Log: log}),
+		Stats: stats.NewService(stats.Deps{Agents: b.fleet, Instances: b.instances, Nodes: b.nodes, Grants: b.grants, Log: log, Now: time.Now}), Log: log})
 	b.classic.Mount(b.api)
 	if err := b.api.Err(); err != nil {
 		t.Fatal(err)
@@ -112,6 +119,7 @@ func (b *bundle) run() {
 		})
 	}
 	start("serve", func() error { return b.api.Serve(ctx, ln) })
+	start("grants", func() error { b.grants.Run(ctx); return nil })
 	start("jobs", func() error { return b.jobs.Run(ctx) })
 	start("fleet", func() error { return b.fleet.Run(ctx, b.nodes, b.nodes) })
 	b.t.Cleanup(func() {

@@ -61,6 +61,10 @@ type Operation struct {
 	// Farewell lets a socket end itself when its context does: it has two seconds
 	// to say why, before the connection is closed.
 	Farewell bool
+	// AnyOrigin lets pages of other sites open a socket, where nothing that a
+	// browser sends by itself says who calls: it is a public route, whose client
+	// must show a key or a ticket.
+	AnyOrigin bool
 }
 
 // Param is a parameter that a raw route reads by itself.
@@ -116,6 +120,8 @@ func (o Operation) complete() (Operation, error) {
 		return o, errors.New("has no method")
 	case o.Access == access.Rule{}:
 		return o, errors.New("has no access rule")
+	case o.AnyOrigin && !o.Access.IsPublic():
+		return o, errors.New("only a public socket may be opened from anywhere")
 	case o.Idempotent && o.Access.IsPublic():
 		return o, errors.New("a public operation can't be idempotent: its answers would be everybody's")
 	case classic != (o.Style == Classic):

@@ -45,6 +45,10 @@ func HandleSocket(a *API, op Operation, h func(ctx context.Context, r *Request) 
 	}
 	r.stream, r.socket = true, true
 	r.run = func(k *call) error {
+		if k.route.Style == Document && len(k.http.Request.Header.Peek("Upgrade")) == 0 {
+			k.api.pages.serve(k) // an address that the panel's pages may have too
+			return nil
+		}
 		handshake, err := k.handshake()
 		if err != nil {
 			return err
@@ -85,7 +89,7 @@ func (k *call) handshake() (*http.Request, error) {
 	case !websocket.IsWebSocketUpgrade(r) || r.Header.Get("Sec-Websocket-Version") != "13" || err != nil || len(key) != 16:
 		k.http.Response.Header.Set("Upgrade", "websocket")
 		return nil, &refusal{Problem: problem.New(problem.BadRequest, "this is a WebSocket of version 13; the call must open one"), status: http.StatusUpgradeRequired}
-	case !sameOrigin(r):
+	case !k.route.AnyOrigin && !sameOrigin(r):
 		return nil, problem.New(problem.Forbidden, "a page of another origin can't open this")
 	}
 	return r, nil
@@ -116,7 +120,7 @@ func (k *call) upgrade(handshake *http.Request, serve Socket) error {
 		leave = func() { k.api.streams.leave(who) }
 	}
 	// The call is gone when the connection is served: nothing of it is kept.
-	s := &socket{farewell: k.route.Farewell, api: k.api, id: k.id, name: k.routeName(), key: k.key, rule: k.route.Access, handshake: handshake, serve: serve}
+	s := &socket{anyOrigin: k.route.AnyOrigin, farewell: k.route.Farewell, api: k.api, id: k.id, name: k.routeName(), key: k.key, rule: k.route.Access, handshake: handshake, serve: serve}
 	ctx := access.With(&scope{k.door.streams, k.id}, k.caller)
 	running := &k.door.running
 	running.Add(1)
@@ -137,6 +141,7 @@ type socket struct {
 	handshake *http.Request
 	serve     Socket
 	farewell  bool
+	anyOrigin bool
 }
 
 // run makes it one, serves it and closes it.
@@ -153,7 +158,7 @@ func (s *socket) run(ctx context.Context, raw *conn) {
 	defer close(over)
 	defer context.AfterFunc(ctx, func() { s.part(raw, over) })()
 	upgrader := websocket.Upgrader{HandshakeTimeout: upgradeWithin, ReadBufferSize: 4 << 10, WriteBufferSize: 16 << 10,
-		CheckOrigin: sameOrigin, Error: func(http.ResponseWriter, *http.Request, int, error) {}}
+		CheckOrigin: func(r *http.Request) bool { return s.anyOrigin || sameOrigin(r) }, Error: func(http.ResponseWriter, *http.Request, int, error) {}}
 	conn, err := upgrader.Upgrade(lent{raw}, s.handshake, http.Header{"X-Request-Id": {s.id}})
 	if err != nil {
 		s.api.log.Debug("a socket was not opened", "request", s.id, "route", s.name, "error", err)
