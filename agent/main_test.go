@@ -143,7 +143,7 @@ func TestEnrolAndServe(t *testing.T) {
 		t.Errorf("%v, %s", err, text)
 	}
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
-		serve := command(t, "serve", "--data", dir, "--listen", "127.0.0.1:0", "--log-format", "json")
+		serve := command(t, "serve", "--data", dir, "--volumes", "directory", "--listen", "127.0.0.1:0", "--log-format", "json")
 		log, err := serve.StderrPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -183,7 +183,13 @@ func TestCommandLine(t *testing.T) {
 	fails(t, "--pids-limit must be", "serve", "--data", dir, "--pids-limit=0")
 	fails(t, "--log-level", "serve", "--data", dir, "--log-level", "loud")
 	fails(t, "--allow-downloads", "serve", "--data", dir, "--allow-downloads", "here")
+	fails(t, "--volumes", "serve", "--data", dir, "--volumes", "tape")
 	fails(t, "missing flags", "serve")
+	for range 2 { // of what was never mounted
+		if text, err := command(t, "unmount", "--data", dir).CombinedOutput(); err != nil {
+			t.Errorf("unmount: %v, %s", err, text)
+		}
+	}
 }
 
 // An agent with a tunnel listens nowhere and is ready while its controller is
@@ -196,7 +202,7 @@ func TestServeWithATunnel(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "Now run: berth-agent serve --data "+dir+" --tunnel\n") {
 		t.Fatalf("%v, %s", err, text)
 	}
-	serve := command(t, "serve", "--data", dir, "--tunnel", "--listen", "256.0.0.1:1", "--log-format", "json")
+	serve := command(t, "serve", "--data", dir, "--volumes", "directory", "--tunnel", "--listen", "256.0.0.1:1", "--log-format", "json")
 	log, err := serve.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -267,7 +267,7 @@ enrol() {
 }
 
 start_agent() {
-  setsid "$bin/berth-agent" serve --data "$data/agent" --listen "$agent_listen" --docker-host "$docker_host" \
+  setsid "$bin/berth-agent" serve --data "$data/agent" --listen "$agent_listen" --docker-host "$docker_host" --volumes "${VOLUMES:-directory}" \
     </dev/null >>"$data/agent.log" 2>&1 9>&- &
   agent=$!
   await "$agent" online || {

@@ -38,8 +38,9 @@ func beAgent() int {
 	return 0
 }
 
-// addProcess makes a node whose agent is a process of its own, to be killed.
-func (p *panel) addProcess(name string) *host {
+// addProcess makes a node whose agent is a process of its own, to be killed;
+// edits change how it runs.
+func (p *panel) addProcess(name string, edits ...func(*agentapp.Config)) *host {
 	p.t.Helper()
 	dockerHost := runtimetest.DockerHost(p.t)
 	h, ln := p.enrolHost(name)
@@ -50,6 +51,9 @@ func (p *panel) addProcess(name string) *host {
 	p.t.Cleanup(func() { runtimetest.CleanDocker(p.t, dockerHost, h.id) })
 	network := runtimetest.DrawNetwork()
 	h.config = agentapp.Config{Data: h.dir, Listen: h.listen, DockerHost: dockerHost, NetworkName: network.Name, NetworkSubnet: network.Subnet, NoDemo: true}
+	for _, edit := range edits {
+		edit(&h.config)
+	}
 	h.spawn()
 	h.awaitOnline()
 	return h

@@ -200,6 +200,7 @@ func (p *panel) enrolHost(name string) (*host, net.Listener) {
 		"name": name, "address": "127.0.0.1", "port": json.Number(port), "memory": 4096, "disk": 40960,
 	}, &made)
 	h := &host{panel: p, id: made.Data.Node.ID, dir: p.t.TempDir(), listen: ln.Addr().String()}
+	p.t.Cleanup(func() { h.unmount() })
 	_, err = enrol.Enrol(p.t.Context(), enrol.Options{
 		Controller: p.url, Key: made.Data.Enrolment.Key, Dir: h.dir, Agent: wire.EnrolAgent{Release: "test", Wire: wire.Version}, Now: time.Now,
 	})

@@ -162,7 +162,7 @@ func (n *node) startAgent() (err error) {
 	if said, err := n.inside(fmt.Sprintf("%s enrol --controller http://%s --key %s --data %s%s", agent, inward.addr(), made.Enrolment.Key, data, how)); err != nil {
 		return fmt.Errorf("%w: %s", err, said)
 	}
-	argv := append(n.enter(), agent, "serve", "--data", data, "--no-demo", "--docker-host", "unix://"+n.engine.socket, "--log-level", "debug")
+	argv := append(n.enter(), agent, "serve", "--data", data, "--volumes", "directory", "--no-demo", "--docker-host", "unix://"+n.engine.socket, "--log-level", "debug")
 	if n.tunnel {
 		n.proxy = inward
 		argv = append(argv, "--tunnel")

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -111,6 +113,23 @@ func fill(args []string) error {
 	}
 	fmt.Println("probe: holds", len(held), "MiB")
 	return nil
+}
+
+// stuff writes into a file until its disk is full, and goes on living.
+func stuff(args []string) error {
+	const piece, most = 1 << 20, 1 << 10
+	file, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	for n := 0; n < most && err == nil; n++ {
+		_, err = file.Write(bytes.Repeat([]byte{'x'}, piece))
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("the disk takes more than it should: %w", err)
+	}
+	fmt.Println("probe: the disk is full")
+	return file.Close()
 }
 
 func hog(args []string) error {

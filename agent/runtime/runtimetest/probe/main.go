@@ -76,7 +76,7 @@ func run(name string, args []string) error {
 		"echo": {0, echo}, "lines": {1, lines}, "write": {2, write}, "read": {1, read},
 		"say": {1, say}, "cry": {1, cry}, "answer": {0, answerLines}, "size": {0, size}, "pace": {2, pace},
 		"link": {2, link}, "who": {1, who}, "env": {1, env}, "dial": {2, dial},
-		"wait": {1, wait}, "hog": {1, hog}, "fill": {1, fill}, "burn": {3, burn}, "fork": {2, fork},
+		"wait": {1, wait}, "stuff": {1, stuff}, "hog": {1, hog}, "fill": {1, fill}, "burn": {3, burn}, "fork": {2, fork},
 	}
 	v, ok := verbs[name]
 	if !ok {
