@@ -63,11 +63,12 @@ type Guard[G any] interface {
 	Serve(ctx context.Context, guest G, channel Channel) error
 }
 
-// Options are what a Door works with; all are needed but Idle.
+// Options are what a Door works with; all are needed but Idle and Handshake.
 type Options struct {
-	HostKey ssh.Signer
-	Log     *slog.Logger
-	Idle    time.Duration // 0 is 15 minutes
+	HostKey   ssh.Signer
+	Log       *slog.Logger
+	Idle      time.Duration // 0 is 15 minutes
+	Handshake time.Duration // within which strangers agree on keys; 0 is 10 s
 }
 
 // Door is the server. Make it with New.
@@ -81,6 +82,9 @@ type Door[G any] struct {
 func New[G any](guard Guard[G], o Options) *Door[G] {
 	if o.Idle <= 0 {
 		o.Idle = idleLimit
+	}
+	if o.Handshake <= 0 {
+		o.Handshake = handshakeWithin
 	}
 	return &Door[G]{Options: o, guard: guard, strangers: turnstile.NewLobby(strangersAtOnce, strangersEach)}
 }
@@ -148,7 +152,7 @@ func (d *Door[G]) attend(ctx context.Context, conn net.Conn, settled func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer func() { _ = conn.Close() }()
-	late := time.AfterFunc(handshakeWithin, func() { _ = conn.Close() })
+	late := time.AfterFunc(d.Handshake, func() { _ = conn.Close() })
 	defer late.Stop()
 	detach := context.AfterFunc(ctx, func() { late.Reset(farewell) })
 	defer detach()
