@@ -33,12 +33,13 @@ type Entry struct {
 type Limits struct {
 	Bytes   int64 // of content, together
 	Entries int
+	Free    int64 // bytes that are free of the ratio; 0 is 64 MiB
 }
 
 const (
 	mostEntries = 1_000_000
 	mostDepth   = 128
-	// An archive may become mostRatio times as large as it is, and freeRatio in any
+	// An archive may become mostRatio times as large as it is, and Limits.Free in any
 	// case: that is far above what people pack, and far below a bomb.
 	mostRatio = 250
 	freeRatio = 64 << 20

@@ -122,6 +122,23 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func TestABombGoesOffNowhere(t *testing.T) {
+	t.Parallel()
+	for _, format := range formats {
+		if format == wire.ArchiveTar {
+			continue // is as large as what is in it
+		}
+		data := pack(t, format, map[string]string{"a": strings.Repeat("\x00", 2<<20)})
+		_, err := unpack(data, Limits{Free: 1 << 20})
+		if ratio := int64(2<<20) / int64(len(data)); (err != nil) != (ratio > mostRatio) || err != nil && !problem.Is(err, problem.Validation) {
+			t.Errorf("%s, %d times as large: %v", format, ratio, err)
+		}
+		if _, err := unpack(data, Limits{}); err != nil {
+			t.Errorf("%s, small: %v", format, err)
+		}
+	}
+}
+
 func TestNoDecoderTakesWhatAnArchiveAsksFor(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

@@ -46,8 +46,11 @@ func Open(file io.ReaderAt, size int64, name string, limits Limits) (*Reader, er
 	if limits.Entries <= 0 || limits.Entries > mostEntries {
 		limits.Entries = mostEntries
 	}
+	if limits.Free <= 0 {
+		limits.Free = freeRatio
+	}
 	r := &Reader{limits: limits, most: limits.Bytes, from: &counter{file: file}}
-	if byRatio := max(freeRatio, size*mostRatio); r.most <= 0 || byRatio < r.most {
+	if byRatio := max(limits.Free, size*mostRatio); r.most <= 0 || byRatio < r.most {
 		r.most, r.ratio = byRatio, true
 	}
 	head := make([]byte, 6)

@@ -86,6 +86,9 @@ func (w *work) copyOne(path, to wire.Path) error {
 	if err != nil {
 		return err
 	}
+	if info.Kind == files.Other {
+		return files.ErrKind
+	}
 	if err := w.copyTree(info, part); err != nil {
 		return err
 	}

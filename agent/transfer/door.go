@@ -75,7 +75,7 @@ func (s *Store) ServeInstance(w http.ResponseWriter, r *http.Request, id ident.I
 	if err == nil {
 		return
 	}
-	if cause := context.Cause(c.Context); cause != nil && errors.Is(err, context.Canceled) {
+	if cause := context.Cause(c.Context); cause != nil && errors.Is(err, context.Canceled) { //nolint:contextcheck // the call's own, which ends with the request's
 		err = cause
 	}
 	if p := problem.From(err); p.Code == problem.Internal && r.Context().Err() == nil {

@@ -23,6 +23,7 @@ import (
 type attempt struct {
 	name string
 	try  func(n *node, path string) reply // path in its text form
+	task bool                             // what it begins goes on behind the answer
 }
 
 // raw is a path as text in a JSON body, which needn't be a valid one.
@@ -38,23 +39,23 @@ func (n *node) rawTask(body string) reply {
 // attempts are all verbs, in each place where a path is taken.
 func attempts() []attempt {
 	post := func(name, call, body string) attempt {
-		return attempt{name, func(n *node, path string) reply {
+		return attempt{name: name, try: func(n *node, path string) reply {
 			return n.do("POST", call, strings.NewReader(strings.ReplaceAll(body, "PATH", string(raw(path)))))
 		}}
 	}
 	task := func(name, body string) attempt {
-		return attempt{name, func(n *node, path string) reply {
+		return attempt{name: name, task: true, try: func(n *node, path string) reply {
 			return n.rawTask(strings.ReplaceAll(body, "PATH", string(raw(path))))
 		}}
 	}
 	query := func(method string) attempt {
-		return attempt{method + " content", func(n *node, path string) reply {
+		return attempt{name: method + " content", try: func(n *node, path string) reply {
 			return n.do(method, "content?path="+url.QueryEscape(path), bytes.NewReader(nil))
 		}}
 	}
 	return []attempt{
 		post("list", "list", `{"path":PATH,"page":1,"limit":10}`),
-		{"entry", func(n *node, path string) reply { return n.do("GET", "entry?path="+url.QueryEscape(path), nil) }},
+		{name: "entry", try: func(n *node, path string) reply { return n.do("GET", "entry?path="+url.QueryEscape(path), nil) }},
 		query("GET"), query("PUT"),
 		post("folder", "folder", `{"path":PATH}`),
 		post("rename from", "rename", `{"renames":[{"from":PATH,"to":"x"}]}`),
@@ -63,7 +64,7 @@ func attempts() []attempt {
 		post("search", "search", `{"path":PATH,"name":"x","limit":1}`),
 		post("bundle of", "bundle", `{"folder":".","paths":[PATH],"format":"tar"}`),
 		post("bundle in", "bundle", `{"folder":PATH,"paths":[],"format":"zip"}`),
-		{"upload", func(n *node, path string) reply {
+		{name: "upload", try: func(n *node, path string) reply {
 			return n.do("PUT", "uploads/"+uuid.NewString(), strings.NewReader(`{"path":`+string(raw(path))+`,"size":3,"overwrite":true}`))
 		}},
 		task("delete", `{"delete":{"paths":[PATH]}}`),
@@ -158,11 +159,11 @@ func TestOddEntriesAreNeverOpened(t *testing.T) {
 	t.Parallel()
 	n := setup(t)
 	n.plant("plain", "plain")
-	shownOnly := map[string]bool{"entry": true, "rename from": true, "delete": true, "copy from": true, "archive": true, "bundle of": true}
+	shownOnly := map[string]bool{"entry": true, "bundle of": true}
 	for _, path := range n.oddities() {
 		through := strings.Count(path, "/") == 2
 		for _, a := range attempts() {
-			if a.name == "rename from" || a.name == "delete" || a.name == "pull" || a.name == "upload" {
+			if a.task || a.name == "rename from" || a.name == "upload" {
 				continue // what takes them away comes below
 			}
 			r := a.try(n, path)
@@ -233,6 +234,9 @@ func (n *node) verbsOnOdd(path string, through bool) {
 		if to, err := os.Readlink(filepath.Join(n.data, "copies", filepath.Base(path))); err != nil || to == "" {
 			t.Errorf("the copy of %s: %v", path, err)
 		}
+	}
+	if info, err := os.Lstat(filepath.Join(n.data, path)); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		n.fails(wire.FileTask{Copy: &wire.FileCopy{Paths: []wire.Path{p}, To: "copies"}}, problem.Validation)
 	}
 	aside := wire.Path("aside")
 	if got := n.outcome(n.json("POST", "rename", wire.FileRenames{Renames: []wire.FileRename{{From: p, To: aside}}}), ""); got != "ok" {

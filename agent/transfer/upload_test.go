@@ -72,8 +72,8 @@ func TestWhatIsUploadedIsWhatIsDownloaded(t *testing.T) {
 	t.Parallel()
 	n := setup(t)
 	random := rand.New(rand.NewPCG(3, 4))
-	for round := range 12 {
-		whole := content(uint64(round), random.IntN(3<<20))
+	for round := range 5 {
+		whole := content(uint64(round), random.IntN(1<<20))
 		id, path := uuid.NewString(), wire.Path(fmt.Sprint("up/", round))
 		want := wire.FileUpload{Path: path, Size: int64(len(whole)), Mode: 0o600}
 		n.upload(id, want)
@@ -129,7 +129,7 @@ func TestWhatIsUploadedIsWhatIsDownloaded(t *testing.T) {
 func TestAnUploadGoesOnAfterTheAgentWasKilled(t *testing.T) {
 	t.Parallel()
 	n := setup(t)
-	whole := content(1, 3<<20)
+	whole := content(1, 2<<20)
 	id := uuid.NewString()
 	n.upload(id, wire.FileUpload{Path: "f", Size: int64(len(whole))})
 	n.patch(id, 0, bytes.NewReader(whole[:100_000])).good(t, nil)
