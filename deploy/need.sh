@@ -18,6 +18,10 @@ for what in "$@"; do
       need iptables iptables
       need mkfs.ext4 e2fsprogs
       ;;
+    filesystems)
+      need mkfs.ext4 e2fsprogs
+      need mkfs.xfs xfsprogs
+      ;;
     dockerd) need dockerd docker.io ;;
     *) die "nobody here knows what $what is" ;;
   esac

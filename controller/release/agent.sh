@@ -326,7 +326,7 @@ hosted() {
     count=$(curl -s -m 10 --unix-socket "${engine#unix://}" -G http://engine/containers/json --data-urlencode 'all=true' \
       --data-urlencode "filters={\"label\":[\"berth.node=$node\"]}" | grep -o '"Id":' | wc -l)
   fi
-  [ "$count" -gt 0 ] || count=$(find "$data/volumes" -mindepth 1 -maxdepth 1 -type d 2>/dev/null | wc -l)
+  [ "$count" -gt 0 ] || count=$(find "$data/volumes" -mindepth 1 -maxdepth 1 -type d ! -name '.*' 2>/dev/null | wc -l)
   echo "$count"
 }
 
@@ -340,6 +340,11 @@ remove() {
     sure "Remove the agent? Its data in $data and its settings stay, and hosted containers keep running."
   fi
   systemctl disable --quiet --now "$service" 2>/dev/null || true
+  if [ -n "$purge" ] && [ -x "$lib/current/berth-agent" ]; then
+    # Disks of instances are mounted; an agent from before that knows no unmount.
+    "$lib/current/berth-agent" unmount --data "$data" || ! grep -q " $data/" /proc/mounts ||
+      die "what is mounted in $data is in use: remove the containers that use it, then run this again"
+  fi
   rm -rf "$unit" "$lib"
   systemctl daemon-reload 2>/dev/null || true
   if [ -n "$purge" ]; then
