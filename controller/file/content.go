@@ -62,7 +62,7 @@ func (s *Service) fetch(ctx context.Context, c access.Caller, id ident.Instance,
 		release()
 		return Content{}, err
 	}
-	answer, err := s.Agents.Open(held, i.Node, r)
+	answer, err := s.Agents.Open(held, i.Node, r) //nolint:bodyclose // with the download
 	if err != nil {
 		release()
 		return Content{}, err
@@ -157,7 +157,8 @@ func (s *Service) send(ctx context.Context, i instance.Instance, o sending, out 
 	done := make(chan error, 1)
 	go func() {
 		defer func() { _ = r.Close() }()
-		answer, err := s.Agents.Open(ctx, i.Node, fleet.Request{Method: o.method, Path: address(i.ID, o.rest), Query: o.query, Header: o.header, Body: r, Size: o.size})
+		request := fleet.Request{Method: o.method, Path: address(i.ID, o.rest), Query: o.query, Header: o.header, Body: r, Size: o.size}
+		answer, err := s.Agents.Open(ctx, i.Node, request) //nolint:bodyclose // by read
 		if err == nil {
 			err = read(ctx, answer, out)
 		}

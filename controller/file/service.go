@@ -207,7 +207,7 @@ func (s *Service) Search(ctx context.Context, c access.Caller, id ident.Instance
 // call makes a short call about an instance's files; in and out are JSON and may
 // be nil.
 func (s *Service) call(ctx context.Context, i instance.Instance, method, rest string, q url.Values, in, out any) error {
-	answer, err := s.open(ctx, i, method, rest, q, in)
+	answer, err := s.open(ctx, i, method, rest, q, in) //nolint:bodyclose // by read
 	if err != nil {
 		return err
 	}

@@ -308,13 +308,3 @@ func (v *volume) patch(w http.ResponseWriter, r *http.Request, u *held) {
 		give(w, 200, wire.FileUploadState{Upload: u.FileUpload, Offset: int64(len(u.got))})
 	}
 }
-
-// offset is how much of the only upload the agent has.
-func (v *volume) offset() (n int) {
-	v.do(func() {
-		for _, u := range v.uploads {
-			n = len(u.got)
-		}
-	})
-	return n
-}
