@@ -1,0 +1,73 @@
+package transfer
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+// small is a node whose volumes lie on a filesystem of their own, of 8 MiB.
+func small(t *testing.T) *node {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "small")
+	must(t, os.Mkdir(dir, 0o755))
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
+		t.Skipf("a filesystem of its own can't be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return setupAt(t, filepath.Join(dir, "volumes"))
+}
+
+// TestADiskThatFillsUpMeanwhile has the kernel say no, after everybody thought
+// that there was room.
+func TestADiskThatFillsUpMeanwhile(t *testing.T) {
+	t.Parallel()
+	n := small(t)
+	whole := content(1, 5<<20)
+	id := uuid.NewString()
+	n.upload(id, wire.FileUpload{Path: "f", Size: int64(len(whole))})
+	n.plant("log", strings.Repeat("x", 5<<20)) // the container's
+	n.patch(id, 0, bytes.NewReader(whole)).bad(t, problem.InsufficientResources)
+	n.do("PUT", "content?"+at("g"), bytes.NewReader(whole)).bad(t, problem.InsufficientResources)
+	n.fails(wire.FileTask{Copy: &wire.FileCopy{Paths: []wire.Path{"log"}, To: "."}}, problem.InsufficientResources)
+	n.works(wire.FileTask{Delete: &wire.FileDelete{Paths: []wire.Path{"log"}}}) // what is full can be emptied
+	offset := n.offset(id)
+	n.patch(id, offset, bytes.NewReader(whole[offset:])).good(t, nil)
+	n.json("POST", "uploads/"+id, nil).good(t, nil)
+	if n.get("f") != string(whole) {
+		t.Error("the file is another one")
+	}
+}
+
+// FuzzExtract: no archive leaves anything outside of its folder, be it good or bad.
+func FuzzExtract(f *testing.F) {
+	f.Add(tarOf(f, tarEntry{name: "a/b", body: "x"}, tarEntry{name: "l", kind: '2', link: "/etc"}, tarEntry{name: "l/x", body: "y"}))
+	f.Add(tarOf(f, tarEntry{name: "h", kind: '1', link: "a"}, tarEntry{name: "../a", body: "y"}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		n := setup(t)
+		n.plant("a", string(data))
+		state := n.task(wire.FileTask{Extract: &wire.FileExtract{Path: "a", To: "to"}})
+		got := tree(t, n.data)
+		for name := range got {
+			if name != "a" && name != "to" && (state.Failure != nil || !strings.HasPrefix(name, "to/")) {
+				t.Fatalf("%q came of it, %+v", name, state)
+			}
+		}
+		if got["a"] != string(data) {
+			t.Fatal("the archive itself was changed")
+		}
+		n.noParts()
+	})
+}
