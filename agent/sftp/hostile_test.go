@@ -219,7 +219,9 @@ func TestFullDisksAndFrozenVolumes(t *testing.T) {
 		t.Errorf("beyond the limit: %v", err)
 	}
 	_ = f.Close()
+	must(t, os.WriteFile(filepath.Join(b.disks.path(one), "of the container"), make([]byte, 2<<20), 0o600)) // a soft limit holds nobody else
 	must(t, c.Truncate("/f", 0))
+	must(t, c.Remove("/of the container"))
 	f, err = c.Create("/f")
 	must(t, err)
 	b.disks.freeze(one, problem.New(problem.Conflict, "the instance is being moved"))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 
 	"github.com/pkg/sftp"
 
@@ -21,6 +22,30 @@ type opened struct {
 	view  *view
 	file  *os.File
 	leave func()
+
+	mu      sync.Mutex
+	written int64 // in all
+	room    int64 // of what was asked for, and not written yet
+}
+
+// roomAtOnce is how much room is asked for at the most; a file begins with as
+// much as it writes, so that many small ones aren't counted as large.
+const roomAtOnce = 1 << 20
+
+// reserve asks for room, if what was asked for doesn't do.
+func (o *opened) reserve(bytes int64) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.room < bytes {
+		more := max(bytes-o.room, min(o.written, roomAtOnce))
+		if err := o.view.service.Volumes.Room(o.view.guest.instance, more); err != nil {
+			return err
+		}
+		o.room += more
+	}
+	o.room -= bytes
+	o.written += bytes
+	return nil
 }
 
 // Fileread opens a regular file for reading.
@@ -94,7 +119,11 @@ func (o *opened) ReadAt(p []byte, offset int64) (int, error) {
 
 // WriteAt is the library's.
 func (o *opened) WriteAt(p []byte, offset int64) (int, error) {
-	if err := o.view.writable(int64(len(p))); err != nil {
+	err := o.view.writable()
+	if err == nil {
+		err = o.reserve(int64(len(p)))
+	}
+	if err != nil {
 		return 0, shown(err)
 	}
 	if offset < 0 {

@@ -79,8 +79,8 @@ func (v *view) at(p string, do func(root *files.Root, at wire.Path) error) (err 
 	return shown(do(root, place))
 }
 
-// writable says whether the guest may write in this moment, and as much.
-func (v *view) writable(bytes int64) error {
+// writable says whether the guest may change something in this moment.
+func (v *view) writable() error {
 	if cause := context.Cause(v.ctx); cause != nil {
 		return cause
 	}
@@ -91,16 +91,14 @@ func (v *view) writable(bytes int64) error {
 	if !write {
 		return fs.ErrPermission
 	}
-	if err := v.service.Instances.Writable(v.guest.instance); err != nil {
-		return err
-	}
-	return v.service.Volumes.Room(v.guest.instance, bytes)
+	return v.service.Instances.Writable(v.guest.instance)
 }
 
-// change is at for what writes.
+// change is at for what changes something but content: that is also for who makes
+// room on a full disk.
 func (v *view) change(p string, do func(root *files.Root, at wire.Path) error) error {
 	return v.at(p, func(root *files.Root, at wire.Path) error {
-		if err := v.writable(0); err != nil {
+		if err := v.writable(); err != nil {
 			return err
 		}
 		return do(root, at)

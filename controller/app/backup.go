@@ -17,6 +17,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/fleet"
 	"github.com/berth-panel/berth/controller/secret"
+	"github.com/berth-panel/berth/controller/sftp"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/build"
 )
@@ -45,7 +46,7 @@ type ManifestFile struct {
 // keptFiles are those of a data directory that make a controller what it is, the
 // database first.
 func keptFiles() []string {
-	return []string{databaseFile, secret.FileName, fleet.CAKeyFile, fleet.CACertificateFile, urlFile}
+	return []string{databaseFile, secret.FileName, fleet.CAKeyFile, fleet.CACertificateFile, urlFile, sftp.HostKeyFile}
 }
 
 // Backup writes all that a controller's data directory holds into one new file,
@@ -106,8 +107,8 @@ func collect(ctx context.Context, dir, work string, m *Manifest) error {
 			}
 		} else {
 			text, err := os.ReadFile(filepath.Join(dir, name))
-			if errors.Is(err, fs.ErrNotExist) && name == urlFile {
-				continue // a controller that was never told one
+			if errors.Is(err, fs.ErrNotExist) && (name == urlFile || name == sftp.HostKeyFile) {
+				continue // a controller that was never told one, or serves no SFTP
 			}
 			if err != nil {
 				return err

@@ -24,8 +24,10 @@ type DoorConfig struct {
 	Listen string // HOST:PORT; "" or "off": no door
 }
 
+// HostKeyFile is the door's key in the data directory: clients remember it.
+const HostKeyFile = "sftp_host_ed25519_key"
+
 const (
-	hostKeyFile  = "sftp_host_ed25519_key"
 	sessionsMost = 512
 	sessionsEach = 16        // of one user
 	piece        = 256 << 10 // bytes of a message to the agent, at most
@@ -55,7 +57,7 @@ func (s *Service) openDoor(c DoorConfig) (*door, error) {
 	if c.Listen == "" || c.Listen == "off" {
 		return nil, nil
 	}
-	key, err := sshdoor.HostKey(filepath.Join(c.Dir, hostKeyFile))
+	key, err := sshdoor.HostKey(filepath.Join(c.Dir, HostKeyFile))
 	if err != nil {
 		return nil, err
 	}
