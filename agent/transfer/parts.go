@@ -134,7 +134,10 @@ func (s *Store) tidy(all bool) {
 	}
 	for _, id := range ids {
 		s.yard(id).forget(now)
-		if err := s.tidyOne(id, now); err != nil && problem.From(err).Code == problem.Internal {
+		err := s.tidyOne(id, now)
+		if problem.Is(err, problem.NotFound) {
+			s.forget(id)
+		} else if err != nil && problem.From(err).Code == problem.Internal {
 			s.Log.Warn("the parts of an instance's files can't be tidied", "instance", string(id), "error", err)
 		}
 	}

@@ -155,17 +155,12 @@ func (s *Store) begun(id ident.Instance, name string, do verb) (*task, error) {
 	if t := y.tasks[name]; t != nil {
 		return t, nil
 	}
-	if s.base.Err() != nil {
-		return nil, problem.New(problem.NodeOffline, "the agent is being stopped")
-	}
 	if len(y.tasks) >= tasksKept {
 		return nil, problem.New(problem.RateLimited, "this instance has had %d file tasks within the last hour: wait for the oldest to be forgotten", tasksKept)
 	}
 	ctx, cancel := context.WithCancelCause(s.base)
 	t := &task{ctx: ctx, cancel: cancel, state: wire.FileTaskState{Percent: -1, Message: "waiting for other work on files"}}
-	y.tasks[name] = t
-	y.busy++
-	s.running.Go(func() {
+	started := s.spawn(func() {
 		defer y.leave()
 		defer cancel(nil)
 		err := s.run(ctx, id, t, do)
@@ -180,6 +175,12 @@ func (s *Store) begun(id ident.Instance, name string, do verb) (*task, error) {
 		}
 		t.end(err, s.Now())
 	})
+	if !started {
+		cancel(nil)
+		return nil, problem.New(problem.NodeOffline, "the agent is being stopped")
+	}
+	y.tasks[name] = t
+	y.busy++ // before the work can end: leave waits for y.mu
 	return t, nil
 }
 

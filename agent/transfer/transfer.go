@@ -72,8 +72,9 @@ type Store struct {
 	base    context.Context
 	running sync.WaitGroup
 
-	mu    sync.Mutex
-	yards map[ident.Instance]*yard
+	mu     sync.Mutex
+	closed bool // no more tasks
+	yards  map[ident.Instance]*yard
 }
 
 // New makes a Store.
@@ -99,8 +100,37 @@ func (s *Store) Run(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.running.Wait()
 	s.client.CloseIdleConnections()
+}
+
+// spawn runs a task's work; false when the agent ends.
+func (s *Store) spawn(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.running.Go(f)
+	return true
+}
+
+// forget drops what is known of an instance that this node doesn't have any more.
+func (s *Store) forget(id ident.Instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	y := s.yards[id]
+	if y == nil {
+		return
+	}
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.busy == 0 {
+		delete(s.yards, id)
+	}
 }
 
 // yard is what is known of one instance.
