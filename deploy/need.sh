@@ -11,6 +11,7 @@ for what in "$@"; do
     compiler) need_compiler ;;
     curl) need_curl ;;
     debootstrap) need debootstrap debootstrap ;;
+    ssh) need sftp openssh-client ;;
     network)
       need ip iproute2
       need nsenter util-linux

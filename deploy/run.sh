@@ -296,8 +296,14 @@ A first instance, a small demo server; once it runs it answers at http://$(host_
 TEXT
 }
 
+# sftp_port: where the node serves SFTP; nothing when it doesn't.
+sftp_port() { api "/api/v1/nodes/$node" | tr -d ' \n' | sed -nE 's/.*"sftp":\{("[a-z_]+":"[^"]*",)*"port":([0-9]+).*/\2/p'; }
+
 summary() {
-  local url other='' unless=''
+  local url other='' unless='' sftp
+  sftp=$(sftp_port) || true
+  sftp=${sftp:+"port $sftp, login USERNAME.INSTANCEID (docs/sftp.md)"}
+  sftp=${sftp:-"not served: agent.log says why"}
   url=http://$(dialled "$listen")
   # The controller knows which of the machine's addresses leads outside; the
   # first that the system names may be a bridge of Docker's.
@@ -315,6 +321,7 @@ Berth runs.
   login    admin, password $password$unless
   API key  $api_key
   node     local ($node), Docker Engine at $docker_host
+  SFTP     $sftp
   state    $data (logs: controller.log, agent.log)
 
 TEXT
