@@ -57,7 +57,7 @@ func (c *classicSocket) order(ctx context.Context, view *console.View, in said) 
 		_, err := view.Power(ctx, c.caller, verb)
 		return err
 	}
-	return errNoEvent
+	return noEvent()
 }
 
 // typist makes text of what a console prints, as a terminal would get it.
@@ -154,7 +154,7 @@ func (c *classicSocket) stats(ctx context.Context) error {
 			}
 		}
 	}()
-	err := c.listen(ctx, func(context.Context, said) error { return errNoEvent })
+	err := c.listen(ctx, func(context.Context, said) error { return noEvent() })
 	cancel()
 	<-shown
 	return err

@@ -3,7 +3,6 @@ package classic
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -61,7 +60,8 @@ const (
 	closeText   = 120 // bytes of a sentence that fit into a close frame
 )
 
-var errNoEvent = errors.New(textNoEvent)
+// noEvent refuses a frame that isn't understood.
+func noEvent() error { return problem.New(problem.BadRequest, textNoEvent) }
 
 // said is a frame of a client.
 type said struct {
@@ -269,7 +269,7 @@ func (c *classicSocket) listen(ctx context.Context, do func(ctx context.Context,
 		}
 		var in said
 		if json.Unmarshal(text, &in) != nil {
-			err = errNoEvent
+			err = noEvent()
 		} else {
 			err = do(ctx, in)
 		}
@@ -282,16 +282,7 @@ func (c *classicSocket) listen(ctx context.Context, do func(ctx context.Context,
 	}
 }
 
-func publicText(err error) string {
-	var p *problem.Problem
-	if errors.As(err, &p) {
-		return p.Message
-	}
-	if errors.Is(err, errNoEvent) {
-		return textNoEvent
-	}
-	return problem.From(err).Message
-}
+func publicText(err error) string { return problem.From(err).Message }
 
 // end says why, as old clients expect it: a text, and the same with 1008.
 func (c *classicSocket) end(text string) {
