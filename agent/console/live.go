@@ -159,6 +159,12 @@ type catching struct {
 // since l was attached behind it, each line once. l is nil when the container is
 // down.
 func (s *session) catchUp(ctx context.Context, l *live) error {
+	select {
+	case s.c.room.reading <- struct{}{}:
+		defer func() { <-s.c.room.reading }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	k, which := s.known()
 	if l != nil {
 		k.heldFrom = l.asked.Add(-heardMargin)

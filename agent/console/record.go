@@ -52,8 +52,7 @@ func openRecord(dir, boot string) (*record, error) {
 		return nil, fmt.Errorf("open a console's record: %w", err)
 	}
 	r := &record{dir: dir, next: 1}
-	text, err := os.ReadFile(filepath.Join(dir, aboutName))
-	if err != nil || json.Unmarshal(text, &r.about) != nil || r.about.Record == "" {
+	if r.about = peek(dir); r.about.Record == "" {
 		if err := r.clear(); err != nil {
 			return nil, err
 		}
@@ -69,6 +68,16 @@ func openRecord(dir, boot string) (*record, error) {
 		return nil, err
 	}
 	return r, r.note()
+}
+
+// peek reads what is known of a record without opening it; nothing when there is
+// none.
+func peek(dir string) (known about) {
+	text, err := os.ReadFile(filepath.Join(dir, aboutName))
+	if err != nil || json.Unmarshal(text, &known) != nil || known.Record == "" {
+		return about{}
+	}
+	return known
 }
 
 // clear removes all lines.

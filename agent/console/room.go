@@ -57,6 +57,9 @@ type Room struct {
 	life context.Context // of the sessions; stop ends it
 	stop context.CancelFunc
 
+	resuming chan struct{} // holds as many as are found again at a time
+	reading  chan struct{} // and as many whose logs are read at a time
+
 	mu       sync.Mutex
 	consoles map[ident.Instance]*console
 	readers  int
@@ -64,6 +67,12 @@ type Room struct {
 	closed   bool
 	work     sync.WaitGroup
 }
+
+// What an agent's start may do at a time, when it finds hundreds of containers.
+const (
+	resumeAtOnce = 16
+	readAtOnce   = 4
+)
 
 // New makes a Room; nothing is read before it is needed.
 func New(o Options) (*Room, error) {
@@ -86,6 +95,7 @@ func New(o Options) (*Room, error) {
 		o.Patience = 3 * o.Ping
 	}
 	k := &Room{Options: o, boot: strings.TrimSpace(string(boot)), consoles: map[ident.Instance]*console{}}
+	k.resuming, k.reading = make(chan struct{}, resumeAtOnce), make(chan struct{}, readAtOnce)
 	k.life, k.stop = context.WithCancel(forever{})
 	return k, nil
 }

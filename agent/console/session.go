@@ -64,7 +64,12 @@ func (k *Room) Resume(box runtime.Container) {
 	}
 	go func() {
 		defer k.work.Done()
-		k.resume(box)
+		select {
+		case k.resuming <- struct{}{}:
+			defer func() { <-k.resuming }()
+			k.resume(box)
+		case <-k.life.Done():
+		}
 	}()
 }
 
@@ -91,7 +96,13 @@ func up(c runtime.Container) bool {
 func (c *console) complete(box runtime.ContainerID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.open() == nil && c.record.about.Container == string(box) && c.record.about.Ended
+	known := about{}
+	if c.record != nil {
+		known = c.record.about
+	} else {
+		known = peek(c.dir) // most are asked about at the agent's start, and then left alone
+	}
+	return known.Container == string(box) && known.Ended
 }
 
 // follows notes whose lines come next.
@@ -195,7 +206,17 @@ func (s *session) start(l *live) {
 		defer close(s.over)
 		defer s.cancel()
 		s.run(l)
+		s.c.relax()
 	}()
+}
+
+// relax frees what only a container that prints needs.
+func (c *console) relax() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.record != nil {
+		c.record.letGo()
+	}
 }
 
 // run records until the container has ended, the engine is away or the session is

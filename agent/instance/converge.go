@@ -274,7 +274,13 @@ func (o *owner) prepare(ctx context.Context, j job) error {
 		put := func(path string, fill func(io.Writer) error) error {
 			return o.m.deps.Volumes.Put(o.id, path, known.Owner.UID, known.Owner.GID, fill)
 		}
-		progress := func(p wire.Progress) { o.report(j, p) }
+		console := o.m.deps.Console.Install(o.id)
+		defer func() { _ = console.Close() }()
+		said := installation(console)
+		progress := func(p wire.Progress) {
+			o.report(j, p)
+			said(p)
+		}
 		if err := o.m.deps.Installer.Run(ctx, files, spec.Limits.DiskMiB<<20, put, progress); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -145,7 +146,9 @@ func words(before, after wire.State) []string {
 		say("Stopping.")
 	case is == wire.ActualStarting && was != is && was != wire.ActualRunning:
 		say("Starting.")
-	case is == wire.ActualRunning && was == wire.ActualRunning && !sameTime(before.StartedAt, after.StartedAt):
+	case is == wire.ActualRunning && was != is:
+		say("Running.")
+	case is == wire.ActualRunning && !sameTime(before.StartedAt, after.StartedAt):
 		say("Started again.")
 	}
 	if after.Overdue && !before.Overdue {
@@ -160,6 +163,22 @@ func words(before, after wire.State) []string {
 		say("Failed: %s.", f.Message)
 	}
 	return said
+}
+
+// installation gives what a console says of an install, from its progress: each
+// step once, without how far it is.
+func installation(to io.Writer) func(wire.Progress) {
+	last := ""
+	return func(p wire.Progress) {
+		step := p.Message
+		if i := strings.LastIndex(step, ": "); i > 0 {
+			step = step[:i]
+		}
+		if step != last {
+			last = step
+			_, _ = io.WriteString(to, step+"\n") // a console fails nobody
+		}
+	}
 }
 
 func exitWords(s wire.State) string {
