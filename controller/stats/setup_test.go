@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,6 +60,7 @@ type bench struct {
 	agent     *fleettest.Agent
 	fleet     *fleet.Fleet
 	room      *room
+	passed    atomic.Int64 // seconds, by the clock that a node's samples grow old by
 	node      ident.Node
 	id        ident.Instance // the owner's
 	url       string
@@ -202,7 +204,8 @@ func setup(t *testing.T) *bench {
 	b.instances = instance.NewService(instance.Deps{DB: b.db, Events: events, Jobs: jobs, Agents: b.fleet, Nodes: nodes, Ports: ports, Log: log, Now: time.Now})
 	links.Service = b.instances
 	grants := grant.NewService(grant.Deps{DB: b.db, Events: events, Instances: b.instances, Callers: b.users, Log: log, Now: time.Now})
-	figures := stats.NewService(stats.Deps{Agents: b.fleet, Instances: b.instances, Nodes: nodes, Grants: grants, Log: log, Now: time.Now})
+	figures := stats.NewService(stats.Deps{Agents: b.fleet, Instances: b.instances, Nodes: nodes, Grants: grants, Log: log,
+		Now: func() time.Time { return time.Unix(1_700_000_000+b.passed.Load(), 0) }})
 	b.metrics = stats.NewMetrics(func(context.Context) (stats.Counts, error) {
 		return stats.Counts{Nodes: map[string]int{"online": 1, "offline": 0}, Instances: map[string]int{"running": 2}, Jobs: map[string]int{"done": 3}}, nil
 	})
