@@ -249,13 +249,20 @@ func matches(match string, there files.Info, missing bool, dest wire.Path) error
 		return nil
 	case match == "-":
 		if !missing {
-			return problem.New(problem.Conflict, "%s is there already", printable(dest))
+			return unmatched("%s is there already", printable(dest))
 		}
 		return nil
 	case missing:
-		return problem.New(problem.Conflict, "%s is not there any more", printable(dest))
+		return unmatched("%s is not there any more", printable(dest))
 	case match == "*" || strings.Trim(match, `"`) == etagOf(there):
 		return nil
 	}
-	return problem.New(problem.Conflict, "%s was changed by somebody else meanwhile: read it again", printable(dest))
+	return unmatched("%s was changed by somebody else meanwhile: read it again", printable(dest))
+}
+
+// unmatched is a CONFLICT of the field "match", to be told from others.
+func unmatched(format, dest string) error {
+	p := problem.New(problem.Conflict, format, dest)
+	p.Fields = []problem.Field{{Field: "match", Message: p.Message}}
+	return p
 }

@@ -156,7 +156,7 @@ func (s *Service) handleWrite(ctx context.Context, t *httpapi.Transfer) (httpapi
 		return httpapi.Answer{}, err
 	}
 	entry, err := s.Write(ctx, access.From(ctx), instanceOf(t), p, match, t.Body, t.Size)
-	if problem.Is(err, problem.Conflict) && match != "" {
+	if isAbout(err, problem.Conflict, "match") {
 		err = httpapi.As(http.StatusPreconditionFailed, err)
 	}
 	if err != nil {

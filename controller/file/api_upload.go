@@ -186,7 +186,7 @@ func (s *Service) part(ctx context.Context, t *httpapi.Transfer, upload string, 
 		return out, err
 	}
 	u, err := s.Append(ctx, access.From(ctx), instanceOf(t), upload, Part{Offset: offset, Body: t.Body, Size: t.Size, Checksum: sum})
-	if wrongSum(err) {
+	if isAbout(err, problem.Validation, "checksum") {
 		return out, httpapi.As(statusChecksum, err)
 	}
 	if err != nil {

@@ -122,7 +122,7 @@ func (d *download) Close() error {
 }
 
 // Write puts a whole file in place, or nothing; match is wire's. Another file
-// there than match says is a CONFLICT with ErrChanged as its cause.
+// there than match says is a CONFLICT of the field "match".
 func (s *Service) Write(ctx context.Context, c access.Caller, id ident.Instance, p wire.Path, match string, body io.Reader, size int64) (entry wire.FileEntry, err error) {
 	i, held, release, err := s.hold(ctx, c, id, access.WriteFiles)
 	if err != nil {

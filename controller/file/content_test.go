@@ -14,6 +14,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/identity"
+	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
 
@@ -183,6 +184,13 @@ func TestTwoEditors(t *testing.T) {
 	}
 	b.call(b.key, "PUT", path, "any", "If-Match", "*").is(200, nil)
 	b.call(b.key, "PUT", path, "plain").is(200, nil)
+	b.volume.do(func() {
+		b.volume.refuse = func(*http.Request) *problem.Problem {
+			return problem.New(problem.Conflict, "the instance is being moved")
+		}
+	})
+	b.call(b.key, "PUT", path, "x", "If-Match", "*").refused(409, "CONFLICT") // another one than the editors'
+	b.volume.do(func() { b.volume.refuse = nil })
 	for _, bad := range []string{"abc", `W/"abc"`, `"a", "b"`, `"`, `"a"b"`} {
 		b.call(b.key, "PUT", path, "x", "If-Match", bad).refused(422, "VALIDATION_ERROR")
 	}
@@ -265,6 +273,19 @@ func TestBundle(t *testing.T) {
 	if _, fields := b.call(b.read, "GET", "/bundle?path=world&paths=world/a&paths=elsewhere", nil).refused(422, "VALIDATION_ERROR"); !slices.Equal(fields, []string{"paths[1]"}) {
 		t.Errorf("%v", fields)
 	}
+}
+
+// Who only looks holds nothing.
+func TestLooksHoldNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.volume.do(func() { b.volume.files["a"] = noise(1 << 20) })
+	for range 70 { // a user has 64 transfers at a time
+		b.call(b.read, "HEAD", "/bundle", nil).is(200, nil)
+		b.call(b.read, "GET", "/content?path=a", nil, "If-None-Match", `"`+etag(noise(1<<20))+`"`).is(304, nil)
+		b.call(b.read, "GET", "/content?path=none", nil).is(404, nil)
+	}
+	b.call(b.read, "GET", "/content?path=a", nil).is(200, nil)
 }
 
 // Names come out of a volume and go into a header.

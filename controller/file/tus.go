@@ -3,6 +3,7 @@ package file
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -105,15 +106,7 @@ func described(u Upload) string {
 	return "filename " + code(base(u.Path)) + ",path " + code(text(u.Path)) + ",overwrite " + code(strconv.FormatBool(u.Overwrite))
 }
 
-// wrongSum says whether the agent refused a part for its checksum.
-func wrongSum(err error) bool {
-	if !problem.Is(err, problem.Validation) {
-		return false
-	}
-	for _, f := range problem.From(err).Fields {
-		if f.Field == "checksum" {
-			return true
-		}
-	}
-	return false
+// isAbout says whether a problem is one with that code of that field.
+func isAbout(err error, code problem.Code, field string) bool {
+	return problem.Is(err, code) && slices.ContainsFunc(problem.From(err).Fields, func(f problem.Field) bool { return f.Field == field })
 }

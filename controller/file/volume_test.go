@@ -204,7 +204,9 @@ func (v *volume) put(w http.ResponseWriter, r *http.Request) {
 	p, match := pathIn(r), strings.Trim(r.URL.Query().Get("match"), `"`)
 	old, there := v.files[p]
 	if match == "-" && there || match == "*" && !there || len(match) > 1 && (!there || match != etag(old)) {
-		give(w, 409, problem.New(problem.Conflict, "%s was changed by somebody else meanwhile: its etag is %s", p, etag(old)))
+		changed := problem.New(problem.Conflict, "%s was changed by somebody else meanwhile: its etag is %s", p, etag(old))
+		changed.Fields = []problem.Field{{Field: "match", Message: changed.Message}}
+		give(w, 409, changed)
 		return
 	}
 	v.files[p] = body
