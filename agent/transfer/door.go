@@ -116,6 +116,7 @@ func (c *call) decode(into any) error {
 
 // answer writes a JSON answer.
 func (c *call) answer(status int, body any) error {
+	c.flow.rest() // putting it on the disk may have taken long
 	c.flow.began = true
 	server.Answer(c.w, status, body)
 	return nil
