@@ -11,8 +11,9 @@ import (
 // form. Whether the instance runs doesn't matter; while its volume is moving,
 // whatever writes gets a CONFLICT. A full volume is INSUFFICIENT_RESOURCES. The
 // ETag of a FileEntry stands there bare; the header has it in quotes, and match=
-// takes either. A match that doesn't hold is a CONFLICT of the field "match". An answer of bytes that
-// fails on the way is broken off: its end is never a proper one.
+// takes either. A match that doesn't hold is a CONFLICT of the field "match". An
+// answer of bytes that fails on the way is broken off: its end is never a proper
+// one.
 //
 //	POST   …/list      FileQuery → FilePage
 //	GET    …/entry?path=P                       → FileEntry
