@@ -49,7 +49,7 @@ func (s *Store) replace(ctx context.Context, e *entry, p place, to layout, repor
 	if err := s.fill(ctx, p, to, total, report); err != nil {
 		return err
 	}
-	if err := (imageDriver{s}).ready(s.base, target); err != nil {
+	if err := (imageDriver{s}).ready(context.WithoutCancel(ctx), target); err != nil {
 		return err
 	}
 	s.tidy(target)
@@ -88,7 +88,7 @@ func (s *Store) fill(ctx context.Context, p place, to layout, total int64, repor
 	}
 	if err := s.commit(home(p.id, to)); err != nil {
 		// Nobody can say which record is on the disk: both volumes stay.
-		return errors.Join(err, s.ready(s.base, p))
+		return errors.Join(err, s.ready(context.WithoutCancel(ctx), p))
 	}
 	if p.images() {
 		if err := os.Remove(d.image(p)); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// A volume counts as full with less than this free, or less than one part in
-	// fullShare of a small one.
+	// A volume counts as full with no more than this free, or than one part in
+	// fullShare of a small one: a write that needs room in one piece fails earlier.
 	fullLeft  = 1 << 20
-	fullShare = 256
+	fullShare = 32
 )
 
 // Usage is what an instance's volume holds, and may hold, in bytes. It costs next
