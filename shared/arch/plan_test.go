@@ -64,7 +64,7 @@ var pathRooms = map[string]string{
 // sharedExtras are what folders of shared know beside the standard library and
 // google/uuid: where the same code on both sides would be worse.
 var sharedExtras = map[string][]string{
-	"shared/sshdoor": {"golang.org/x/crypto/ssh", "golang.org/x/sys/cpu"},
+	"shared/sshdoor": {"golang.org/x/crypto/ssh", "golang.org/x/sys/cpu", "go.uber.org/goleak"},
 }
 
 // A door is something of the outside world that few rooms may know.
