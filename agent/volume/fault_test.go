@@ -373,9 +373,10 @@ func TestTheSoftLimit(t *testing.T) {
 		t.Error("nothing is full but the limit")
 	}
 	must(t, os.Remove(filepath.Join(s.Path(one), "f")))
-	s.look(context.Background()) // a refused writer asks for another walk
-	if after, _, err := s.Usage(one); err != nil || after > used {
-		t.Errorf("it holds %d, %v", after, err)
-	}
+	soon(t, "a refused writer has it counted again", func() bool {
+		s.look(context.Background())
+		after, _, err := s.Usage(one)
+		return err == nil && after < 400<<10
+	})
 	put(t, s, one, "h", string(make([]byte, 300<<10)))
 }
