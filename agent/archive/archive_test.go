@@ -3,8 +3,10 @@ package archive
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/klauspost/compress/zip"
 	"github.com/klauspost/compress/zstd"
+	lesser "github.com/mikelolasagasti/xz"
 	"github.com/ulikunitz/xz"
 
 	"github.com/berth-panel/berth/shared/problem"
@@ -128,9 +131,9 @@ func TestABombGoesOffNowhere(t *testing.T) {
 		if format == wire.ArchiveTar {
 			continue // is as large as what is in it
 		}
-		data := pack(t, format, map[string]string{"a": strings.Repeat("\x00", 2<<20)})
-		_, err := unpack(data, Limits{Free: 1 << 20})
-		if ratio := int64(2<<20) / int64(len(data)); (err != nil) != (ratio > mostRatio) || err != nil && !problem.Is(err, problem.Validation) {
+		data := pack(t, format, map[string]string{"a": strings.Repeat("\x00", 300<<10)})
+		_, err := unpack(data, Limits{Free: 1 << 10})
+		if ratio := int64(300<<10) / int64(len(data)); (err != nil) != (ratio > mostRatio) || err != nil && !problem.Is(err, problem.Validation) {
 			t.Errorf("%s, %d times as large: %v", format, ratio, err)
 		}
 		if _, err := unpack(data, Limits{}); err != nil {
@@ -142,13 +145,23 @@ func TestABombGoesOffNowhere(t *testing.T) {
 func TestNoDecoderTakesWhatAnArchiveAsksFor(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	x, err := xz.WriterConfig{DictCap: 1 << 30}.NewWriter(&out)
+	x, err := xz.NewWriter(&out)
 	must(t, err)
 	_, err = x.Write([]byte("x"))
 	must(t, err)
 	must(t, x.Close())
-	if _, err := unpack(out.Bytes(), Limits{}); !problem.Is(err, problem.Validation) {
-		t.Errorf("a dictionary of 1 GiB: %v", err)
+	if got, err := unpack(out.Bytes(), Limits{}); err != nil || got["x"] != "x" {
+		t.Errorf("%v, %v", got, err)
+	}
+	// Its first block's header, behind the 12 bytes of the stream's: a size in words,
+	// flags, the filter with its dictionary, filling, a sum. 40 is 4 GiB.
+	header := out.Bytes()[12:]
+	header = header[:(int(header[0])+1)*4]
+	at := bytes.IndexByte(header, 0x21) + 2
+	header[at] = 40
+	binary.LittleEndian.PutUint32(header[len(header)-4:], crc32.ChecksumIEEE(header[:len(header)-4]))
+	if _, err := unpack(out.Bytes(), Limits{}); !problem.Is(err, problem.Validation) || !errors.Is(err, lesser.ErrMemlimit) {
+		t.Errorf("a dictionary of 4 GiB: %v", err)
 	}
 	// A zstd frame whose header asks for a window of 2 GiB.
 	frame := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, (31 - 10) << 3, 0x09, 0, 0, 'x'}
@@ -162,13 +175,13 @@ func TestNoDecoderTakesWhatAnArchiveAsksFor(t *testing.T) {
 	}
 	var large bytes.Buffer
 	w := zip.NewWriter(&large)
-	for n := range 80_000 {
-		_, err := w.CreateHeader(&zip.FileHeader{Name: fmt.Sprintf("%0200d", n)})
+	for n := range 400 {
+		_, err := w.CreateHeader(&zip.FileHeader{Name: fmt.Sprint(n), Comment: strings.Repeat("x", 60_000)})
 		must(t, err)
 	}
 	must(t, w.Close())
 	if _, err := unpack(large.Bytes(), Limits{}); !problem.Is(err, problem.Validation) || !strings.Contains(err.Error(), "directory") {
-		t.Errorf("a directory of 20 MiB: %v", err)
+		t.Errorf("a directory of 23 MiB: %v", err)
 	}
 }
 
