@@ -201,7 +201,6 @@ func TestCommands(t *testing.T) {
 	t.Parallel()
 	b := setup(t, console.Quick)
 	v := b.look(b.key, "")
-	v.next("the node", func(m message) bool { return m.Type == "state" && m.Node == "online" })
 	v.say(`{"type":"command","ref":"one","command":"say \u001b[31mhi"}`)
 	if m := v.answer("one"); m.Type != "done" {
 		t.Fatalf("%+v", m)

@@ -30,6 +30,8 @@ type feed struct {
 	id      ident.Instance
 	cancel  context.CancelFunc
 	done    chan struct{}
+	tried   chan struct{} // closed when the node was reached, or was not
+	trying  sync.Once
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced with every change
@@ -54,7 +56,7 @@ type feed struct {
 }
 
 func newFeed(s *Service, id ident.Instance) *feed {
-	return &feed{service: s, id: id, done: make(chan struct{}), changed: make(chan struct{}), views: map[*View]struct{}{},
+	return &feed{service: s, id: id, done: make(chan struct{}), tried: make(chan struct{}), changed: make(chan struct{}), views: map[*View]struct{}{},
 		pending: map[string]func(error){}, offline: "it is being connected"}
 }
 
@@ -184,7 +186,13 @@ func (f *feed) tell(s State) {
 }
 
 // send hands an input to the node; then is called once, with what became of it.
-func (f *feed) send(in wire.ConsoleInput, then func(error)) error {
+// Who is the first to look need not wait before he types: that is done here.
+func (f *feed) send(ctx context.Context, in wire.ConsoleInput, then func(error)) error {
+	select {
+	case <-f.tried:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.out == nil {
@@ -222,6 +230,7 @@ func (f *feed) connect() <-chan wire.ConsoleInput {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.out = out
+	f.trying.Do(func() { close(f.tried) })
 	return out
 }
 
@@ -230,6 +239,7 @@ func (f *feed) disconnect(why string) {
 	lost := f.pending
 	f.out, f.offline, f.pending = nil, why, map[string]func(error){}
 	f.mu.Unlock()
+	f.trying.Do(func() { close(f.tried) })
 	for _, then := range lost {
 		then(problem.New(problem.NodeOffline, "the connection to the node broke off; it is uncertain whether this was carried out"))
 	}

@@ -105,7 +105,7 @@ func (v *View) Send(ctx context.Context, c access.Caller, text string, then func
 	if err := s.Instances.NoteCommand(ctx, now, id, text); err != nil {
 		return err
 	}
-	return v.feed.send(wire.ConsoleInput{Command: &text}, then)
+	return v.feed.send(ctx, wire.ConsoleInput{Command: &text}, then)
 }
 
 // resize tells the container how large the terminal is.
@@ -116,7 +116,7 @@ func (v *View) resize(ctx context.Context, c access.Caller, size wire.ConsoleSiz
 	if _, _, err := v.feed.service.Grants.Confirm(ctx, c, v.feed.id, access.WriteConsole); err != nil {
 		return err
 	}
-	return v.feed.send(wire.ConsoleInput{Size: &size}, then)
+	return v.feed.send(ctx, wire.ConsoleInput{Size: &size}, then)
 }
 
 // Power gives a power order and says which job carries it out.
