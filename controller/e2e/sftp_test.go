@@ -132,6 +132,10 @@ func TestSFTP(t *testing.T) {
 		p.must(http.StatusOK, "PATCH", "/api/v1/users/"+owner, map[string]any{"disabled": false}, nil)
 		c = door.session(t, ssh.Password(word))
 		cut(t, "the end of the instance", c, func() { p.must(http.StatusAccepted, "DELETE", "/api/v1/instances/"+id, nil, nil) })
+		eventually(t, "the instance is gone", func() bool {
+			status, _ := p.raw(adminKey, "GET", "/api/v1/instances/"+id, nil)
+			return status == http.StatusNotFound
+		})
 	})
 }
 
