@@ -406,12 +406,12 @@ func TestSlowReader(t *testing.T) {
 	w.states.set(one, wire.ActualRunning)
 	slow := w.dialQuietly("?after=0")
 	quick := w.dial("?after=0")
-	const n = 150_000 // more than a record, and than a connection holds
-	text := strings.Repeat("x", 80)
+	const n = 3000 // more than a record and a connection hold together
+	text := strings.Repeat("x", 8<<10)
 	c := w.room.of(one)
 	go func() {
-		for range n / 500 {
-			list := make([]entry, 500)
+		for range n / 50 {
+			list := make([]entry, 50)
 			for i := range list {
 				list[i] = entry{at: time.Unix(1, 0), source: wire.ConsoleOut, text: text}
 			}

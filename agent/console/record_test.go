@@ -132,9 +132,9 @@ func TestRecordIsBounded(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "r")
 		r := mustOpen(t, dir, "boot")
 		text := strings.Repeat("x", size)
-		written := 0
-		for written < 2*wire.ConsoleRecord && written*(size+20) < 3*wire.ConsoleBytes {
-			mustAppend(t, r, entries(written+1, 1000, text))
+		written, list := 0, entries(1000, 1000, text)
+		for written < wire.ConsoleRecord*3/2 && written*(size+20) < wire.ConsoleBytes*3/2 {
+			mustAppend(t, r, list)
 			written += 1000
 		}
 		var bytes int64
