@@ -56,7 +56,7 @@ func endsWith(a, b []entry) bool {
 
 // overlapTime is how far apart the engine and the agent may stamp a line that both
 // have just read.
-const overlapTime = 2 * time.Second
+const overlapTime = logSlack
 
 // overlapOf says how many of the lines that were heard are the last ones of the
 // log. The first that was heard may be the end of a line.

@@ -19,7 +19,7 @@ const (
 	// heardMargin is how long before an attach a line of the log may be one that was
 	// heard, too; heardWithin how long those that should be are waited for.
 	heardMargin = time.Second
-	heardWithin = 500 * time.Millisecond
+	heardWithin = 3 * time.Second
 )
 
 // live is a stream that is listened to.
