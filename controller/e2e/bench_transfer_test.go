@@ -31,18 +31,23 @@ func BenchmarkTransfer(b *testing.B) {
 	source := filepath.Join(b.TempDir(), "source")
 	sparse(b, source, benchSize)
 	plainURL, served := plainServer(b)
-	var up, plainUp, down, plainDown []float64
+	var up, plainUp, upCPU, down, plainDown, downCPU []float64
 	for range benchRounds {
 		plainUp = append(plainUp, f.send(b, "PUT", plainURL+"/up", source))
 		if err := os.Rename(filepath.Join(served, "up"), filepath.Join(served, "file")); err != nil {
 			b.Fatal(err)
 		}
 		at := f.announce(b, "big", benchSize)
+		used := f.used(b)
 		up = append(up, f.send(b, "PATCH", f.panel.url+at, source, "Tus-Resumable", "1.0.0", "Content-Type", "application/offset+octet-stream", "Upload-Offset", "0"))
+		upCPU = append(upCPU, f.used(b)-used)
 		plainDown = append(plainDown, f.fetch(b, plainURL+"/file"))
+		used = f.used(b)
 		down = append(down, f.fetch(b, f.panel.url+f.base+"/content?path=big"))
+		downCPU = append(downCPU, f.used(b)-used)
 	}
 	b.Logf("MiB/s: up %.0f, plain %.0f; down %.0f, plain %.0f", up, plainUp, down, plainDown)
+	b.Logf("CPU seconds of controller and agent together: up %.2f, down %.2f", upCPU, downCPU)
 	figure(b, "upload of 1 GiB, of a plain net/http server's speed", median(up)/median(plainUp), "at least", leastUpload)
 	figure(b, "download of 1 GiB, of a plain net/http server's speed", median(down)/median(plainDown), "at least", leastDownload)
 	b.ReportMetric(0, "ns/op")
@@ -96,6 +101,7 @@ func BenchmarkTransferThroughCuts(b *testing.B) {
 // benched is an instance's files with both programs as processes.
 type benched struct {
 	*siteHost
+	site     *site
 	id, base string
 }
 
@@ -107,7 +113,12 @@ func startFiled(b *testing.B) *benched {
 	body["start"], body["disk"] = false, 20480
 	id, job := h.begin(body)
 	p.awaitJob(job, "succeeded")
-	return &benched{siteHost: h, id: id, base: "/api/v1/instances/" + id + "/files"}
+	return &benched{siteHost: h, site: p, id: id, base: "/api/v1/instances/" + id + "/files"}
+}
+
+// used is the CPU time that controller and agent have had.
+func (f *benched) used(b *testing.B) float64 {
+	return cpuTime(b, f.process.pid) + cpuTime(b, f.site.process.pid)
 }
 
 func (f *benched) ask(method, url string, body io.Reader, h ...string) (*http.Response, error) {

@@ -142,8 +142,6 @@ func (s *Socket) Close() error {
 
 // enter takes a place for a stream to the node. limited ends with the node's
 // session and with ctx.
-//
-//nolint:contextcheck // the session has a context of its own: its end cuts the stream
 func (f *Fleet) enter(ctx context.Context, node ident.Node) (l *link, limited context.Context, release func(), err error) {
 	l = f.link(node)
 	if l == nil {
