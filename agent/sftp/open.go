@@ -17,11 +17,13 @@ import (
 // modeOfNew is for files whose client says nothing.
 const modeOfNew = 0o644
 
-// opened is an open file. The library calls it from several goroutines.
+// opened is an open file. The library calls it from several goroutines. It keeps
+// the volume open: one that is converted would leave the file behind.
 type opened struct {
-	view  *view
-	file  *os.File
-	leave func()
+	view   *view
+	volume *files.Root
+	file   *os.File
+	leave  func()
 
 	mu      sync.Mutex
 	written int64 // in all
@@ -94,14 +96,19 @@ func (v *view) open(p string, in within, open func(*files.Root, wire.Path) (*os.
 		return nil, err
 	}
 	o := &opened{view: v, leave: leave}
-	err = in(p, func(root *files.Root, at wire.Path) (err error) {
-		if at == wire.Root {
-			return errSpecial
-		}
-		o.file, err = open(root, at)
-		return err
-	})
+	if o.volume, err = v.volume(); err == nil {
+		err = in(p, func(root *files.Root, at wire.Path) (err error) {
+			if at == wire.Root {
+				return errSpecial
+			}
+			o.file, err = open(root, at)
+			return err
+		})
+	}
 	if err != nil {
+		if o.volume != nil {
+			_ = o.volume.Close()
+		}
 		leave()
 		return nil, err
 	}
@@ -135,6 +142,7 @@ func (o *opened) WriteAt(p []byte, offset int64) (int, error) {
 
 // Close is the library's.
 func (o *opened) Close() error {
-	o.leave()
+	defer o.leave()
+	defer func() { _ = o.volume.Close() }()
 	return shown(o.file.Close())
 }

@@ -15,7 +15,7 @@ var errWrong = errors.New("the login is wrong")
 
 // listedWithin is how long a right password waits for the push that lists its
 // owner: after a change, an answer may be quicker than the push.
-const listedWithin = 10 * time.Second
+const listedWithin = 8 * time.Second // less than the controller waits for a call
 
 // Password is sshdoor.Guard's: it asks the controller, unless too much was
 // guessed.
@@ -41,8 +41,8 @@ func (s *Service) Password(ctx context.Context, l sshdoor.Login, password string
 
 // listed waits until the last push has a place for the guest.
 func (s *Service) listed(ctx context.Context, g guest) error {
-	timer := time.NewTimer(listedWithin)
-	defer timer.Stop()
+	ctx, cancel := context.WithTimeout(ctx, listedWithin)
+	defer cancel()
 	for {
 		_, changed, err := s.logins.check(g)
 		if err == nil {
@@ -50,10 +50,8 @@ func (s *Service) listed(ctx context.Context, g guest) error {
 		}
 		select {
 		case <-changed:
-		case <-timer.C:
-			return err
 		case <-ctx.Done():
-			return ctx.Err()
+			return err
 		}
 	}
 }

@@ -38,6 +38,7 @@ var (
 	errExists  = errors.New("there is something of that name already")
 	errFull    = errors.New("folder is not empty")
 	errHandles = fmt.Errorf("%d files and folders are open in this session: close one first", handlesMost)
+	errVolume  = errors.New("the instance has no files that can be opened now: its first installation makes them")
 	errSpace   = errors.New("no space: the instance's disk is full")
 )
 
@@ -70,13 +71,27 @@ func (v *view) at(p string, do func(root *files.Root, at wire.Path) error) (err 
 	if err != nil {
 		return err
 	}
-	root, err := v.service.Volumes.Files(v.guest.instance)
+	root, err := v.volume()
 	if err != nil {
-		v.service.Log.Debug("an SFTP request finds no volume", "instance", string(v.guest.instance), "error", err)
-		return sftp.ErrSSHFxNoSuchFile
+		return err
 	}
 	defer func() { _ = root.Close() }()
 	return shown(do(root, place))
+}
+
+// volume opens the instance's volume. That it can't be opened must not look as if
+// it were empty: who mirrors it would delete the copy.
+func (v *view) volume() (*files.Root, error) {
+	root, err := v.service.Volumes.Files(v.guest.instance)
+	if err == nil {
+		return root, nil
+	}
+	v.service.Log.Debug("an SFTP request finds no volume", "instance", string(v.guest.instance), "error", err)
+	var p *problem.Problem
+	if errors.As(err, &p) {
+		return nil, shown(p)
+	}
+	return nil, errVolume
 }
 
 // writable says whether the guest may change something in this moment.
