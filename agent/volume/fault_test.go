@@ -380,3 +380,26 @@ func TestTheSoftLimit(t *testing.T) {
 	})
 	put(t, s, one, "h", string(make([]byte, 300<<10)))
 }
+
+// TestTheBestThatWorksIsTaken, and one that is asked for and doesn't work is not
+// replaced by another in silence.
+func TestTheBestThatWorksIsTaken(t *testing.T) {
+	t.Parallel()
+	needs(t, wire.VolumePoolImage)
+	s, err := OpenWith(Options{Dir: nodeDir(t), Driver: Auto, Reserve: least})
+	must(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	if s.chosen != wire.VolumePoolImage {
+		t.Errorf("it is %s: %s", s.chosen, s.why)
+	}
+	if other, err := OpenWith(Options{Dir: nodeDir(t), Driver: string(wire.VolumePoolImage), Reserve: 1 << 60}); err == nil {
+		_ = other.Close()
+		t.Error("a pool was made with no room for it")
+	}
+	fallback, err := OpenWith(Options{Dir: nodeDir(t), Driver: Auto, Reserve: 1 << 60})
+	must(t, err)
+	t.Cleanup(func() { _ = fallback.Close() })
+	if fallback.chosen != wire.VolumeImage || fallback.why == "" {
+		t.Errorf("without room for a pool it is %s: %s", fallback.chosen, fallback.why)
+	}
+}

@@ -100,9 +100,6 @@ func (s *Store) Disk(id ident.Instance) *wire.Disk {
 // something changed that matters.
 func (s *Store) Node() *wire.Volumes {
 	v := &wire.Volumes{Driver: s.chosen, Hard: hard(s.chosen), Message: s.why}
-	if v.Hard {
-		v.Message = ""
-	}
 	if r, err := s.room(); err == nil {
 		v.SizeBytes, v.FreeBytes, v.ReserveBytes = r.size, r.free, r.reserve
 		if r.free <= r.reserve {
