@@ -149,7 +149,7 @@ func (f *feed) trim() {
 	for v := range f.views {
 		needed = min(needed, v.cursor.Load()+1)
 	}
-	most, bytes := behindLines, behindBytes
+	most, bytes := behindLines, f.service.behind
 	if f.service.kept.Load() > behindAll {
 		most, bytes = keepLines, keepBytes
 	}

@@ -53,8 +53,9 @@ type Deps struct {
 // Service is the consoles that are looked at. Safe for concurrent use.
 type Service struct {
 	Deps
-	pace pace
-	kept atomic.Int64 // bytes, of all feeds
+	pace   pace
+	kept   atomic.Int64 // bytes, of all feeds
+	behind int          // bytes that are kept of one instance for somebody who is behind
 
 	mu    sync.Mutex
 	feeds map[ident.Instance]*feed
@@ -62,7 +63,7 @@ type Service struct {
 
 // NewService makes the service.
 func NewService(d Deps) *Service {
-	return &Service{Deps: d, pace: usualPace(), feeds: map[ident.Instance]*feed{}}
+	return &Service{Deps: d, pace: usualPace(), behind: behindBytes, feeds: map[ident.Instance]*feed{}}
 }
 
 // checkCommand refuses what is not one line of text.
