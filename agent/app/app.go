@@ -224,7 +224,7 @@ func (a *App) buildManager(now func() time.Time) error {
 		name = DefaultNetwork
 	}
 	deps := instance.Deps{
-		Throttle: cgroup.Open(""), Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Moves: a.moves, Console: a.console, SFTP: a.announceSFTP, Log: a.log, Now: now,
+		Throttle: cgroup.Open(""), Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Moves: a.moves, Console: a.console, Writers: writers{a}, SFTP: a.announceSFTP, Log: a.log, Now: now,
 	}
 	if a.maker != nil {
 		deps.Images = a.maker

@@ -5,6 +5,7 @@ import (
 
 	"github.com/berth-panel/berth/agent/transfer"
 	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
 )
 
 // buildTransfer makes the room of the instances' files.
@@ -13,6 +14,16 @@ func (a *App) buildTransfer(now func() time.Time) {
 		Volumes: a.volumes, Instances: a.manager, All: a.instances, Allowed: a.config.AllowDownloads, Log: a.log, Now: now,
 	})
 	a.rooms["files"] = a.transfer
+}
+
+// writers are who writes to volumes beside the containers. They are made after
+// the manager that cuts them.
+type writers struct{ a *App }
+
+// Cut is instance.Writers'.
+func (w writers) Cut(id ident.Instance, why *problem.Problem) {
+	w.a.transfer.Cut(id, why)
+	w.a.sftp.Cut(id, why)
 }
 
 // instances are those that are held here.

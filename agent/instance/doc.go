@@ -45,7 +45,9 @@
 //     install again is carried out once; killed at any step, the agent begins it again
 //     or goes on with it. One that a lost journal may have held is taken as carried
 //     out: nothing is thrown away twice.
-//   - While wire.Spec.Moving is set nothing starts, and Writable refuses writers.
+//   - While wire.Spec.Moving is set nothing starts, and Writable refuses writers;
+//     those under way have ended when that generation is converged. Likewise before a
+//     volume is thrown away or installed into again.
 //   - What somebody does to a container through the engine is put right (drift.go):
 //     removed is made again, stopped started (and no crash), started stopped, and
 //     what was changed or paused is given back in place; made anew where the engine

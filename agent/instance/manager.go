@@ -53,7 +53,7 @@ type Config struct {
 	PidsLimit int64 // for specs that leave it open
 }
 
-// Deps are what a Manager works with; all are needed but Images, Moves, Console and SFTP.
+// Deps are what a Manager works with; all are needed but Images, Moves, Console, Writers and SFTP.
 type Deps struct {
 	Engine    runtime.Engine
 	Journal   Journal
@@ -62,6 +62,7 @@ type Deps struct {
 	Images    Images
 	Moves     Moves
 	Console   Console
+	Writers   Writers
 	Fence     Fence             // nil: nothing is limited
 	Throttle  Throttle          // likewise
 	SFTP      func() *wire.SFTP // where files are served over SFTP; nil, or giving nil: nowhere

@@ -31,6 +31,7 @@ func (o *owner) anew(ctx context.Context, j job) error {
 	if err := o.removeFrom(ctx, 0); err != nil {
 		return err
 	}
+	o.cut()
 	if wipe {
 		o.step(j, "wipe", "Throwing the volume away")
 		if err := o.m.deps.Volumes.Remove(o.id); err != nil {
@@ -65,8 +66,28 @@ func (o *owner) rest(ctx context.Context, j job) error {
 	if err := o.removeFrom(ctx, 1); err != nil {
 		return err
 	}
+	if _, state := o.know(); !state.Converged {
+		o.cut() // before it is told: the last copy begins then
+	}
 	o.set(j, func(s *wire.State) { s.Failure, s.RetryAt, s.Converged = nil, nil, true })
 	return nil
+}
+
+// Writers are those who write to volumes beside the containers (agent/transfer,
+// agent/sftp). Cut ends what they have under way of an instance, and returns when
+// none of it writes any more; Manager.Writable has been refusing new ones by then.
+type Writers interface {
+	Cut(id ident.Instance, why *problem.Problem)
+}
+
+// cut ends all writers, for the reason for which new ones are refused.
+func (o *owner) cut() {
+	if o.m.deps.Writers == nil {
+		return
+	}
+	if err := o.writable(); err != nil {
+		o.m.deps.Writers.Cut(o.id, problem.From(err))
+	}
 }
 
 // Writable says whether somebody beside its container may write to the instance's

@@ -2,12 +2,16 @@ package instance
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/berth-panel/berth/agent/runtime/fake"
+	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
@@ -287,5 +291,68 @@ func TestMovingEvenWhenItFails(t *testing.T) {
 		if st := w.expect(one, wire.PhaseReady, wire.ActualStopped, true); st.Failure != nil {
 			t.Errorf("state: %+v", st)
 		}
+	})
+}
+
+// cutters note what was so when writers were cut.
+type cutters struct {
+	w    *world
+	seen []string
+}
+
+func (c *cutters) Cut(id ident.Instance, why *problem.Problem) {
+	c.w.t.Helper()
+	_, err := os.Lstat(filepath.Join(c.w.dir, "volumes", string(id)))
+	up := slices.ContainsFunc(c.w.engine.Find(id), isUp)
+	if err := c.w.m.Writable(id); !problem.Is(err, why.Code) || err.Error() != why.Error() {
+		c.w.t.Errorf("writers are cut because of %v, and new ones meet %v", why, err)
+	}
+	c.seen = append(c.seen, fmt.Sprintf("up %v, volume %v, converged %v", up, err == nil, c.w.state(id).Converged))
+}
+
+// TestWritersAreCutInTime: what an upload or a session still writes neither gets
+// lost behind a move's last copy nor lands in a volume that is thrown away.
+func TestWritersAreCutInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := &cutters{w: w}
+		w.writers = c
+		w.boot()
+		defer func() { w.stop() }()
+		expect := func(after string, times int) {
+			t.Helper()
+			synctest.Wait()
+			if len(c.seen) != times || slices.ContainsFunc(c.seen, func(s string) bool { return s != "up false, volume true, converged false" }) {
+				t.Errorf("after %s: %q, want %d times in the right moment", after, c.seen, times)
+			}
+			c.seen = nil
+		}
+		s := filled(1)
+		w.apply(s)
+		w.running(one)
+		expect("a deployment", 0)
+		s.Generation, s.Moving, s.Power.Order = 2, true, 2
+		w.apply(s)
+		w.expect(one, wire.PhaseReady, wire.ActualStopped, true)
+		expect("a move's begin", 1)
+		w.sleep(time.Hour)
+		w.reboot()
+		w.sleep(time.Hour)
+		expect("a long move", 0)
+		s.Generation, s.Moving, s.Power.Order = 3, false, 3
+		w.apply(s)
+		w.running(one)
+		s.Generation, s.Reinstall, s.Installed = 4, 4, true
+		w.apply(s)
+		w.running(one)
+		expect("a reinstallation", 1)
+		s.Generation, s.Wipe, s.Reinstall = 5, 5, 5
+		w.apply(s)
+		w.running(one)
+		expect("a wipe", 1)
+		w.remove(one, 6)
+		w.removed(one, 6, 1)
+		expect("a removal", 1)
 	})
 }

@@ -185,6 +185,7 @@ func (o *owner) removeAll(ctx context.Context, j job) error {
 		}
 		o.boxes = o.boxes[1:]
 	}
+	o.cut()
 	if err := o.m.deps.Volumes.Remove(o.id); err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ type world struct {
 	images    Images
 	moves     Moves
 	console   Console
+	writers   Writers
 	journal   *journal.Journal
 	volumes   *volume.Store
 	m         *Manager
@@ -89,7 +90,7 @@ func (w *world) boot() {
 		w.t.Fatal(err)
 	}
 	w.m, err = New(Config{Network: runtime.NetworkSpec{Name: "berth"}, PidsLimit: 100}, Deps{
-		Engine: w.engine, Journal: disk{w.journal, &w.full}, Volumes: w.volumes, Installer: w.installer, Images: w.images, Moves: w.moves, Console: w.console,
+		Engine: w.engine, Journal: disk{w.journal, &w.full}, Volumes: w.volumes, Installer: w.installer, Images: w.images, Moves: w.moves, Console: w.console, Writers: w.writers,
 		Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	if err != nil {

@@ -44,6 +44,31 @@ func TestStreamsThatAreCutEndBadly(t *testing.T) {
 	n.put("f", "and it goes on")
 }
 
+// TestACutDoesNotWaitForWhoComesLater: who reads again and again would hold it,
+// and with it a removal.
+func TestACutDoesNotWaitForWhoComesLater(t *testing.T) {
+	t.Parallel()
+	n := setup(t)
+	y, looked, cut := n.store.yard(one), make(chan struct{}), make(chan struct{})
+	first := &call{cancel: func(error) { close(looked) }}
+	y.mu.Lock()
+	y.calls[first] = struct{}{}
+	before := y.admit()
+	y.mu.Unlock()
+	go func() {
+		defer close(cut)
+		n.store.Cut(one, errCancelled)
+	}()
+	<-looked
+	later := y.enter() // Cut holds the lock until it knows whom it waits for
+	y.leave(before)
+	<-cut
+	y.leave(later)
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	delete(y.calls, first)
+}
+
 // TestADownloadOfWhatShrinksBreaksOff: what was promised doesn't come, and that
 // shows.
 func TestADownloadOfWhatShrinksBreaksOff(t *testing.T) {

@@ -89,8 +89,8 @@ func (s *Store) begin(w http.ResponseWriter, r *http.Request, id ident.Instance,
 	ctx, cancel := context.WithCancelCause(r.Context())
 	c = &call{Context: ctx, cancel: cancel, w: w, r: r, id: id, arg: arg, flow: newFlow(w, r, s)}
 	y := s.yard(id)
-	y.enter()
 	y.mu.Lock()
+	inside := y.admit()
 	y.calls[c] = struct{}{}
 	y.mu.Unlock()
 	stop := context.AfterFunc(ctx, c.flow.cut) // what waits for the other end learns of it
@@ -100,7 +100,7 @@ func (s *Store) begin(w http.ResponseWriter, r *http.Request, id ident.Instance,
 		y.mu.Lock()
 		delete(y.calls, c)
 		y.mu.Unlock()
-		y.leave()
+		y.leave(inside)
 	}
 }
 

@@ -147,8 +147,7 @@ func (s *Store) tidy(all bool) {
 // can't be written to just now is for the next time.
 func (s *Store) tidyOne(id ident.Instance, now time.Time) error {
 	y := s.yard(id)
-	y.enter()
-	defer y.leave()
+	defer y.leave(y.enter())
 	at, err := s.openParts(id)
 	if err != nil {
 		return err

@@ -160,8 +160,9 @@ func (s *Store) begun(id ident.Instance, name string, do verb) (*task, error) {
 	}
 	ctx, cancel := context.WithCancelCause(s.base)
 	t := &task{ctx: ctx, cancel: cancel, state: wire.FileTaskState{Percent: -1, Message: "waiting for other work on files"}}
+	inside := y.admit() // before the work can end: leave waits for y.mu
 	started := s.spawn(func() {
-		defer y.leave()
+		defer y.leave(inside)
 		defer cancel(nil)
 		err := s.run(ctx, id, t, do)
 		if cause := context.Cause(ctx); cause != nil && err != nil {
@@ -177,10 +178,10 @@ func (s *Store) begun(id ident.Instance, name string, do verb) (*task, error) {
 	})
 	if !started {
 		cancel(nil)
+		delete(y.stays, inside)
 		return nil, problem.New(problem.NodeOffline, "the agent is being stopped")
 	}
 	y.tasks[name] = t
-	y.busy++ // before the work can end: leave waits for y.mu
 	return t, nil
 }
 

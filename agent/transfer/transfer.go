@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -128,7 +130,7 @@ func (s *Store) forget(id ident.Instance) {
 	}
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if y.busy == 0 {
+	if len(y.stays) == 0 {
 		delete(s.yards, id)
 	}
 }
@@ -146,53 +148,62 @@ type yard struct {
 	// finished are those of uploads that are remembered for who asks again.
 	finished []*upload
 	calls    map[*call]struct{} // under way
-	quiet    *sync.Cond         // no calls and tasks any more
-	busy     int                // of both
+	stays    map[stay]struct{}  // of calls, tasks and tidying
 	trash    []wire.Path        // parts whose removal was broken off
 }
+
+// stay lasts while somebody has an instance's files open, and is closed then.
+type stay chan struct{}
 
 func (s *Store) yard(id ident.Instance) *yard {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	y := s.yards[id]
 	if y == nil {
-		y = &yard{working: make(gate, tasksOfOne), tasks: map[string]*task{}, uploads: map[string]*upload{}, calls: map[*call]struct{}{}}
-		y.quiet = sync.NewCond(&y.mu)
+		y = &yard{working: make(gate, tasksOfOne), tasks: map[string]*task{}, uploads: map[string]*upload{}, calls: map[*call]struct{}{}, stays: map[stay]struct{}{}}
 		s.yards[id] = y
 	}
 	return y
 }
 
 // Cut ends all calls and tasks of an instance, with reason as their failure, and
-// returns when none of its files is open here any more. New ones may come at once:
-// what makes Instances.Writable refuse them comes before.
+// returns when those have no file of it open any more. New ones may come at once,
+// and nobody waits for them, or somebody who reads again and again would hold Cut:
+// what makes Instances.Writable refuse writers comes before.
 func (s *Store) Cut(id ident.Instance, reason *problem.Problem) {
 	y := s.yard(id)
 	y.mu.Lock()
-	defer y.mu.Unlock()
 	for c := range y.calls {
 		c.cancel(reason)
 	}
 	for _, t := range y.tasks {
 		t.cancel(reason)
 	}
-	for y.busy > 0 {
-		y.quiet.Wait()
+	stays := slices.Collect(maps.Keys(y.stays))
+	y.mu.Unlock()
+	for _, s := range stays {
+		<-s
 	}
 }
 
-func (y *yard) enter() {
+func (y *yard) enter() stay {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	y.busy++
+	return y.admit()
 }
 
-func (y *yard) leave() {
+// admit is enter for who holds mu.
+func (y *yard) admit() stay {
+	s := make(stay)
+	y.stays[s] = struct{}{}
+	return s
+}
+
+func (y *yard) leave(s stay) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if y.busy--; y.busy == 0 {
-		y.quiet.Broadcast()
-	}
+	delete(y.stays, s)
+	close(s)
 }
 
 // site is an instance's volume, open.
