@@ -265,6 +265,36 @@ func TestOpenFilesAreCountedAndClosed(t *testing.T) {
 	}
 }
 
+// TestAnOpenFileHoldsItsVolume: a volume that is converted while a file of it is
+// written would leave that behind, and nobody would be told.
+func TestAnOpenFileHoldsItsVolume(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	c := b.client()
+	f, err := c.Create("/f")
+	must(t, err)
+	if n := b.disks.held(); n != 1 {
+		t.Errorf("an open file holds %d volumes", n)
+	}
+	if _, err := c.Open("/none"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file that isn't there: %v", err)
+	}
+	must(t, f.Close())
+	if n := b.disks.held(); n != 0 {
+		t.Errorf("%d volumes are held by nobody", n)
+	}
+	// While that goes on, nothing looks as if it were gone: who mirrors it would delete it.
+	b.disks.close(one, problem.New(problem.ResourceBusy, "the disk is being changed"))
+	_, stat := c.Stat("/f")
+	_, list := c.ReadDir("/")
+	_, open := c.Open("/f")
+	for what, err := range map[string]error{"stat": stat, "list": list, "open": open} {
+		if err == nil || errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "being changed") {
+			t.Errorf("%s meets %v", what, err)
+		}
+	}
+}
+
 // descriptors counts what this process has open in a folder.
 func descriptors(t *testing.T, dir string) (n int) {
 	t.Helper()

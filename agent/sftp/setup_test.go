@@ -51,16 +51,30 @@ type disks struct {
 	mu     sync.Mutex
 	limits map[ident.Instance]int64
 	frozen map[ident.Instance]error
+	shut   map[ident.Instance]error // what opening one meets
+	open   int                      // volumes that were given out
 }
 
 func (d *disks) path(id ident.Instance) string { return filepath.Join(d.dir, string(id)) }
 
 func (d *disks) Files(id ident.Instance) (*files.Root, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.shut[id]; err != nil {
+		return nil, err
+	}
 	dir, err := os.Open(d.path(id))
 	if err != nil {
 		return nil, volume.ErrNone
 	}
-	return files.At(dir), nil
+	d.open++
+	root := files.At(dir)
+	root.OnClose(func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.open--
+	})
+	return root, nil
 }
 
 func (d *disks) Usage(id ident.Instance) (used, limit int64, err error) {
@@ -106,6 +120,18 @@ func (d *disks) freeze(id ident.Instance, why error) {
 	d.frozen[id] = why
 }
 
+func (d *disks) close(id ident.Instance, why error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.shut[id] = why
+}
+
+func (d *disks) held() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.open
+}
+
 type bundle struct {
 	*Service
 	t     testing.TB
@@ -121,7 +147,7 @@ type bundle struct {
 // another and no key. The controller is away.
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	b := &bundle{t: t, disks: &disks{dir: t.TempDir(), limits: map[ident.Instance]int64{}, frozen: map[ident.Instance]error{}}, keys: map[string]ssh.Signer{}}
+	b := &bundle{t: t, disks: &disks{dir: t.TempDir(), limits: map[ident.Instance]int64{}, frozen: map[ident.Instance]error{}, shut: map[ident.Instance]error{}}, keys: map[string]ssh.Signer{}}
 	for _, id := range []ident.Instance{one, two} {
 		must(t, os.Mkdir(b.disks.path(id), 0o755))
 	}
