@@ -39,7 +39,7 @@ type Sample struct {
 	CPU         float64   `json:"cpu"`          // cores in use: 1.5
 	MemoryBytes int64     `json:"memory_bytes"` // without what the kernel would give back
 	MemoryLimit int64     `json:"memory_limit"` // 0: none
-	NetIn       int64     `json:"net_in"` // bytes, a counter, as are the next three
+	NetIn       int64     `json:"net_in"`       // bytes, a counter, as are the next three
 	NetOut      int64     `json:"net_out"`
 	DiskRead    int64     `json:"disk_read"`
 	DiskWrite   int64     `json:"disk_write"`
