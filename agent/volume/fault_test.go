@@ -143,6 +143,42 @@ func TestConversionIsKilledAtEachStage(t *testing.T) {
 	}
 }
 
+// TestARecordThatMayBeWritten: when its writing fails, either of both may be on the
+// disk, so that neither volume goes away before the next look.
+func TestARecordThatMayBeWritten(t *testing.T) {
+	t.Parallel()
+	s := open(t, wire.VolumeImage)
+	if _, err := s.Ensure(one); err != nil {
+		t.Fatal(err)
+	}
+	tree(t, s)
+	settle(t, s, one, Order{LimitBytes: 48 * mib})
+	images := func() []string {
+		t.Helper()
+		list, err := filepath.Glob(filepath.Join(s.dir, string(one), imageFront+"*"))
+		must(t, err)
+		return list
+	}
+	inTheWay := filepath.Join(s.dir, string(one), about+".new")
+	must(t, os.Mkdir(inTheWay, 0o700))
+	if d := settle(t, s, one, Order{LimitBytes: 48 * mib, Convert: true}); d.Message == "" {
+		t.Errorf("without its record it is %+v", d)
+	}
+	left := images()
+	if len(left) != 1 {
+		t.Fatalf("the new volume is gone, and the record may name it: %q", left)
+	}
+	checkTree(t, s)
+	must(t, os.Remove(inTheWay))
+	settle(t, s, one, Order{LimitBytes: 48 * mib})
+	if left := images(); len(left) != 0 {
+		t.Errorf("what the record doesn't name is still there: %q", left)
+	}
+	checkTree(t, s)
+	must(t, s.Remove(one))
+	nothingLeft(t, s)
+}
+
 // TestConversionThatCantBe leaves the volume as it was, and says why.
 func TestConversionThatCantBe(t *testing.T) {
 	t.Parallel()

@@ -66,8 +66,9 @@ func (s *Store) fill(ctx context.Context, p place, to layout, total int64, repor
 	if err := s.discard(filepath.Join(p.at, next)); err != nil { // of a try that was broken off
 		return err
 	}
+	unsure := false
 	defer func() {
-		if err != nil {
+		if err != nil && !unsure {
 			err = errors.Join(err, d.remove(beside), s.discard(filepath.Join(p.at, next)))
 		}
 	}()
@@ -87,7 +88,9 @@ func (s *Store) fill(ctx context.Context, p place, to layout, total int64, repor
 		}
 	}
 	if err := s.commit(home(p.id, to)); err != nil {
-		// Nobody can say which record is on the disk: both volumes stay.
+		// Nobody can say which record is on the disk: both volumes stay, and the next
+		// Settle tidies what the record doesn't name.
+		unsure = true
 		return errors.Join(err, s.ready(context.WithoutCancel(ctx), p))
 	}
 	if p.images() {
