@@ -294,10 +294,7 @@ func (a *App) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { a.manager.Run(ctx) })
 	if a.firewall != nil {
-		parts.Go(func() {
-			a.firewall.Keep(a.manager.Holds)
-			a.firewall.Run(ctx)
-		})
+		parts.Go(func() { a.firewall.Run(ctx) })
 	}
 	parts.Go(func() { a.moves.Run(ctx) })
 	parts.Go(func() { a.volumes.Run(ctx) })

@@ -96,11 +96,7 @@ func (f *Firewall) Hold(id ident.Instance, network wire.Network, ports []wire.Po
 	if err != nil {
 		return err
 	}
-	want := held{network: network}
-	want.network.Allow = slices.Clone(network.Allow)
-	for _, p := range ports {
-		want.ports = append(want.ports, p.Host)
-	}
+	want := wanted(network, ports)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, err := net.InterfaceByName(f.options.Bridge); err != nil {
@@ -130,16 +126,61 @@ func (f *Firewall) Hold(id ident.Instance, network wire.Network, ports []wire.Po
 	return nil
 }
 
+func wanted(network wire.Network, ports []wire.Port) held {
+	h := held{network: network}
+	h.network.Allow = slices.Clone(network.Allow)
+	for _, p := range ports {
+		h.ports = append(h.ports, p.Host)
+	}
+	return h
+}
+
 func (h held) same(other held) bool {
 	a, b := h.network, other.network
 	return slices.Equal(a.Allow, b.Allow) && a.Instances == b.Instances && a.Offline == b.Offline && a.OutBytes == b.OutBytes && a.InBytes == b.InBytes &&
 		slices.Equal(h.ports, other.ports)
 }
 
+// open are the ports at which other instances reach this one.
+func (h held) open() []uint16 {
+	if !h.network.Instances {
+		return nil
+	}
+	return slices.Clone(h.ports)
+}
+
+// opens are the ports that are open for others than id; the caller holds mu.
+func (f *Firewall) opens(id ident.Instance) map[uint16]bool {
+	list := map[uint16]bool{}
+	for other, h := range f.held {
+		if other == id {
+			continue
+		}
+		for _, p := range h.open() {
+			list[p] = true
+		}
+	}
+	return list
+}
+
 // Release forgets an instance whose container is gone.
 func (f *Firewall) Release(id ident.Instance) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.release(id)
+}
+
+// releaseIdle is Release, unless the instance came back meanwhile.
+func (f *Firewall) releaseIdle(id ident.Instance) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, back := f.held[id]; !back {
+		f.release(id)
+	}
+}
+
+// release needs the lock.
+func (f *Firewall) release(id ident.Instance) {
 	before := f.held[id]
 	delete(f.held, id)
 	if MAC(id) == nil || !f.state.Works {
@@ -163,7 +204,14 @@ func Prefixes(texts []string) ([]netip.Prefix, error) {
 			}
 			p = netip.PrefixFrom(a, a.BitLen())
 		}
-		list = append(list, netip.PrefixFrom(p.Addr().Unmap(), p.Bits()).Masked())
+		if p.Addr().Is4In6() { // as the kernel never sees it
+			const front = 96
+			if p.Bits() < front {
+				return nil, problem.Invalid("network.allow", "%.60q is no CIDR such as 10.1.0.0/16", text)
+			}
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-front)
+		}
+		list = append(list, p.Masked())
 	}
 	return list, nil
 }

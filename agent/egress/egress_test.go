@@ -292,6 +292,47 @@ func TestInstances(t *testing.T) {
 	}
 }
 
+// A port is open to others as long as somebody wants it open, over a new agent too:
+// later it may be another instance's.
+func TestOpenPortsAreClosedAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	here, there, gone, port := ident.NewInstance(), ident.NewInstance(), ident.NewInstance(), wire.Port{Host: 25565}
+	open := wire.Network{Instances: true}
+	want := func(after, ports string) {
+		t.Helper()
+		said, err := exec.Command("nft", "list", "set", "inet", "berth-"+string(b.options.Node), "open").CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, said)
+		}
+		_, list, _ := strings.Cut(string(said), "elements = {")
+		list, _, _ = strings.Cut(list, "}")
+		if list = strings.Join(strings.Fields(list), " "); list != ports {
+			t.Errorf("after %s %q are open, want %q", after, list, ports)
+		}
+	}
+	b.hold(here, open, port)
+	b.hold(there, open, port) // of another address of the node
+	b.hold(gone, open, wire.Port{Host: 25570}, wire.Port{Host: 25571})
+	b.hold(there, wire.Network{}, port)
+	want("one of two was closed", "25565, 25570, 25571")
+	next := egress.Open(b.options)
+	next.Keep(func(id ident.Instance) (n wire.Network, ports []wire.Port, held bool) {
+		switch id {
+		case here:
+			return open, []wire.Port{port}, true
+		default:
+			return n, nil, id == there
+		}
+	})
+	want("one went while no agent ran", "25565")
+	if err := next.Hold(here, wire.Network{}, []wire.Port{port}); err != nil {
+		t.Fatal(err)
+	}
+	next.Keep(func(ident.Instance) (n wire.Network, ports []wire.Port, held bool) { return n, nil, true })
+	want("the last was closed", "")
+}
+
 // Rules that somebody flushed are made again; those of a new agent are the old ones'.
 func TestRulesComeBackAndStay(t *testing.T) {
 	t.Parallel()
@@ -306,9 +347,9 @@ func TestRulesComeBackAndStay(t *testing.T) {
 	b.want(id, "internet")
 	next := egress.Open(b.options)
 	b.want(id, "internet")
-	next.Keep(func(held ident.Instance) bool { return held == id })
+	next.Keep(func(held ident.Instance) (n wire.Network, ports []wire.Port, ours bool) { return n, nil, held == id })
 	b.want(id, "internet")
-	next.Keep(func(ident.Instance) bool { return false })
+	next.Keep(func(ident.Instance) (n wire.Network, ports []wire.Port, ours bool) { return n, nil, false })
 	b.want(id, "internet private node")
 
 	if err := next.Hold(id, wire.Network{}, nil); err != nil {
@@ -392,9 +433,14 @@ func TestHostileNetworks(t *testing.T) {
 	node := runtimetest.NewNode()
 	f := egress.Open(egress.Options{Node: node, Bridge: "bt-not-here", Log: slog.New(slog.DiscardHandler)})
 	defer func() { _ = egress.Uninstall(node) }()
-	for _, text := range []string{"", "10.0.0.0/33", "x", "fe80::1%eth0", "10.0.0.0/8; drop", "1.2.3", "\x00"} {
+	for _, text := range []string{"", "10.0.0.0/33", "::ffff:0:0/90", "x", "fe80::1%eth0", "10.0.0.0/8; drop", "1.2.3", "\x00"} {
 		if _, err := egress.Prefixes([]string{text}); err == nil {
 			t.Errorf("%q is taken for a network", text)
+		}
+	}
+	for text, means := range map[string]string{"::ffff:10.0.0.0/104": "10.0.0.0/8", "::ffff:10.0.0.1": "10.0.0.1/32", "10.1.2.3/8": "10.0.0.0/8", "0.0.0.0/0": "0.0.0.0/0"} {
+		if got, err := egress.Prefixes([]string{text}); err != nil || got[0].String() != means {
+			t.Errorf("%q means %v, %v", text, got, err)
 		}
 	}
 	if err := f.Hold(ident.NewInstance(), wire.Network{}, nil); err == nil || !strings.Contains(err.Error(), "not on this machine") {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/google/nftables"
@@ -131,7 +132,7 @@ func (f *Firewall) write(id ident.Instance, allow []netip.Prefix, before, want h
 		b.rule(sends, jump(chainInside))
 	}
 	b.rule(node, reject())
-	if err := b.ports(before, want); err != nil {
+	if err := b.ports(before, want, f.opens(id)); err != nil {
 		return err
 	}
 	mac := MAC(id)
@@ -144,24 +145,23 @@ func (f *Firewall) write(id ident.Instance, allow []netip.Prefix, before, want h
 	return b.Flush()
 }
 
-// ports brings the open ports from what was to what is to be.
-func (b *batch) ports(before, want held) error {
-	elements := func(h held) []nftables.SetElement {
-		var list []nftables.SetElement
-		if h.network.Instances {
-			for _, p := range h.ports {
-				list = append(list, nftables.SetElement{Key: binaryutil.BigEndian.PutUint16(p)})
-			}
+// ports brings the open ports from what was to what is to be. others are open for
+// other instances: those have the same port of other addresses of the node.
+func (b *batch) ports(before, want held, others map[uint16]bool) error {
+	elements := func(list []uint16) (elements []nftables.SetElement) {
+		for _, p := range list {
+			elements = append(elements, nftables.SetElement{Key: binaryutil.BigEndian.PutUint16(p)})
 		}
-		return list
+		return elements
 	}
+	closed := slices.DeleteFunc(before.open(), func(p uint16) bool { return others[p] })
 	// Each in a way that doesn't mind what is there: added, then taken away.
-	if old := elements(before); len(old) > 0 {
+	if old := elements(closed); len(old) > 0 {
 		if err := errors.Join(b.SetAddElements(b.open, old), b.SetDeleteElements(b.open, old)); err != nil {
 			return err
 		}
 	}
-	if fresh := elements(want); len(fresh) > 0 {
+	if fresh := elements(want.open()); len(fresh) > 0 {
 		return b.SetAddElements(b.open, fresh)
 	}
 	return nil
@@ -183,7 +183,29 @@ func (f *Firewall) erase(id ident.Instance, before held) error {
 		b.FlushChain(c)
 		b.DelChain(c)
 	}
-	if err := b.ports(before, held{}); err != nil {
+	if err := b.ports(before, held{}, f.opens(id)); err != nil {
+		return err
+	}
+	return b.Flush()
+}
+
+// closeBut closes the ports that are open for nobody any more; the caller holds mu.
+func (f *Firewall) closeBut(open map[uint16]bool) error {
+	b, err := f.begin()
+	if err != nil {
+		return err
+	}
+	there, err := b.GetSetElements(b.open)
+	if err != nil {
+		return err
+	}
+	there = slices.DeleteFunc(there, func(e nftables.SetElement) bool {
+		return len(e.Key) != 2 || open[binaryutil.BigEndian.Uint16(e.Key)]
+	})
+	if len(there) == 0 {
+		return nil
+	}
+	if err := errors.Join(b.SetAddElements(b.open, there), b.SetDeleteElements(b.open, there)); err != nil {
 		return err
 	}
 	return b.Flush()

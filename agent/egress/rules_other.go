@@ -17,6 +17,8 @@ func (f *Firewall) write(ident.Instance, []netip.Prefix, held, held) error { ret
 
 func (f *Firewall) erase(ident.Instance, held) error { return errNotHere }
 
+func (f *Firewall) closeBut(map[uint16]bool) error { return errNotHere }
+
 func (f *Firewall) stands() (bool, error) { return false, errNotHere }
 
 func (f *Firewall) known() []ident.Instance { return nil }

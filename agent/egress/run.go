@@ -3,6 +3,7 @@ package egress
 import (
 	"bufio"
 	"context"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/wire"
 )
 
 // lookEvery is how often the tables are looked after.
@@ -57,13 +59,25 @@ func (f *Firewall) Look(anew bool) {
 	}
 }
 
-// Keep forgets all instances that the node doesn't hold any more; called once
-// after the start, with those that it holds.
-func (f *Firewall) Keep(holds func(ident.Instance) bool) {
+// Keep forgets all instances that the node doesn't hold any more, and closes the
+// ports that none of the others wants open; called after the start, with
+// those that it holds, and whenever the engine is back.
+func (f *Firewall) Keep(holds func(ident.Instance) (network wire.Network, ports []wire.Port, held bool)) {
+	open := map[uint16]bool{}
 	for _, id := range f.known() {
-		if !holds(id) {
-			f.Release(id)
+		network, ports, ours := holds(id)
+		if !ours {
+			f.releaseIdle(id)
 		}
+		for _, p := range wanted(network, ports).open() {
+			open[p] = true
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	maps.Copy(open, f.opens(""))
+	if err := f.closeBut(open); err != nil {
+		f.options.Log.Debug("ports of instances that are gone stay open to others", "error", err)
 	}
 }
 

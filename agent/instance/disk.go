@@ -6,6 +6,7 @@ import (
 
 	"github.com/berth-panel/berth/agent/volume"
 	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
 
@@ -31,6 +32,14 @@ func (o *owner) settleDisk(ctx context.Context, j job) (moved bool, err error) {
 	err = o.m.deps.Volumes.Settle(ctx, o.id, volume.Order{
 		LimitBytes: spec.Limits.DiskMiB << 20, Convert: spec.Convert, Live: o.live != "",
 		Report: func(p wire.Progress) { o.report(j, p) },
+		Free:   o.freeDisk,
 	})
 	return o.m.deps.Volumes.Path(o.id) != before, err
+}
+
+// freeDisk ends those who have files open while the disk is to be changed.
+func (o *owner) freeDisk() {
+	if o.m.deps.Writers != nil {
+		o.m.deps.Writers.Cut(o.id, problem.New(problem.Conflict, "the disk of instance %s is being changed; go on when that is done", o.id))
+	}
 }

@@ -96,6 +96,9 @@ func (m *Manager) oversee(ctx context.Context, info runtime.Info) error {
 	}
 	m.deliver(boxes)
 	m.keepConsoles()
+	if m.deps.Fence != nil {
+		m.deps.Fence.Keep(m.reach)
+	}
 	m.report(ctx, describe(info))
 	for pause(ctx, askEvery+rand.N(askJitter)) == nil {
 		info, err := m.ask(ctx)

@@ -17,6 +17,8 @@ type Fence interface {
 	// *problem.Problem when this node can't.
 	Hold(id ident.Instance, network wire.Network, ports []wire.Port) error
 	Release(id ident.Instance)
+	// Keep releases all that were held by an agent of before and are not here.
+	Keep(held func(id ident.Instance) (network wire.Network, ports []wire.Port, held bool))
 	State() wire.Firewall
 }
 
@@ -32,6 +34,16 @@ type throttled struct {
 	pid        int
 	limits     wire.Limits
 	complained string
+}
+
+// reach is what an instance that is here may reach, as far as that is known; false
+// for one that is not here, once the engine's containers are known.
+func (m *Manager) reach(id ident.Instance) (network wire.Network, ports []wire.Port, held bool) {
+	spec, err := m.Spec(id)
+	if err != nil {
+		return network, nil, m.Holds(id)
+	}
+	return spec.Network, spec.Ports, true
 }
 
 // fence puts the limits in place that the container itself doesn't carry, before it

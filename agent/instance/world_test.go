@@ -42,6 +42,7 @@ type world struct {
 	moves     Moves
 	console   Console
 	writers   Writers
+	fence     Fence
 	journal   *journal.Journal
 	volumes   *volume.Store
 	m         *Manager
@@ -90,7 +91,7 @@ func (w *world) boot() {
 		w.t.Fatal(err)
 	}
 	w.m, err = New(Config{Network: runtime.NetworkSpec{Name: "berth"}, PidsLimit: 100}, Deps{
-		Engine: w.engine, Journal: disk{w.journal, &w.full}, Volumes: w.volumes, Installer: w.installer, Images: w.images, Moves: w.moves, Console: w.console, Writers: w.writers,
+		Engine: w.engine, Journal: disk{w.journal, &w.full}, Volumes: w.volumes, Installer: w.installer, Images: w.images, Moves: w.moves, Console: w.console, Writers: w.writers, Fence: w.fence,
 		Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	if err != nil {
