@@ -117,7 +117,7 @@ func TestCrowd(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
 	y.states.set(one, wire.ActualStopped)
-	const n, readers = 10_000, 99
+	const n, readers = 2000, 99
 	y.dialQuietly("") // and does not read
 	var whole atomic.Int64
 	for range readers {
@@ -142,7 +142,7 @@ func TestCrowd(t *testing.T) {
 			<-done
 		})
 	}
-	y.run(false, "pace", fmt.Sprint(n), "5000")
+	y.run(false, "pace", fmt.Sprint(n), "1000")
 	runtimetest.Eventually(t, "all to have it all", func() bool { return whole.Load() == readers })
 }
 
@@ -152,7 +152,7 @@ func TestKilledWhileItPrints(t *testing.T) {
 	t.Parallel()
 	for _, tty := range []bool{false, true} {
 		y := newYard(t)
-		const n = 12_000
+		const n = 6000
 		id := y.run(tty, "pace", fmt.Sprint(n), "3000")
 		var seen []wire.ConsoleLineFrame
 		record := ""
@@ -163,7 +163,7 @@ func TestKilledWhileItPrints(t *testing.T) {
 				query = fmt.Sprintf("?after=%d&record=%s", last, record)
 			}
 			c := y.dial(query)
-			c.upTo(last + 1500)
+			c.upTo(last + 800)
 			if kill > 0 && record != c.record {
 				t.Fatal("the record has another name")
 			}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -402,11 +403,14 @@ func TestWrongCalls(t *testing.T) {
 // A reader that takes nothing is passed over, and holds up nobody.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
+	w := setup(t, func(o *Options) { o.Patience = time.Hour })
 	w.states.set(one, wire.ActualRunning)
 	slow := w.dialQuietly("?after=0")
+	if err := slow.conn.NetConn().(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		t.Fatal(err)
+	}
 	quick := w.dial("?after=0")
-	const n = 3000 // more than a record and a connection hold together
+	const n = 2000 // more than a record and a connection hold together
 	text := strings.Repeat("x", 8<<10)
 	c := w.room.of(one)
 	go func() {
@@ -434,7 +438,7 @@ func TestSlowReader(t *testing.T) {
 
 func TestSilentReaderIsCutOff(t *testing.T) {
 	t.Parallel()
-	w := setup(t, func(o *Options) { o.Ping, o.Patience = 50*time.Millisecond, 300*time.Millisecond })
+	w := setup(t, func(o *Options) { o.Ping, o.Patience = 50*time.Millisecond, 5*time.Second })
 	w.states.set(one, wire.ActualRunning)
 	lively := w.dial("")
 	silent := w.dialQuietly("") // it never reads, and so never answers a ping

@@ -108,32 +108,32 @@ func TestPrintedWhileItComesBack(t *testing.T) {
 	w := setup(t)
 	id := w.run(false)
 	var want []string
-	stop, stopped := make(chan struct{}), make(chan struct{})
+	more, stopped := make(chan int), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			line := fmt.Sprintf("line %d", i)
-			want = append(want, line)
-			w.engine.Print(id, false, line+"\n")
-			if i%50 == 0 {
-				time.Sleep(time.Millisecond)
+		for n := range more { // so that it never gets ahead by more than a record holds
+			for range n {
+				line := fmt.Sprintf("line %d", len(want))
+				want = append(want, line)
+				w.engine.Print(id, false, line+"\n")
+				if len(want)%50 == 0 {
+					time.Sleep(time.Millisecond)
+				}
 			}
 		}
 	}()
 	for range 5 {
-		runtimetest.Eventually(t, "some lines", func() bool { return len(w.texts()) > 100 })
+		before := len(w.texts())
+		more <- 5000
+		runtimetest.Eventually(t, "some lines", func() bool { return len(w.texts()) > before+100 })
 		w.killed()
 		w.room.Resume(w.look(id))
 		w.listening(id)
-		before := len(w.texts())
+		before = len(w.texts())
+		more <- 500
 		runtimetest.Eventually(t, "the lines to go on", func() bool { return len(w.texts()) > before })
 	}
-	close(stop)
+	close(more)
 	<-stopped
 	w.expect(want...)
 }

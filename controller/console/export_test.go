@@ -8,8 +8,11 @@ import (
 
 // Quick has the service wait less where a test has to.
 func Quick(s *Service) {
-	s.pace = pace{ping: 20 * time.Millisecond, dead: time.Minute, stuck: time.Minute, retry: 20 * time.Millisecond, reply: 200 * time.Millisecond}
+	s.pace = pace{ping: 20 * time.Millisecond, dead: time.Minute, stuck: time.Minute, retry: 20 * time.Millisecond, reply: time.Minute}
 }
+
+// Hasty has the service take a node for silent at once.
+func Hasty(s *Service) { s.pace.reply = 200 * time.Millisecond }
 
 // Watched says how many instances are watched, and how many bytes are kept.
 func Watched(s *Service) (feeds int, kept int64) {
