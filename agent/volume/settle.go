@@ -20,6 +20,10 @@ type Order struct {
 	Convert    bool  // a plain directory becomes what the node's driver makes
 	Live       bool  // a container uses it
 	Report     func(wire.Progress)
+	// Free ends those who have its files open, when nothing but they stand in the
+	// way; it is called without a lock, once at most. nil: they may go on, and the
+	// change waits.
+	Free func()
 }
 
 // fits is the share of an image that files can have, the rest is the
@@ -36,6 +40,17 @@ func (s *Store) Settle(ctx context.Context, id ident.Instance, o Order) error {
 	if o.Report == nil {
 		o.Report = func(wire.Progress) {}
 	}
+	err := s.settleOnce(ctx, id, o)
+	if errors.Is(err, errInUse) {
+		o.Free()
+		o.Free = nil // whoever came back meanwhile may stay
+		err = s.settleOnce(ctx, id, o)
+	}
+	return err
+}
+
+// settleOnce is Settle; it fails with errInUse when Free would help.
+func (s *Store) settleOnce(ctx context.Context, id ident.Instance, o Order) error {
 	e := s.entry(id)
 	e.work.Lock()
 	defer e.work.Unlock()
@@ -56,6 +71,9 @@ func (s *Store) Settle(ctx context.Context, id ident.Instance, o Order) error {
 	want, err := s.settleStopped(ctx, e, p, o)
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if o.Free != nil && errors.Is(err, errInUse) {
+		return errInUse
 	}
 	e.note(want, "")
 	if err != nil {

@@ -531,10 +531,23 @@ func suiteConvert(t *testing.T, s *Store) {
 	if d = settle(t, s, one, Order{LimitBytes: 48 * mib, Convert: true, Live: true}); d.Driver != wire.VolumeDirectory || (d.Message == "") == better {
 		t.Errorf("while it runs it is %+v", d)
 	}
+	open, err := s.Files(one)
+	must(t, err)
+	d = settle(t, s, one, Order{LimitBytes: 48 * mib, Convert: true})
+	if better && (d.Driver != wire.VolumeDirectory || !strings.Contains(d.Message, "in use")) {
+		t.Errorf("with files open it is %+v", d)
+	}
 	var steps []wire.Progress
-	d = settle(t, s, one, Order{LimitBytes: 48 * mib, Convert: true, Report: func(p wire.Progress) { steps = append(steps, p) }})
+	freed := 0
+	d = settle(t, s, one, Order{LimitBytes: 48 * mib, Convert: true, Free: func() { freed++; must(t, open.Close()) }, Report: func(p wire.Progress) { steps = append(steps, p) }})
 	if d.Driver != s.chosen || d.Hard != better || d.Convert || d.Message != "" || d.LimitBytes != 48*mib {
 		t.Errorf("converted it is %+v", d)
+	}
+	if !better {
+		must(t, open.Close())
+	}
+	if better != (freed == 1) {
+		t.Errorf("those who have files open were ended %d times", freed)
 	}
 	if better && (len(steps) < 2 || steps[0].Step != "convert") {
 		t.Errorf("it told of %+v", steps)

@@ -152,8 +152,9 @@ func TestDisksOutliveTheAgentAndTheNode(t *testing.T) {
 func TestConversionOfAVolume(t *testing.T) {
 	t.Parallel()
 	edit := images(t)
-	p, h, owner := setup(t)
+	p, h, owner := setup(t, withSFTP)
 	id, container := h.running(h.loadProbe("write", "/app/data/kept", "yes", "then", "idle"), owner, 0)
+	user, byKey := p.newLogin(owner)
 	if d := p.disk(id); d.Driver != wire.VolumeDirectory || d.Hard || d.LimitBytes != 256<<20 {
 		t.Errorf("a plain directory is %+v", d)
 	}
@@ -169,6 +170,10 @@ func TestConversionOfAVolume(t *testing.T) {
 	if now := p.instance(id); now.Status != "running" || now.ContainerID != container {
 		t.Errorf("the order alone made of it %+v", now)
 	}
+	session := p.awaitDoor(id, user, byKey).session(t, byKey)
+	if _, err := session.Create("/open"); err != nil { // and it stays open
+		t.Fatal(err)
+	}
 	p.awaitJob(p.order(id, "restart"), "succeeded")
 	eventually(t, "it is converted", func() bool { d := p.disk(id); return d.Hard && d.Driver == wire.VolumeImage && !d.Convert })
 	eventually(t, "it runs on its new disk", func() bool { now := p.instance(id); return now.Status == "running" && now.ContainerID != container })
@@ -178,5 +183,8 @@ func TestConversionOfAVolume(t *testing.T) {
 	}
 	if _, err := os.Lstat(filepath.Join(h.dir, "volumes", id, "data")); !os.IsNotExist(err) {
 		t.Errorf("its old one is still there: %v", err)
+	}
+	if _, err := session.ReadDir("/"); err == nil {
+		t.Error("a session that had a file of the old one open goes on")
 	}
 }
