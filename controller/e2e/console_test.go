@@ -47,13 +47,16 @@ func (v *viewer) say(text string) {
 	}
 }
 
-// read reads a message; lines must follow the ones before.
+// read reads a message; lines must follow the ones before, in the same record.
 func (v *viewer) read() (spoken, error) {
 	v.t.Helper()
 	_ = v.conn.SetReadDeadline(time.Now().Add(patience))
 	var m spoken
 	if err := v.conn.ReadJSON(&m); err != nil {
 		return m, err
+	}
+	if m.Type == "record" {
+		v.last = 0
 	}
 	if m.Type == "missed" {
 		v.t.Errorf("lines %d to %d were missed", m.From, m.To)

@@ -18,13 +18,17 @@ import (
 
 const playedImage = "berth-test/played:1"
 
-// addPlayed makes a node whose agent is real and whose engine is played.
-func (p *panel) addPlayed(name string) (*host, *fake.Engine) {
+// addPlayed makes a node whose agent is real and whose engine is played; edits
+// change how it runs.
+func (p *panel) addPlayed(name string, edits ...func(*agentapp.Config)) (*host, *fake.Engine) {
 	p.t.Helper()
 	h, ln := p.enrolHost(name)
 	engine := fake.New(fake.Options{Node: h.id})
 	engine.AddImage(playedImage, runtime.Image{Entrypoint: []string{"/server"}}, nil)
 	h.fake, h.config = engine, agentapp.Config{Data: h.dir, NoDemo: true}
+	for _, edit := range edits {
+		edit(&h.config)
+	}
 	h.run(ln)
 	h.awaitOnline()
 	return h, engine
