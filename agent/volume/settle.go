@@ -41,7 +41,7 @@ func (s *Store) Settle(ctx context.Context, id ident.Instance, o Order) error {
 		o.Report = func(wire.Progress) {}
 	}
 	err := s.settleOnce(ctx, id, o)
-	if errors.Is(err, errInUse) {
+	if o.Free != nil && errors.Is(err, errInUse) {
 		o.Free()
 		o.Free = nil // whoever came back meanwhile may stay
 		err = s.settleOnce(ctx, id, o)
