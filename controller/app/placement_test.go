@@ -219,7 +219,10 @@ func TestStraysOverHTTP(t *testing.T) {
 		s := spec(stray, 30000+uint16(n))
 		agent.Hold(s, fleettest.Done(s))
 	}
+	streams := len(agent.Streams())
 	agent.Drop()
+	agent.Wait(t, "it is back", func() bool { return len(agent.Streams()) > streams })
+	b.until("it can be called again", func() bool { return b.app.Fleet.Online(id) })
 	base := "/api/v1/nodes/" + string(id) + "/strays"
 	type strayView struct {
 		InstanceID string `json:"instance_id"`
