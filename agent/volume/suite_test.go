@@ -65,7 +65,11 @@ func quickDir(t testing.TB) string {
 	}
 	dir, err := os.MkdirTemp(memory, "berth-volumes-")
 	must(t, err)
-	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err) // Fatal would swallow a panic of the test
+		}
+	})
 	return dir
 }
 
