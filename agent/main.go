@@ -161,14 +161,20 @@ func (c *serveCommand) serve(ctx context.Context, releases *update.Updater) erro
 	if c.LogFormat == "json" {
 		handler = slog.NewJSONHandler(os.Stderr, options)
 	}
-	agent, err := app.New(app.Config{
-		Data: c.Data, Listen: c.Listen, SFTPListen: c.SFTPListen, Tunnel: c.Tunnel, DockerHost: c.DockerHost, NetworkName: c.Network, NetworkSubnet: c.NetworkSubnet,
-		PidsLimit: c.PidsLimit, NoDemo: c.NoDemo, NoFirewall: c.NoFirewall, AllowDownloads: c.AllowDownloads, KeepImages: c.KeepImages, FreeSpace: c.FreeSpace, MetricsListen: c.MetricsListen,
-	}, app.Deps{Releases: releases, Log: slog.New(handler), Now: time.Now})
+	agent, err := app.New(c.config(), app.Deps{Releases: releases, Log: slog.New(handler), Now: time.Now})
 	if err != nil {
 		return err
 	}
 	return agent.Run(ctx)
+}
+
+// config is what the flags say.
+func (c *serveCommand) config() app.Config {
+	return app.Config{
+		Data: c.Data, Listen: c.Listen, SFTPListen: c.SFTPListen, Tunnel: c.Tunnel, DockerHost: c.DockerHost, NetworkName: c.Network, NetworkSubnet: c.NetworkSubnet,
+		PidsLimit: c.PidsLimit, NoDemo: c.NoDemo, NoFirewall: c.NoFirewall, AllowDownloads: c.AllowDownloads, KeepImages: c.KeepImages, FreeSpace: c.FreeSpace, MetricsListen: c.MetricsListen,
+		Volumes: c.Volumes,
+	}
 }
 
 type unmountCommand struct {

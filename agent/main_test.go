@@ -15,10 +15,12 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"syscall"
@@ -163,6 +165,23 @@ func TestEnrolAndServe(t *testing.T) {
 		rest, _ := io.ReadAll(log)
 		if err := serve.Wait(); err != nil {
 			t.Errorf("%s ended it with %v: %s", signal, err, rest)
+		}
+	}
+}
+
+// No flag is forgotten on its way to the agent: each setting of app.Config that
+// people may choose is filled when every flag is.
+func TestFlagsReachTheAgent(t *testing.T) {
+	t.Parallel()
+	flags := &serveCommand{
+		Data: "d", Listen: "l", Tunnel: true, SFTPListen: "s", DockerHost: "h", Network: "n", NetworkSubnet: "u", PidsLimit: 1, NoDemo: true,
+		NoFirewall: true, AllowDownloads: []netip.Prefix{{}}, Volumes: "image", KeepImages: 1, FreeSpace: 1, MetricsListen: "m",
+	}
+	config := reflect.ValueOf(flags.config())
+	for i := range config.NumField() {
+		name := config.Type().Field(i).Name
+		if forTests := name == "DemoExecutable" || name == "DemoReference"; !forTests && config.Field(i).IsZero() {
+			t.Errorf("no flag fills %s", name)
 		}
 	}
 }

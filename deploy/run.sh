@@ -6,6 +6,7 @@
 #   AGENT_LISTEN  where the agent listens                    127.0.0.1:8443
 #   BIN           where the two programs are                 bin
 #   MEMORY, DISK  MiB that the node may give to instances    most of the machine's
+#   VOLUMES       how disk limits are held, docs/volumes.md  directory
 #
 # BERTH_API_KEY and BERTH_ADMIN_PASSWORD, when set at the first start, become the
 # first admin's; else they are drawn. Both are kept in DATA/credentials. Secrets
@@ -29,7 +30,7 @@ patience=${PATIENCE:-60} # seconds until each part must answer
 if [ "$(id -u)" != 0 ]; then
   have sudo || die "the agent needs root: run make as root, or install sudo"
   export DATA=$data BIN=$bin
-  exec sudo --preserve-env=DATA,BIN,LISTEN,AGENT_LISTEN,MEMORY,DISK,PATIENCE,DOCKER_HOST,BERTH_API_KEY,BERTH_ADMIN_PASSWORD,BERTH_PUBLIC_URL,BERTH_RATE_LIMIT \
+  exec sudo --preserve-env=DATA,BIN,LISTEN,AGENT_LISTEN,MEMORY,DISK,VOLUMES,PATIENCE,DOCKER_HOST,BERTH_API_KEY,BERTH_ADMIN_PASSWORD,BERTH_PUBLIC_URL,BERTH_RATE_LIMIT \
     bash "$here/run.sh"
 fi
 
