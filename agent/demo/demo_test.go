@@ -90,7 +90,7 @@ func serve(t *testing.T, o Options) *running {
 		_ = console.Close()
 	})
 	text := r.out.until(t, "Type help.")
-	if _, err := fmt.Sscanf(text, "Berth demo, listening on port %s", &r.port); err != nil {
+	if _, err := fmt.Sscanf(text, "Berth demo, ready on port %s", &r.port); err != nil {
 		t.Fatalf("it says %q", text)
 	}
 	return r

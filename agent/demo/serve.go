@@ -74,7 +74,8 @@ func (s *server) run(ctx context.Context, tcp net.Listener, udp net.PacketConn, 
 	parts.Go(func() { _ = web.Serve(tcp); stop() })
 	parts.Go(func() { echo(udp); stop() })
 	go s.console(stop) // ends with the process: a read of stdin can't be interrupted
-	s.say("Berth demo, listening on port %s (tcp and udp). Type help.", port)
+	// "ready on port" is the catalogue's ready line of this image (controller/image).
+	s.say("Berth demo, ready on port %s (tcp and udp). Type help.", port)
 	<-ctx.Done()
 	s.say("Bye.")
 	_ = web.Close()
