@@ -9,6 +9,7 @@ import (
 
 	"github.com/berth-panel/berth/agent/files"
 	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
 
@@ -156,6 +157,9 @@ func (s *Store) count(ctx context.Context, p place) (bytes int64, err error) {
 		info, err := w.Next()
 		if errors.Is(err, io.EOF) {
 			break
+		}
+		if problem.Is(err, problem.Validation) {
+			continue // what lies too deep is passed over: one such folder must not hide all the rest
 		}
 		if err != nil {
 			return bytes, err

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
 )
 
 const one = ident.Instance("00000001")
@@ -288,4 +290,30 @@ func TestRemoveWhenHalfIsGoneOrALinkStandsThere(t *testing.T) {
 	}
 	untouched(t, dir)
 	ensure(t, s)
+}
+
+// TestWhatLiesTooDeepHidesNothing: one folder that no path leads to must not keep
+// all the rest from being counted.
+func TestWhatLiesTooDeepHidesNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t, wire.VolumeDirectory)
+	create(t, s, one, mib)
+	at, err := os.OpenRoot(s.Path(one))
+	must(t, err)
+	for range 2*wire.MaxPath/wire.MaxName + 1 {
+		name := strings.Repeat("a", wire.MaxName)
+		must(t, at.Mkdir(name, 0o755))
+		next, err := at.OpenRoot(name)
+		must(t, errors.Join(err, at.Close()))
+		at = next
+	}
+	must(t, at.Close())
+	must(t, os.WriteFile(filepath.Join(s.Path(one), "f"), make([]byte, 2*mib), 0o600))
+	s.look(t.Context())
+	if used, _, err := s.Usage(one); err != nil || used < 2*mib {
+		t.Errorf("it holds %d, %v", used, err)
+	}
+	want(t, s.Put(one, "g", 0, 0, text("x")), problem.InsufficientResources)
+	must(t, s.Remove(one))
+	nothingLeft(t, s)
 }
