@@ -178,11 +178,12 @@ func (a *Agent) stream(server *http.Server, w http.ResponseWriter, r *http.Reque
 		return
 	}
 	upgrader := websocket.Upgrader{}
-	conn, err := upgrader.Upgrade(w, r, nil)
-	if err != nil {
-		return
-	}
 	a.change(func() {
+		// With the lock: once the controller knows of the stream, Drop does too.
+		conn, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
 		if a.server != server { // stopped meanwhile
 			_ = conn.Close()
 			return
