@@ -52,6 +52,8 @@ type NodeView struct {
 	EnrolledAt *time.Time  `json:"enrolled_at,omitempty"`
 
 	Volumes *wire.Volumes `json:"volumes,omitempty" doc:"How it holds disk limits, and the room there is for them, as the agent said last"`
+	// Firewall says whether the node can hold what instances may reach.
+	Firewall *wire.Firewall `json:"firewall,omitempty" doc:"Whether it can hold what its instances may reach, and why not"`
 
 	CertificateEndsAt *time.Time `json:"certificate_ends_at,omitempty" doc:"Of its agent; renewed by itself before"`
 
@@ -207,7 +209,7 @@ func (s *Service) view(ctx context.Context, q store.Querier, n Node) (NodeView, 
 		Release: n.Hello.Release, Outdated: n.Hello.Release != "" && n.Hello.Release != build.Version, Engine: n.Hello.Engine, EnrolledAt: n.EnrolledAt,
 		CertificateEndsAt: n.CertificateEndsAt, CreatedAt: n.CreatedAt, UpdatedAt: n.UpdatedAt,
 	}
-	v.Volumes = n.Hello.Engine.Volumes
+	v.Volumes, v.Firewall = n.Hello.Engine.Volumes, n.Hello.Engine.Firewall
 	if state == Offline {
 		v.Reason = presence.Reason
 	}
