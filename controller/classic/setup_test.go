@@ -36,7 +36,7 @@ import (
 
 const (
 	adminKey = "the-key-of-the-first-admin"
-	patience = 30 * time.Second
+	patience = 60 * time.Second
 )
 
 // bundle is a whole controller behind a loopback listener, made of the real

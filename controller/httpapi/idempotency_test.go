@@ -32,9 +32,16 @@ type mint struct {
 	ran     atomic.Int64
 	entered chan struct{} // when a call waits
 	release chan struct{}
+	one     [3]chan struct{} // releases the call of that number
 }
 
-func newMint() *mint { return &mint{entered: make(chan struct{}, 100), release: make(chan struct{})} }
+func newMint() *mint {
+	m := &mint{entered: make(chan struct{}, 100), release: make(chan struct{})}
+	for n := range m.one {
+		m.one[n] = make(chan struct{})
+	}
+	return m
+}
 
 func (m *mint) register(a *httpapi.API) {
 	op := httpapi.Operation{ID: "mint", Method: "POST", Path: "/api/v1/tokens", Access: access.Needs(access.ScopeWrite), Status: 201, Idempotent: true}
@@ -45,6 +52,7 @@ func (m *mint) register(a *httpapi.API) {
 			m.entered <- struct{}{}
 			select {
 			case <-m.release:
+			case <-m.one[n%3]:
 			case <-ctx.Done():
 			}
 		case "break":
@@ -231,14 +239,14 @@ func TestLateFinishDoesNotOverwrite(t *testing.T) {
 	second := make(chan answer, 1)
 	go func() { second <- b.do("POST", "/api/v1/tokens", `{"do":"wait"}`, key("write"), idem("k")) }()
 	<-m.entered
-	m.release <- struct{}{} // to the one that has waited longer
+	m.one[1] <- struct{}{}
 	if a := <-late; !strings.Contains(a.body, `"id":"1"`) {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	if a := b.do("POST", "/api/v1/tokens", `{"do":"wait"}`, key("write"), idem("k")); a.status != 409 {
 		t.Fatalf("while the second is under way: %d %s", a.status, a.body)
 	}
-	m.release <- struct{}{}
+	m.one[2] <- struct{}{}
 	<-second
 	a := b.do("POST", "/api/v1/tokens", `{"do":"wait"}`, key("write"), idem("k"))
 	if a.header.Get("Idempotency-Replayed") != "true" || !strings.Contains(a.body, `"id":"2"`) {

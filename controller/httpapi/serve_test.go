@@ -83,7 +83,7 @@ func TestRequestsUnderWayFinishWhenTheServerStops(t *testing.T) {
 // waitFor waits for a condition, with a deadline.
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(60 * time.Second)
 	for !ok() {
 		select {
 		case <-deadline:
@@ -172,7 +172,7 @@ func TestServeThatEndsBeforeItBegan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("Serve didn't return")
 	}
 }

@@ -189,7 +189,7 @@ func (b *bundle) serve(ln net.Listener) (stop func() error) {
 		once.Do(func() {
 			select {
 			case err = <-done:
-			case <-time.After(30 * time.Second):
+			case <-time.After(60 * time.Second):
 				b.t.Error("Serve didn't return")
 			}
 		})

@@ -16,7 +16,7 @@ import (
 	"github.com/berth-panel/berth/shared/problem"
 )
 
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // sockets registers an open and a guarded socket that echo; ended gets how each
 // ended.

@@ -27,7 +27,7 @@ func (b *bundle) raw(text string, want int) []answer {
 		b.t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
 		b.t.Fatal(err)
 	}
 	go func() { _, _ = io.WriteString(conn, text) }()

@@ -30,7 +30,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // agents stands in for the fleet: it writes down what the nodes are told.
 type agents struct {
