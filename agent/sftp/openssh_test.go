@@ -61,7 +61,7 @@ func TestOpenSSHCarriesManySmallFiles(t *testing.T) {
 	needClient(t)
 	b := setup(t)
 	local := t.TempDir()
-	const folders, each = 20, 30
+	const folders, each = 10, 20
 	for n := range folders * each {
 		dir := filepath.Join(local, "up", fmt.Sprint(n%folders))
 		must(t, os.MkdirAll(dir, 0o755))
