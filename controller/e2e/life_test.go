@@ -92,7 +92,7 @@ func TestTheThreeStops(t *testing.T) {
 		grace int
 		code  int
 	}{
-		"a command":                {[]string{"answer"}, "stop", 60, 0}, // any signal would end it with another code
+		"a command":                {[]string{"say", `probe: ready\n`, "then", "answer"}, "stop", 60, 0}, // any signal would end it with another code
 		"a signal":                 {[]string{"idle"}, "^SIGUSR1", 60, 50},
 		"the image's own":          {[]string{"idle"}, "", 60, 0},
 		"what ignores the command": {[]string{"stubborn"}, "stop", 1, 137},
@@ -101,7 +101,9 @@ func TestTheThreeStops(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, h := h.on(t)
-			id := h.made(owner, tt.steps, map[string]any{"stop_command": tt.stop, "stop_grace_seconds": tt.grace})
+			id := h.made(owner, tt.steps, map[string]any{
+				"stop_command": tt.stop, "stop_grace_seconds": tt.grace, "ready_line": "probe: ready", // it hears signals from then on
+			})
 			container := p.awaitStatus(id, "running").ContainerID
 			p.awaitJob(p.order(id, "stop"), "succeeded")
 			p.awaitStatus(id, "stopped")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -215,7 +216,8 @@ func sftpSuspends(t *testing.T, p *panel, door sftpDoor, c *sftp.Client, id stri
 // passwords don't, and say why.
 func TestSFTPWithoutTheController(t *testing.T) {
 	t.Parallel()
-	p, h, owner := setup(t, func(c *agentapp.Config) { c.SFTPListen = "127.0.0.1:0" })
+	address := fmt.Sprintf("127.0.0.1:%d", runtimetest.FreePort(t))
+	p, h, owner := setup(t, func(c *agentapp.Config) { c.SFTPListen = address })
 	id, _ := h.running(h.loadProbe("serve", "8080"), owner, runtimetest.FreePort(t))
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -240,7 +242,6 @@ func TestSFTPWithoutTheController(t *testing.T) {
 	eventually(t, "the key opens the door", opens)
 	p.stop()
 	h.stop()
-	h.config.SFTPListen = net.JoinHostPort(door.Host, strconv.Itoa(door.Port))
 	h.run(nil)
 	if !opens() { // with the same host key
 		t.Fatal("without the controller the key doesn't open the door")

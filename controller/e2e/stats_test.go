@@ -55,9 +55,9 @@ func TestStats(t *testing.T) {
 	}
 	_ = answer.Body.Close()
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	live := func(what string, holds func(f figures) bool) {
 		t.Helper()
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
 		for f := (figures{}); !holds(f); {
 			f = figures{}
 			if err := conn.ReadJSON(&f); err != nil {
