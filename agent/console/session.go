@@ -25,6 +25,8 @@ type session struct {
 	begun  bool               // by a Begin, of a container that
 	since  time.Time          // ended then, or never yet
 	stream runtime.Attachment // behind the console's mu; nil while it is not attached
+	again  bool               // behind mu too: the container was found to run since the last look
+	ending bool               // likewise: it looks no more
 }
 
 // Begin records a container that is started next.
@@ -79,7 +81,7 @@ func (k *Room) resume(box runtime.Container) {
 	defer c.turn.Unlock()
 	s := c.session
 	switch {
-	case s != nil && s.box == box.ID && !s.isOver():
+	case s != nil && s.box == box.ID && !s.isOver() && s.goesOn(up(box)):
 	case box.Status == runtime.Created: // it has printed nothing
 	case !up(box) && c.complete(box.ID):
 	default:
@@ -176,6 +178,23 @@ func (c *console) endSession() {
 	}
 }
 
+// goesOn has a session that doesn't end yet look once more, should it take the
+// container for ended: that may run again since it looked.
+func (s *session) goesOn(runs bool) bool {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.again = s.again || runs
+	return !s.ending
+}
+
+// ends says whether nobody has asked for another look.
+func (s *session) ends() bool {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.ending = !s.again || s.ctx.Err() != nil
+	return s.ending
+}
+
 func (s *session) isOver() bool {
 	select {
 	case <-s.over:
@@ -239,7 +258,7 @@ func (s *session) run(l *live) {
 		if err != nil && s.ctx.Err() == nil {
 			s.c.log.Info("the console is not attached", "error", err)
 		}
-		if !goOn {
+		if !goOn && s.ends() {
 			return
 		}
 		l, heard = next, next != nil
@@ -258,6 +277,9 @@ func (s *session) run(l *live) {
 func (s *session) look(heard bool) (l *live, goOn bool, err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, attachWithin)
 	defer cancel()
+	s.c.mu.Lock()
+	s.again = false
+	s.c.mu.Unlock()
 	box, err := s.c.room.Engine.Inspect(ctx, s.box)
 	reason := runtime.ReasonOf(err)
 	switch {

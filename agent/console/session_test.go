@@ -102,6 +102,27 @@ func TestKilledAfterEachLine(t *testing.T) {
 	}
 }
 
+// Somebody else restarts a container: it runs again, and is found to, while the end
+// of its last run is still being read.
+func TestRunsAgainWhileItsEndIsRead(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	id := w.run(false)
+	w.print(id, "one\n")
+	w.expect("one")
+	release := w.engine.Hold(fake.Log)
+	w.engine.Crash(id, 0)
+	runtimetest.Eventually(t, "its end to be read", func() bool { return w.engine.Waiting(fake.Log) == 1 })
+	if err := w.engine.Start(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	w.room.resume(w.look(id))
+	release()
+	w.listening(id)
+	w.print(id, "two\n")
+	w.expect("one", "two")
+}
+
 // What is printed just while the agent comes back is in the log and on the stream.
 func TestPrintedWhileItComesBack(t *testing.T) {
 	t.Parallel()
