@@ -2,6 +2,7 @@ package file
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -177,6 +178,9 @@ func (s *Service) handleList(ctx context.Context, in *fileList) (out httpapi.Pag
 		out.Items = append(out.Items, viewOf(e))
 	}
 	out.Total = page.Total
+	if page.Cut {
+		out.Message = fmt.Sprintf("the folder holds more than the %d entries that are listed here: the others are not shown, whatever the page; search finds them", page.Total)
+	}
 	return out, err
 }
 

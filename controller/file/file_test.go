@@ -28,6 +28,13 @@ func TestShortVerbs(t *testing.T) {
 	if len(list) != 1 || list[0].Path != "odd %ff%25.txt" || !strings.Contains(string(a.body), `"total":2`) {
 		t.Errorf("%s", a.body)
 	}
+	if strings.Contains(string(a.body), "message") {
+		t.Errorf("%s", a.body)
+	}
+	b.volume.do(func() { b.volume.cut = true })
+	if a = b.call(b.read, "GET", "", nil).is(200, nil); !strings.Contains(string(a.body), `"message":"the folder holds more than the 2 entries`) {
+		t.Errorf("%s", a.body)
+	}
 	var e entryView
 	b.call(b.read, "GET", "/entry?path="+escaped("odd %ff%25.txt"), nil).is(200, &e)
 	if e.Mode != "0644" || e.Size != 1 || len(e.ETag) != 18 {

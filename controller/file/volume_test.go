@@ -31,6 +31,7 @@ type volume struct {
 	stopped []string
 	calls   []string
 	refuse  func(r *http.Request) *problem.Problem
+	cut     bool          // its lists are
 	gate    chan struct{} // content waits for it after its first half
 }
 
@@ -124,6 +125,7 @@ func (v *volume) short(w http.ResponseWriter, r *http.Request, verb string) {
 		slices.SortFunc(page.Entries, func(a, b wire.FileEntry) int { return a.Path.Compare(b.Path) })
 		from := min((q.Page-1)*q.Limit, len(page.Entries))
 		page.Entries = page.Entries[from:min(from+q.Limit, len(page.Entries))]
+		page.Cut = v.cut
 		give(w, 200, page)
 	case "entry":
 		if _, there := v.files[pathIn(r)]; !there {

@@ -17,7 +17,8 @@
 //     anything but the log of events; what no event tells of (a key's expiry) it
 //     finds within Recheck. What changes between the check and the hold is not
 //     missed: a hold is listed first and looked at then.
-//   - A user has at most PerUser holds at a time, an instance PerInstance.
+//   - A customer has at most PerUser holds at a time, an admin PerAdmin, an instance
+//     PerInstance.
 //   - A ticket is good for one door, one instance, one use and half a minute. It
 //     carries its issuer's rights as they are when it is used. A wrong door or
 //     instance uses it up.

@@ -11,7 +11,8 @@ import (
 
 // The caps and times.
 const (
-	PerUser     = 64               // holds of one user at a time
+	PerUser     = 64               // holds of one customer at a time
+	PerAdmin    = 4096             // of one admin: a dashboard may serve all its customers with his key
 	PerInstance = 256              // holds of one instance at a time
 	Recheck     = 5 * time.Second  // between two looks at every hold
 	TicketLife  = 30 * time.Second // of a ticket that nobody uses

@@ -37,9 +37,13 @@ func newHolds() holds {
 func (s *holds) add(h *hold) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	most := PerUser
+	if h.caller.Admin {
+		most = PerAdmin
+	}
 	switch {
-	case h.user() != "" && len(s.byUser[h.user()]) >= PerUser: // the local socket is no user
-		return problem.New(problem.RateLimited, "you have %d consoles, transfers and sessions open, which is the most for one user: close some", PerUser)
+	case len(s.byUser[h.user()]) >= most: // the local socket counts as an admin of its own
+		return problem.New(problem.RateLimited, "you have %d consoles, transfers and sessions open, which is the most for one user: close some", most)
 	case len(s.byInstance[h.instance]) >= PerInstance:
 		return problem.New(problem.RateLimited, "instance %s has %d consoles, transfers and sessions open, which is the most for one instance: close some", h.instance, PerInstance)
 	}

@@ -33,6 +33,8 @@ type pagination struct {
 	Limit int `json:"limit"`
 	Total int `json:"total"`
 	Pages int `json:"pages"`
+
+	message string // the envelope's
 }
 
 // rawList marshals rows that are JSON already without looking at them again.
@@ -82,6 +84,12 @@ func writeEnvelope(b *bytes.Buffer, out any, p *pagination) error {
 	if m, ok := out.(Messenger); ok && m.Message() != "" {
 		b.WriteString(`,"message":`)
 		if err := writeJSON(b, m.Message()); err != nil {
+			return err
+		}
+	}
+	if p != nil && p.message != "" {
+		b.WriteString(`,"message":`)
+		if err := writeJSON(b, p.message); err != nil {
 			return err
 		}
 	}

@@ -169,6 +169,8 @@ func (q PageQuery) pageQuery() PageQuery { return q }
 type Page[T any] struct {
 	Items []T
 	Total int // how many there are on all pages
+	// Message is a sentence for people, the envelope's; "" none.
+	Message string
 }
 
 // Done is the data of an operation that has nothing to give back: {} and a

@@ -60,7 +60,7 @@ func HandlePage[I, T any](a *API, op Operation, h func(ctx context.Context, in *
 		if page.Items == nil {
 			page.Items = []T{}
 		}
-		p := pagination{Page: q.Page, Limit: q.Limit, Total: page.Total, Pages: (page.Total + q.Limit - 1) / q.Limit}
+		p := pagination{Page: q.Page, Limit: q.Limit, Total: page.Total, Pages: (page.Total + q.Limit - 1) / q.Limit, message: page.Message}
 		if raw, ok := any(page.Items).([]json.RawMessage); ok {
 			return k.success(rawList(raw), &p)
 		}
