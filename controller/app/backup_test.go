@@ -176,6 +176,14 @@ func TestBackupIsPrivateAndNeverWritesOver(t *testing.T) {
 	}
 }
 
+func gunzip(text []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
+}
+
 func TestRestoreRefuses(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -208,9 +216,16 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 	refused("one byte short", text[:len(text)-1], "damaged or cut off")
 	refused("something else", []byte(strings.Repeat("hello ", 1000)), "damaged or cut off")
+	content, err := gunzip(text)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for at := 20; at < len(text); at += len(text) / 15 {
 		flipped := bytes.Clone(text)
 		flipped[at] ^= 0x10
+		if plain, err := gunzip(flipped); err == nil && bytes.Equal(plain, content) {
+			continue // a bit that means nothing: nothing is damaged
+		}
 		refused(fmt.Sprintf("a flipped bit at %d", at), flipped, "can't be restored")
 	}
 	other := unzip(t, mustRead(t, backedUp(t, setup(t))))

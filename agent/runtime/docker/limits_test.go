@@ -274,7 +274,7 @@ func TestSettings(t *testing.T) {
 	if !h.RestartPolicy.IsNone() || h.Privileged || h.AutoRemove || h.NetworkMode != "none" || h.Init == nil || !*h.Init {
 		t.Errorf("the host's settings are %+v", h)
 	}
-	if h.LogConfig.Type != "json-file" || h.LogConfig.Config["max-size"] != "10m" || h.LogConfig.Config["max-file"] != "3" {
+	if h.LogConfig.Type != "local" || h.LogConfig.Config["max-size"] != "10m" || h.LogConfig.Config["max-file"] != "3" {
 		t.Errorf("logs are %+v", h.LogConfig)
 	}
 	if len(h.CapDrop) != 1 || h.CapDrop[0] != "ALL" || len(h.CapAdd) != 7 {

@@ -19,8 +19,10 @@ const (
 	optionBridge     = "com.docker.network.bridge.name"
 )
 
+// A busy engine takes seconds to make a network, and refuses its name to others
+// before it shows it.
 const (
-	networkAttempts = 8
+	networkAttempts = 100
 	networkPause    = 150 * time.Millisecond
 )
 

@@ -278,7 +278,7 @@ func TestWatchStream(t *testing.T) {
 		}
 	})
 	wantReason(t, "an end of the stream", err, runtime.Unreachable)
-	want := []runtime.ChangeKind{runtime.Other, runtime.Started, runtime.OOM, runtime.Signalled, runtime.Died, runtime.Other, runtime.Removed}
+	want := []runtime.ChangeKind{runtime.Other, runtime.Started, runtime.Other, runtime.OOM, runtime.Signalled, runtime.Died, runtime.Other, runtime.Removed}
 	if ready != 1 || !slices.Equal(kinds, want) {
 		t.Errorf("ready %d times, the changes are %v, want %v", ready, kinds, want)
 	}
