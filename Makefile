@@ -19,7 +19,7 @@ BIN ?= bin
 # make test, make bench: which packages; more flags for go test; which benchmarks.
 PKG ?= ./...
 TEST_FLAGS ?=
-TEST_TIMEOUT ?= 12m
+TEST_TIMEOUT ?= 30m
 BENCH ?= .
 # make test-faults: how long, and which plan; none draws one.
 MINUTES ?= 10

@@ -46,7 +46,7 @@ case $mode in
     make --no-print-directory lint >&2 || failed+=(lint)
     make --no-print-directory verify-files >&2 || failed+=(verify)
     # shellcheck disable=SC2086 # several packages may be named
-    go test -race -count=1 -timeout "${TEST_TIMEOUT:-12m}" "${as_user[@]}" "${more[@]}" $pkg || failed+=("the tests")
+    go test -race -count=1 -timeout "${TEST_TIMEOUT:-30m}" "${as_user[@]}" "${more[@]}" $pkg || failed+=("the tests")
     ;;
   faults)
     export BERTH_FAULTS_MINUTES=${MINUTES:-10} BERTH_FAULTS_SEED=${SEED:-}
