@@ -144,7 +144,7 @@ func (p *panel) install(t *testing.T, program []byte) *installed {
 		t.Fatalf("enrol: %v\n%s", err, said)
 	}
 	network := runtimetest.DrawNetwork()
-	h.supervise(t, "serve", "--data", h.dir, "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--docker-host", h.docker, "--no-demo",
+	h.supervise(t, "serve", "--data", h.dir, "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--docker-host", h.docker, "--no-demo", "--volumes", "directory",
 		"--network", network.Name, "--network-subnet", network.Subnet)
 	h.awaitOnline()
 	return h
