@@ -129,10 +129,19 @@ func numbered(name string, n int, file bool) string {
 
 // copyTree copies an entry, and what is in it, to a part.
 func (w *work) copyTree(info files.Info, part wire.Path) error {
+	return throughout(w.data, info, func(from *files.Root, entry files.Info, beneath wire.Path) error {
+		return w.copyEntry(from, entry, join(part, beneath))
+	})
+}
+
+// throughout calls do with an entry, and of a folder with all that is in it: from
+// is where entry's own path begins, beneath its path seen from the first one. What
+// is gone by the time that it is looked at is passed over, but not the first one.
+func throughout(data *files.Root, info files.Info, do func(from *files.Root, entry files.Info, beneath wire.Path) error) error {
 	if info.Kind != files.Dir {
-		return w.copyEntry(w.data, info, part)
+		return do(data, info, wire.Root)
 	}
-	from, err := w.data.Sub(info.Path)
+	from, err := data.Sub(info.Path)
 	if err != nil {
 		return err
 	}
@@ -150,7 +159,7 @@ func (w *work) copyTree(info files.Info, part wire.Path) error {
 		if err != nil {
 			return err
 		}
-		if err := w.copyEntry(from, entry, join(part, entry.Path)); err != nil && !files.Gone(err) {
+		if err := do(from, entry, entry.Path); err != nil && !files.Gone(err) {
 			return err
 		}
 	}

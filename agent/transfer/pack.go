@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -142,31 +141,9 @@ func (p *packer) tree(path wire.Path) error {
 	if err != nil {
 		return err
 	}
-	if info.Kind != files.Dir {
-		return p.add(p.data, info, path)
-	}
-	folder, err := p.data.Sub(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = folder.Close() }()
-	walk, err := folder.Walk("")
-	if err != nil {
-		return err
-	}
-	defer walk.Close()
-	for {
-		entry, err := walk.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := p.add(folder, entry, join(path, entry.Path)); err != nil && !files.Gone(err) {
-			return err
-		}
-	}
+	return throughout(p.data, info, func(from *files.Root, entry files.Info, beneath wire.Path) error {
+		return p.add(from, entry, join(path, beneath))
+	})
 }
 
 // add adds one entry of a folder, which is path in the volume. What can't be
