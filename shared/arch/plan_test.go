@@ -13,17 +13,21 @@ var topLevel = []string{
 
 // baseRooms of the controller know no feature: they would be the same in
 // another program.
-var baseRooms = []string{"store", "access", "event", "job", "httpapi", "fleet", "secret"}
+var baseRooms = []string{"store", "access", "event", "job", "httpapi", "fleet", "secret", "setting", "mail", "certificate"}
 
 // featureOrder is the order of the controller's features: each may know those
 // of its own line and the lines above.
 var featureOrder = [][]string{
 	{"identity"},
+	{"login"},
+	{"invite", "oidc"},
 	{"node", "allocation"},
 	{"image"},
 	{"instance"},
+	{"subuser"},
 	{"grant"},
 	{"console", "file", "stats", "sftp"},
+	{"live"},
 	{"move"},
 	{"release"},
 	{"classic"},
@@ -87,6 +91,10 @@ var doors = []door{
 	// made and grown by their own programs.
 	{name: "other programs (os/exec)", imports: []string{"os/exec"}, rooms: []string{"agent/update", "agent/volume"}, tests: []string{""}},
 	{name: "SSH", imports: []string{"golang.org/x/crypto/ssh", "github.com/pkg/sftp"}, rooms: []string{"shared/sshdoor", "agent/sftp", "controller/sftp", "controller/identity"}, tests: []string{"controller", "agent"}},
+	{name: "mail", imports: []string{"github.com/wneessen/go-mail"}, rooms: []string{"controller/mail"}},
+	{name: "passkeys", imports: []string{"github.com/go-webauthn"}, rooms: []string{"controller/login"}, tests: []string{"controller"}},
+	{name: "OpenID Connect", imports: []string{"github.com/coreos/go-oidc", "golang.org/x/oauth2"}, rooms: []string{"controller/oidc"}},
+	{name: "ACME", imports: []string{"github.com/caddyserver/certmagic", "github.com/mholt/acmez"}, rooms: []string{"controller/certificate"}},
 	{name: "the firewall", imports: []string{"github.com/google/nftables", "github.com/vishvananda/netlink"}, rooms: []string{"agent/egress"}, tests: []string{"controller", "agent"}},
 }
 
