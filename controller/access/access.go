@@ -36,9 +36,12 @@ type Via string
 
 // The doors.
 const (
-	ViaKey    Via = "key"    // an API key
-	ViaLocal  Via = "local"  // the controller's own socket, on its machine
-	ViaSystem Via = "system" // Berth itself: a schedule, a crash, an enrolment
+	ViaKey      Via = "key"      // an API key
+	ViaSession  Via = "session"  // the panel, by its session cookie
+	ViaSFTP     Via = "sftp"     // an agent's SFTP door
+	ViaSchedule Via = "schedule" // a schedule of an instance
+	ViaLocal    Via = "local"    // the controller's own socket, on its machine
+	ViaSystem   Via = "system"   // Berth itself: a schedule, a crash, an enrolment
 )
 
 // Actor is who did something, as events and jobs keep it.
@@ -56,10 +59,12 @@ func System() Actor { return Actor{Via: ViaSystem} }
 // Caller is who is calling. The zero value is nobody and may do nothing.
 type Caller struct {
 	Actor
-	Admin     bool    // the user is an admin
-	Scopes    []Scope // of the key
-	Dialect   Dialect
-	RateLimit *int // calls a minute; 0 none; nil the default
+	Admin       bool                       // the user is an admin: he has all permissions
+	Permissions []Permission               // what his role lets him do
+	Shares      map[ident.Instance][]Right // what owners let him do with theirs
+	Scopes      []Scope                    // of the key
+	Dialect     Dialect
+	RateLimit   *int // calls a minute; 0 none; nil the default
 }
 
 // Local is the caller on the controller's own socket: whoever may open that
@@ -92,9 +97,10 @@ func (c Caller) Owner() ident.User {
 // Rule says who may call a route. The zero value lets nobody in, so a route
 // that forgot its rule is shut.
 type Rule struct {
-	public bool
-	scope  Scope
-	admin  bool
+	public     bool
+	scope      Scope
+	admin      bool
+	permission Permission
 }
 
 // Public lets everybody in, without a key.
@@ -107,6 +113,9 @@ func Needs(s Scope) Rule { return Rule{scope: s} }
 // AdminNeeds lets in an admin's key with that scope.
 func AdminNeeds(s Scope) Rule { return Rule{scope: s, admin: true} }
 
+// Permits lets in whoever has the permission, with a key of its scope.
+func Permits(p Permission) Rule { return Rule{scope: p.Scope(), permission: p} }
+
 // IsPublic says whether the rule asks for nothing.
 func (r Rule) IsPublic() bool { return r.public }
 
@@ -117,6 +126,8 @@ func (r Rule) String() string {
 		return "public"
 	case r.scope == "":
 		return "nobody"
+	case r.permission != "":
+		return string(r.permission)
 	case r.admin:
 		return "admin:" + string(r.scope)
 	default:
@@ -137,6 +148,9 @@ func (r Rule) Check(c Caller) error {
 	}
 	if r.admin && !c.Admin {
 		return problem.New(problem.Forbidden, "only an admin may do this")
+	}
+	if r.permission != "" && !c.holds(r.permission) {
+		return problem.New(problem.Forbidden, "this needs the permission %s, which your role doesn't have", r.permission)
 	}
 	if !c.Has(r.scope) {
 		return problem.New(problem.Forbidden, "this API key lacks the scope %s", r.scope)
