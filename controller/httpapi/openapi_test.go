@@ -258,7 +258,13 @@ func TestStaticPages(t *testing.T) {
 		"/favicon.svg":          {200, "image/svg+xml", "no-cache", "<svg/>"},
 		"/assets":               {404, "text/html", "no-store", ""},
 		"/assets/../index.html": {404, "text/html", "no-store", ""},
-		"/nothing":              {404, "text/html", "no-store", ""},
+		"/nothing.js":           {404, "text/html", "no-store", ""},
+		"/assets/old":           {404, "text/html", "no-store", ""},
+		"/API/v1/things":        {404, "text/html", "no-store", ""},
+		"/instances/../nodes":   {404, "text/html", "no-store", ""},
+		"/instances":            {200, "text/html", "no-cache", "<h1>panel</h1>"},
+		"/instances/0a/console": {200, "text/html", "no-cache", "<h1>panel</h1>"},
+		"/nodes/?tab=network":   {200, "text/html", "no-cache", "<h1>panel</h1>"},
 		"/api/v1/things":        {401, "application/json", "no-store", ""},
 		"/api/v1/not-a-route":   {404, "application/json", "no-store", ""},
 	} {
@@ -277,6 +283,9 @@ func TestStaticPages(t *testing.T) {
 	}
 	if a := b.do("POST", "/", "{}"); a.status != 405 || a.header.Get("Allow") != "GET, HEAD, OPTIONS" {
 		t.Errorf("POST: %d %v", a.status, a.header)
+	}
+	if a := b.do("POST", "/instances", "{}"); a.status != 404 {
+		t.Errorf("POST to an address of the panel: %d", a.status)
 	}
 	if a := b.do("HEAD", "/", ""); a.status != 200 || a.header.Get("Content-Length") != "14" {
 		t.Errorf("HEAD: %d %v", a.status, a.header)

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io/fs"
+	"path"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -48,13 +49,13 @@ func (a *API) addPages() error {
 			return err
 		}
 	}
-	for path, name := range map[string]string{"/docs": "index.html", "/docs/docs.js": "docs.js", "/docs/docs.css": "docs.css"} {
+	for at, name := range map[string]string{"/docs": "index.html", "/docs/docs.js": "docs.js", "/docs/docs.css": "docs.css"} {
 		body, err := docsFS.ReadFile("docs/" + name)
 		if err != nil {
 			return fmt.Errorf("read the documentation's page: %w", err)
 		}
 		p := newPage(name, body)
-		a.addHidden(path, func(k *call) error {
+		a.addHidden(at, func(k *call) error {
 			k.page(p)
 			return nil
 		})
@@ -70,9 +71,9 @@ func (a *API) addPages() error {
 	return a.err
 }
 
-func (a *API) addHidden(path string, run func(k *call) error) {
-	id := strings.ReplaceAll(strings.Trim(path, "/"), "/", "-")
-	if r := a.add(Operation{ID: id, Method: fiber.MethodGet, Path: path, Access: access.Public(), Style: Document}); r != nil {
+func (a *API) addHidden(at string, run func(k *call) error) {
+	id := strings.ReplaceAll(strings.Trim(at, "/"), "/", "-")
+	if r := a.add(Operation{ID: id, Method: fiber.MethodGet, Path: at, Access: access.Public(), Style: Document}); r != nil {
 		r.hidden, r.run = true, run
 	}
 }
@@ -98,9 +99,27 @@ func (p *pages) load(static fs.FS) error {
 	return nil
 }
 
+// find gives the file of a path. The panel has addresses of its own, which no
+// file has: those get its one page, which knows what to show, so that they can be
+// reloaded and sent to others. What looks like a file (it has an extension, or is
+// among the assets) or like a call of the API that was written wrongly is none of
+// them. Other methods than reading have nothing to do with addresses.
+func (p *pages) find(k *call) (page, bool) {
+	file, ok := p.files[k.path]
+	if ok || k.method != fiber.MethodGet && k.method != fiber.MethodHead {
+		return file, ok
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(k.path, "/"), "/")
+	if path.Ext(k.path) != "" || strings.Contains(k.path, "..") || first == "assets" || strings.EqualFold(first, "api") {
+		return page{}, false
+	}
+	file, ok = p.files["/"]
+	return file, ok
+}
+
 // serve answers for a path that no route has and that isn't the API's.
 func (p *pages) serve(k *call) {
-	file, ok := p.files[k.path]
+	file, ok := p.find(k)
 	switch {
 	case !ok:
 		k.http.Response.Header.Set("Content-Security-Policy", pagePolicy)
