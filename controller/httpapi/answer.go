@@ -59,6 +59,9 @@ func (k *call) success(out any, p *pagination) error {
 	k.http.SetStatusCode(k.route.Status)
 	k.http.SetContentType(mediaJSON)
 	k.http.Response.SetBody(b.Bytes())
+	if s, ok := out.(SessionOutput); ok {
+		k.http.Response.Header.Add("Set-Cookie", k.api.Cookie(s.SessionCookie()))
+	}
 	if s, secret := out.(Secret); secret && k.route.Idempotent {
 		var without bytes.Buffer
 		if err := writeEnvelope(&without, s.Redacted(), p); err != nil {

@@ -113,10 +113,7 @@ func (k *call) once() error {
 	if err := checkIdempotencyKey(text); err != nil {
 		return err
 	}
-	key := string(k.caller.Key)
-	if key == "" {
-		key = string(access.ViaLocal)
-	}
+	key := keeper(k.caller)
 	replay, mark, err := k.api.answers.begin(k.ctx, key, text, k.digest(), k.route.Timeout)
 	if err != nil {
 		return err
@@ -145,6 +142,18 @@ func (k *call) once() error {
 	}
 	k.keep(key, text, mark, k.http.Response.StatusCode(), body)
 	return nil
+}
+
+// keeper is whose an idempotent call is: the key's, or, by the panel, the user's.
+func keeper(c access.Caller) string {
+	switch {
+	case c.Key != "":
+		return string(c.Key)
+	case c.Session != "":
+		return "user " + string(c.User)
+	default:
+		return string(access.ViaLocal)
+	}
 }
 
 // keep finishes; the caller has his answer either way.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,6 +36,17 @@ type Config struct {
 	Title     string // of the OpenAPI document
 	Version   string // of the OpenAPI document
 	Static    fs.FS  // the panel's pages, served at /; nil: none
+	// Sessions turns the panel's cookie into who is calling, as Authenticator does
+	// a key; nil: nobody comes by a cookie.
+	Sessions Authenticator
+	// PublicURL is where browsers find the panel. With https the cookie is for
+	// https alone, and other sites of the same host can't set it.
+	PublicURL string
+	// Proxies are trusted to say where a call comes from (X-Forwarded-For) and
+	// whether that was https (X-Forwarded-Proto); what others say counts for nothing.
+	Proxies []netip.Prefix
+	// HSTS tells browsers that came by https to come by nothing else for a year.
+	HSTS bool
 	// Observe is told of each call that was answered: its route's path as it was
 	// registered, or "-". It must not wait for anything. nil: nobody is.
 	Observe func(method, route string, status int, took time.Duration)
@@ -53,6 +65,7 @@ type API struct {
 	err     error // the first mistake of a registration
 	limits  *limiter
 	guard   *guard
+	site    site
 	answers *answers
 	streams *streams
 	pages   pages
@@ -82,6 +95,10 @@ func New(cfg Config) (*API, error) {
 		streams: newStreams(),
 		pace:    usualPace(),
 		buffers: sync.Pool{New: newBuffer},
+	}
+	var err error
+	if a.site, err = newSite(cfg.PublicURL); err != nil {
+		return nil, err
 	}
 	a.openAPI = sync.OnceValues(a.document)
 	a.app = fiber.New(fiber.Config{
@@ -197,6 +214,8 @@ func newHuma(cfg Config, ad *adapter) humaAPI {
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"apiKey": {Type: "apiKey", In: "header", Name: "x-api-key"},
 					"bearer": {Type: "http", Scheme: "bearer"},
+					"session": {Type: "apiKey", In: "cookie", Name: cookieName,
+						Description: "The panel's login; with https its name begins with __Host-. Calls other than GET send what GET /session gave as csrf in X-Csrf-Token."},
 				},
 			},
 		},

@@ -37,6 +37,9 @@ func (k *call) admit() error {
 	}
 	if k.route.Access.IsPublic() {
 		k.caller.Address = k.address // of nobody: Caller.Known stays false
+		if err := k.checkOrigin(); err != nil {
+			return err
+		}
 		if k.route.Unlimited || k.api.cfg.RateLimit == 0 {
 			return nil
 		}
@@ -46,19 +49,31 @@ func (k *call) admit() error {
 		return err
 	}
 	if !k.route.Unlimited {
-		if err := k.count(string(k.caller.Key), k.api.limitOf(k.caller), true); err != nil {
+		if err := k.count(counted(k.caller), k.api.limitOf(k.caller), true); err != nil {
 			return err
 		}
 	}
 	return k.route.Access.Check(k.caller)
 }
 
-// authenticate reads the key from x-api-key or Authorization: Bearer.
+// authenticate reads the key from x-api-key or Authorization: Bearer; without
+// one, the panel's cookie.
 func (k *call) authenticate() error {
 	k.key = k.keyText()
+	if cookie := k.cookie(); k.key == "" && cookie != "" {
+		return k.bySession(cookie)
+	}
 	var err error
 	k.caller, err = k.api.identify(k.door.requests, k.address, k.key)
 	return err
+}
+
+// counted is the name that a caller's calls are counted under.
+func counted(c access.Caller) string {
+	if c.Session != "" {
+		return "session " + string(c.Session)
+	}
+	return string(c.Key)
 }
 
 // identify gives who calls with that key from that address.
@@ -99,14 +114,19 @@ func (a *API) identify(ctx context.Context, address, key string) (access.Caller,
 func (r *Request) Key() string { return r.call.keyText() }
 
 // Identify gives who calls, on a public route: by the key in the call's headers,
-// or as the local socket's admin; nobody (access.Caller.Known) without a key. A
-// wrong key is UNAUTHORIZED, and counted.
+// by the panel's cookie (where Operation.AnyOrigin doesn't stand), or as the local
+// socket's admin; nobody (access.Caller.Known) without. A wrong key is
+// UNAUTHORIZED, and counted.
 func (r *Request) Identify(ctx context.Context) (access.Caller, error) {
 	k := r.call
 	if k.door.local {
 		return access.Local(), nil
 	}
 	key := k.keyText()
+	if cookie := k.cookie(); key == "" && cookie != "" {
+		err := k.bySession(cookie)
+		return k.caller, err
+	}
 	if key == "" {
 		return access.Caller{Actor: access.Actor{Address: k.address}}, nil
 	}
@@ -138,6 +158,9 @@ func (r *Request) Identifier() func(ctx context.Context, key string) (access.Cal
 func (a *API) limitOf(c access.Caller) int {
 	if c.RateLimit != nil {
 		return *c.RateLimit
+	}
+	if c.Session != "" {
+		return a.cfg.RateLimit * publicFactor // a page asks for much at a time
 	}
 	return a.cfg.RateLimit
 }

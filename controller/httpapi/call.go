@@ -32,6 +32,8 @@ type call struct {
 	began   time.Time
 	caller  access.Caller
 	key     string // the text of the API key
+	session string // the text of the panel's cookie, when the caller came by it
+	secure  bool   // it came by https
 	params  map[string]string
 	body    []byte
 	ctx     context.Context
@@ -48,6 +50,7 @@ type callKey struct{}
 type scope struct {
 	context.Context
 	requestID string
+	visit     Visit
 }
 
 // Value finds the scope itself by callKey.
@@ -69,9 +72,10 @@ func (a *API) newCall(d *door, h *fasthttp.RequestCtx) *call {
 		began:  a.now(),
 	}
 	if !d.local {
-		k.address = addressOf(h.RemoteAddr())
+		k.origin(h)
 	}
 	protect(&h.Response, k.id)
+	k.strict(&h.Response)
 	return k
 }
 
@@ -95,6 +99,7 @@ func (k *call) end() {
 		k.api.log.Error("a handler panicked", "request", k.id, "method", k.method, "route", k.routeName(), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 		k.http.Response.Reset()
 		protect(&k.http.Response, k.id)
+		k.strict(&k.http.Response)
 		k.refuse(problem.New(problem.Internal, "something went wrong inside Berth; the log has the request's id"))
 	}
 	k.drain()
@@ -193,7 +198,7 @@ func (k *call) handle(c *fiber.Ctx) error {
 	if err := k.readBody(); err != nil {
 		return err
 	}
-	base := access.With(&scope{k.door.requests, k.id}, k.caller)
+	base := access.With(&scope{k.door.requests, k.id, k.visit()}, k.caller)
 	if k.route.stream {
 		k.ctx = base
 		return k.route.run(k)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/shared/problem"
 )
 
@@ -72,7 +73,10 @@ func (a *API) describe(r *route, responses map[string]*huma.Response) *huma.Oper
 	if r.Access.IsPublic() {
 		op.Security = []map[string][]string{}
 	} else {
-		op.Security = []map[string][]string{{"apiKey": {}}, {"bearer": {}}}
+		op.Security = []map[string][]string{{"apiKey": {}}, {"bearer": {}}, {"session": {}}}
+		if r.Access == access.LoggedIn() {
+			op.Security = op.Security[2:]
+		}
 	}
 	return op
 }

@@ -65,6 +65,9 @@ type Operation struct {
 	// browser sends by itself says who calls: it is a public route, whose client
 	// must show a key or a ticket.
 	AnyOrigin bool
+	// SameOrigin refuses a public call from a page of another site: logins. Calls
+	// by the panel's cookie are held to it on every route.
+	SameOrigin bool
 }
 
 // Param is a parameter that a raw route reads by itself.

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -89,20 +88,16 @@ func (k *call) handshake() (*http.Request, error) {
 	case !websocket.IsWebSocketUpgrade(r) || r.Header.Get("Sec-Websocket-Version") != "13" || err != nil || len(key) != 16:
 		k.http.Response.Header.Set("Upgrade", "websocket")
 		return nil, &refusal{Problem: problem.New(problem.BadRequest, "this is a WebSocket of version 13; the call must open one"), status: http.StatusUpgradeRequired}
-	case !k.route.AnyOrigin && !sameOrigin(r):
+	case !k.route.AnyOrigin && !k.api.mayOpen(r):
 		return nil, problem.New(problem.Forbidden, "a page of another origin can't open this")
 	}
 	return r, nil
 }
 
-// sameOrigin says whether it is no browser that calls, or one with a page of ours.
-func sameOrigin(r *http.Request) bool {
+// mayOpen says whether it is no browser that calls, or one with a page of ours.
+func (a *API) mayOpen(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return true
-	}
-	u, err := url.Parse(origin)
-	return err == nil && strings.EqualFold(u.Host, r.Host)
+	return origin == "" || a.site.owns(origin, r.Host)
 }
 
 // upgrade lets serve have the connection once this call has ended.
@@ -113,15 +108,15 @@ func (k *call) upgrade(handshake *http.Request, serve Socket) error {
 	}
 	leave := func() {}
 	if !k.route.Access.IsPublic() {
-		who := string(k.caller.Via) + " " + string(k.caller.Key)
+		who := streamer(k.caller)
 		if err := k.api.streams.enter(who); err != nil {
 			return err
 		}
 		leave = func() { k.api.streams.leave(who) }
 	}
 	// The call is gone when the connection is served: nothing of it is kept.
-	s := &socket{anyOrigin: k.route.AnyOrigin, farewell: k.route.Farewell, api: k.api, id: k.id, name: k.routeName(), key: k.key, rule: k.route.Access, handshake: handshake, serve: serve}
-	ctx := access.With(&scope{k.door.streams, k.id}, k.caller)
+	s := &socket{anyOrigin: k.route.AnyOrigin, farewell: k.route.Farewell, api: k.api, id: k.id, name: k.routeName(), by: credential{k.key, k.session}, rule: k.route.Access, handshake: handshake, serve: serve}
+	ctx := access.With(&scope{k.door.streams, k.id, k.visit()}, k.caller)
 	running := &k.door.running
 	running.Add(1)
 	raw.take(func() { leave(); running.Done() })
@@ -136,7 +131,7 @@ type socket struct {
 	api       *API
 	id        string
 	name      string
-	key       string
+	by        credential
 	rule      access.Rule
 	handshake *http.Request
 	serve     Socket
@@ -158,13 +153,13 @@ func (s *socket) run(ctx context.Context, raw *conn) {
 	defer close(over)
 	defer context.AfterFunc(ctx, func() { s.part(raw, over) })()
 	upgrader := websocket.Upgrader{HandshakeTimeout: upgradeWithin, ReadBufferSize: 4 << 10, WriteBufferSize: 16 << 10,
-		CheckOrigin: func(r *http.Request) bool { return s.anyOrigin || sameOrigin(r) }, Error: func(http.ResponseWriter, *http.Request, int, error) {}}
+		CheckOrigin: func(r *http.Request) bool { return s.anyOrigin || s.api.mayOpen(r) }, Error: func(http.ResponseWriter, *http.Request, int, error) {}}
 	conn, err := upgrader.Upgrade(lent{raw}, s.handshake, http.Header{"X-Request-Id": {s.id}})
 	if err != nil {
 		s.api.log.Debug("a socket was not opened", "request", s.id, "route", s.name, "error", err)
 		return
 	}
-	if s.key != "" {
+	if s.by != (credential{}) {
 		go s.recheck(ctx, cancel)
 	}
 	s.serve(ctx, conn)
@@ -193,7 +188,7 @@ func (s *socket) recheck(ctx context.Context, cancel context.CancelFunc) {
 			return
 		case <-tick.C:
 		}
-		if !s.api.stillAllowed(ctx, s.key, s.rule) {
+		if !s.api.stillAllowed(ctx, s.by, s.rule) {
 			cancel()
 			return
 		}

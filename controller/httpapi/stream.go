@@ -30,8 +30,8 @@ var errStreamOver = errors.New("the stream is over")
 // several goroutines.
 type Stream struct {
 	api    *API
-	id     string // of the request
-	key    string // to ask again whether it is still let in; "" for callers without
+	id     string     // of the request
+	by     credential // to ask again whether it is still let in
 	rule   access.Rule
 	last   string
 	cancel context.CancelFunc
@@ -84,13 +84,13 @@ func (a *API) streamResponses(r *route) map[string]*huma.Response {
 // stream starts h on a goroutine of its own and answers as soon as it is clear
 // whether this becomes a stream or an error.
 func (k *call) stream(h func(ctx context.Context, s *Stream) error) error {
-	who := string(k.caller.Via) + " " + string(k.caller.Key)
+	who := streamer(k.caller)
 	if err := k.api.streams.enter(who); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(access.With(&scope{k.door.streams, k.id}, k.caller))
+	ctx, cancel := context.WithCancel(access.With(&scope{k.door.streams, k.id, k.visit()}, k.caller))
 	s := &Stream{
-		api: k.api, id: k.id, key: k.key, rule: k.route.Access,
+		api: k.api, id: k.id, by: credential{k.key, k.session}, rule: k.route.Access,
 		last:   string(k.http.Request.Header.Peek("Last-Event-ID")),
 		cancel: cancel, done: ctx.Done(),
 		opened: make(chan struct{}), ready: make(chan struct{}), failed: make(chan error, 1),
@@ -242,25 +242,13 @@ func (s *Stream) pump(ctx context.Context, w *bufio.Writer) {
 			return
 		case <-tick.C:
 		}
-		if !s.api.stillAllowed(ctx, s.key, s.rule) {
+		if !s.api.stillAllowed(ctx, s.by, s.rule) {
 			return
 		}
 		if n%s.api.pace.beats == 0 && s.write([]byte(":\n\n")) != nil {
 			return
 		}
 	}
-}
-
-// stillAllowed asks again for a key and its rights: a revoked key's streams end.
-func (a *API) stillAllowed(ctx context.Context, key string, rule access.Rule) bool {
-	if key == "" {
-		return true
-	}
-	caller, err := a.cfg.Authenticator.Authenticate(ctx, key)
-	if err != nil {
-		return !problem.Is(err, problem.Unauthorized)
-	}
-	return rule.Check(caller) == nil
 }
 
 // streams counts the open ones of each caller.

@@ -38,9 +38,11 @@ type Transfer struct {
 type Answer struct {
 	Status int               // 0 is the operation's
 	Header map[string]string // besides those that every answer has; they win. A refusal has them too
-	Type   string            // media type of Body; "" is application/octet-stream
-	Size   int64             // bytes that Body gives; -1: it ends when it ends
-	Body   io.ReadCloser     // read and closed here; nil: none
+	// Cookies are headers Set-Cookie, besides Header: API.Cookie.
+	Cookies []string
+	Type    string        // media type of Body; "" is application/octet-stream
+	Size    int64         // bytes that Body gives; -1: it ends when it ends
+	Body    io.ReadCloser // read and closed here; nil: none
 	// Data is answered in the envelope of /api/v1 when there is no Body; nil
 	// answers with nothing.
 	Data any
@@ -107,7 +109,7 @@ func (a *API) describeTransfer(r *route, shape Shape) *huma.Operation {
 
 // transfer runs h and hands its answer over.
 func (k *call) transfer(h func(ctx context.Context, t *Transfer) (Answer, error)) error {
-	ctx, cancel := context.WithCancel(access.With(&scope{k.door.streams, k.id}, k.caller))
+	ctx, cancel := context.WithCancel(access.With(&scope{k.door.streams, k.id, k.visit()}, k.caller))
 	k.ctx = ctx
 	sending := false
 	defer func() {
@@ -121,6 +123,9 @@ func (k *call) transfer(h func(ctx context.Context, t *Transfer) (Answer, error)
 	k.complete = body.over
 	for name, value := range answer.Header {
 		k.http.Response.Header.Set(name, value)
+	}
+	for _, cookie := range answer.Cookies {
+		k.http.Response.Header.Add("Set-Cookie", cookie)
 	}
 	if err != nil {
 		if answer.Body != nil {

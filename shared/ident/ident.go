@@ -28,6 +28,10 @@ type (
 	Allocation string
 	// Job names one durable unit of work: a UUID.
 	Job string
+	// Role names a set of permissions: a UUID.
+	Role string
+	// Session names a login of the panel (not its cookie): a UUID.
+	Session string
 )
 
 // New gives a random UUID as text, for the ids that are ours.
