@@ -100,6 +100,19 @@ CREATE TABLE oidc_identities (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX oidc_identities_user ON oidc_identities (user_id);
 
+-- Mails that are still to be sent. What a mail says is made when it is sent, so
+-- that none of its secrets waits here.
+CREATE TABLE mails (
+    id         TEXT PRIMARY KEY,
+    kind       TEXT NOT NULL,
+    about      TEXT NOT NULL, -- JSON, of the room whose kind it is; never a secret
+    attempts   INTEGER NOT NULL DEFAULT 0,
+    created_at INTEGER NOT NULL,
+    next_at    INTEGER NOT NULL,
+    until      INTEGER NOT NULL -- then it is given up
+) STRICT;
+CREATE INDEX mails_next ON mails (next_at);
+
 -- What an admin sets in the panel, a JSON document for each room.
 CREATE TABLE settings (
     name       TEXT PRIMARY KEY,
@@ -108,6 +121,19 @@ CREATE TABLE settings (
     updated_at INTEGER NOT NULL
 ) STRICT;
 
--- The activity of one person.
+-- The log of events as the log of who did what: by person, by door, by thing.
 ALTER TABLE events ADD COLUMN actor_id TEXT GENERATED ALWAYS AS (json_extract(actor, '$.user')) VIRTUAL;
+ALTER TABLE events ADD COLUMN via TEXT GENERATED ALWAYS AS (json_extract(actor, '$.via')) VIRTUAL;
+ALTER TABLE events ADD COLUMN thing TEXT GENERATED ALWAYS AS (substr(type, 1, instr(type, '.') - 1)) VIRTUAL;
 CREATE INDEX events_actor ON events (actor_id, id);
+CREATE INDEX events_via ON events (via, id);
+CREATE INDEX events_thing ON events (thing, id);
+CREATE INDEX events_type ON events (type, id);
+CREATE INDEX events_node ON events (node_id, id) WHERE node_id IS NOT NULL;
+CREATE INDEX events_job ON events (job_id, id) WHERE job_id IS NOT NULL;
+CREATE INDEX events_subject ON events (subject_id, id) WHERE subject_id IS NOT NULL;
+-- What is in it stays as it was written, whatever some later code tries; it only
+-- grows too old.
+-- +goose StatementBegin
+CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'what happened is not changed'); END;
+-- +goose StatementEnd
