@@ -233,7 +233,7 @@ func TestCommands(t *testing.T) {
 	if n := console.Pending(b.consoles, b.id); n != 0 {
 		t.Errorf("%d inputs are remembered", n)
 	}
-	list, _, err := b.events.List(t.Context(), b.db.Snapshot(), event.Filter{Type: instance.Commanded, Limit: 10})
+	list, _, err := b.events.List(t.Context(), b.db.Snapshot(), event.Filter{Sight: event.Everything(), Type: instance.Commanded, Limit: 10})
 	if err != nil || len(list) != 2 || list[1].Actor.Key != b.keyID || string(list[0].Data) != `{"command":"stopped"}` {
 		t.Errorf("%v, %v", list, err)
 	}
@@ -253,7 +253,7 @@ func TestSilenceIsUncertain(t *testing.T) {
 	if n := console.Pending(b.consoles, b.id); n != 0 {
 		t.Errorf("%d inputs are remembered", n)
 	}
-	list, _, err := b.events.List(t.Context(), b.db.Snapshot(), event.Filter{Type: instance.Commanded, Limit: 10})
+	list, _, err := b.events.List(t.Context(), b.db.Snapshot(), event.Filter{Sight: event.Everything(), Type: instance.Commanded, Limit: 10})
 	if err != nil || len(list) != 1 || string(list[0].Data) != `{"command":"silence"}` {
 		t.Errorf("%v, %v", list, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/berth-panel/berth/controller/access"
@@ -37,12 +38,12 @@ type FilterQuery struct {
 	Instance string `query:"instance_id" doc:"Only about this instance"`
 	Node     string `query:"node_id" doc:"Only about this node"`
 	Job      string `query:"job_id" doc:"Only about this job"`
-	Type     string `query:"type" maxLength:"100" doc:"Only of this type"`
+	Type     string `query:"type" maxLength:"100" doc:"Only of this type, or about this thing: job is all that begins with job."`
 	After    int64  `query:"after" minimum:"0" doc:"Only with a higher id, the oldest first; else the newest first"`
 }
 
 func (f FilterQuery) filter(c access.Caller) Filter {
-	return Filter{Owner: c.Owner(), Instance: ident.Instance(f.Instance), Node: ident.Node(f.Node), Job: ident.Job(f.Job), Type: Type(f.Type), After: f.After}
+	return Filter{Sight: SightOf(c), Instance: ident.Instance(f.Instance), Node: ident.Node(f.Node), Job: ident.Job(f.Job), Type: Type(f.Type), After: f.After}
 }
 
 type listQuery struct {
@@ -78,7 +79,7 @@ func (a *API) handleList(ctx context.Context, in *listQuery) (httpapi.Page[Event
 	err := a.db.Read(ctx, func(q store.Querier) error {
 		list, total, err := a.log.List(ctx, q, f)
 		for _, e := range list {
-			page.Items = append(page.Items, e.View())
+			page.Items = append(page.Items, f.Sight.View(e))
 		}
 		page.Total = total
 		return err
@@ -103,15 +104,18 @@ func (a *API) handleStream(ctx context.Context, in *streamQuery, s *httpapi.Stre
 			return err
 		}
 		for _, e := range facts {
-			if err := s.Send("event", strconv.FormatInt(e.ID, 10), e.View()); err != nil {
+			if err := s.Send("event", strconv.FormatInt(e.ID, 10), f.Sight.View(e)); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// matches says whether a live fact passes the filter.
+// matches says whether a live fact passes the filter, as far as that can be said
+// without reading it again: what it lets through by mistake is not given out.
 func (f Filter) matches(e Event) bool {
-	return (f.Owner == "" || f.Owner == e.Owner) && (f.Instance == "" || f.Instance == e.Instance) && (f.Node == "" || f.Node == e.Node) &&
-		(f.Job == "" || f.Job == e.Job) && (f.Type == "" || f.Type == e.Type)
+	thing, _, whole := strings.Cut(string(f.Type), ".")
+	typed := f.Type == "" || f.Type == e.Type || !whole && strings.HasPrefix(string(e.Type), thing+".")
+	return typed && f.Sight.Sees(e) && (f.Instance == "" || f.Instance == e.Instance) && (f.Node == "" || f.Node == e.Node) &&
+		(f.Job == "" || f.Job == e.Job) && (f.Actor == "" || f.Actor == e.Actor.User) && (f.Via == "" || f.Via == e.Actor.Via)
 }

@@ -33,11 +33,11 @@ func TestAfterRisesAndDefaultFalls(t *testing.T) {
 	for range 5 {
 		add(t, l, db, event.Event{Type: "x.y", Node: "n", Actor: access.System()})
 	}
-	falling, total, err := l.List(t.Context(), db.Snapshot(), event.Filter{Node: "n", Limit: 2, Offset: 1})
+	falling, total, err := l.List(t.Context(), db.Snapshot(), event.Filter{Sight: event.Everything(), Node: "n", Limit: 2, Offset: 1})
 	if err != nil || total != 5 || len(falling) != 2 || falling[0].ID != 4 || falling[1].ID != 3 {
 		t.Fatalf("%+v, %d, %v", falling, total, err)
 	}
-	rising, _, err := l.List(t.Context(), db.Snapshot(), event.Filter{After: 2, Limit: 2})
+	rising, _, err := l.List(t.Context(), db.Snapshot(), event.Filter{Sight: event.Everything(), After: 2, Limit: 2})
 	if err != nil || len(rising) != 2 || rising[0].ID != 3 || rising[1].ID != 4 {
 		t.Fatalf("%+v, %v", rising, err)
 	}

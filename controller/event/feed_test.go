@@ -47,7 +47,7 @@ func TestAFactIsLoggedAndHeardOnce(t *testing.T) {
 	t.Parallel()
 	l, db := setup(t)
 	add(t, l, db, event.Event{Type: "instance.started", Owner: "anna", Actor: access.System()})
-	feed := follow(t, l, db, event.Filter{Owner: "anna"})
+	feed := follow(t, l, db, event.Filter{Sight: event.Sight{Me: "anna"}})
 	add(t, l, db, event.Event{Type: "instance.suspended", Owner: "bob", Actor: access.System()})
 	add(t, l, db, event.Event{Type: "instance.suspended", Owner: "anna", Instance: "00000001", Actor: access.System()})
 	facts := next(t, feed)
@@ -58,7 +58,7 @@ func TestAFactIsLoggedAndHeardOnce(t *testing.T) {
 	if heard.Owner != "anna" || heard.Instance != "00000001" || string(heard.Data) != `{"n":1}` || heard.At.UnixMilli() != 1_700_000_000_123 {
 		t.Fatalf("%+v", heard)
 	}
-	list, total, err := l.List(t.Context(), db.Snapshot(), event.Filter{Owner: "anna", Limit: 10})
+	list, total, err := l.List(t.Context(), db.Snapshot(), event.Filter{Sight: event.Sight{Me: "anna"}, Limit: 10})
 	if err != nil || total != 2 || list[0].ID != heard.ID || list[0].Actor.Via != access.ViaSystem {
 		t.Fatalf("%+v, %d, %v", list, total, err)
 	}
@@ -71,7 +71,7 @@ func TestAFactIsLoggedAndHeardOnce(t *testing.T) {
 func TestARolledBackFactNeverWas(t *testing.T) {
 	t.Parallel()
 	l, db := setup(t)
-	feed := follow(t, l, db, event.Filter{})
+	feed := follow(t, l, db, event.Filter{Sight: event.Everything()})
 	boom := errors.New("boom")
 	err := db.Write(t.Context(), func(tx *store.Tx) error {
 		return errors.Join(l.Append(t.Context(), tx, event.Event{Type: "never.was", Actor: access.System()}, nil), boom)
@@ -83,7 +83,7 @@ func TestARolledBackFactNeverWas(t *testing.T) {
 	if facts := next(t, feed); len(facts) != 1 || facts[0].Type != "x.y" {
 		t.Fatalf("heard %+v", facts)
 	}
-	if _, total, err := l.List(t.Context(), db.Snapshot(), event.Filter{Limit: 1}); err != nil || total != 1 {
+	if _, total, err := l.List(t.Context(), db.Snapshot(), event.Filter{Sight: event.Everything(), Limit: 1}); err != nil || total != 1 {
 		t.Fatalf("%d in the log, %v", total, err)
 	}
 }
@@ -94,7 +94,7 @@ func TestARolledBackFactNeverWas(t *testing.T) {
 func TestAFactThatIsAnnouncedLateIsHeardInItsPlace(t *testing.T) {
 	t.Parallel()
 	l, db := setup(t)
-	feed := follow(t, l, db, event.Filter{})
+	feed := follow(t, l, db, event.Filter{Sight: event.Everything()})
 	committed, announce, done := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
 		done <- db.Write(t.Context(), func(tx *store.Tx) error {
@@ -125,7 +125,7 @@ func TestParallelWritersAndListeners(t *testing.T) {
 	const writers, each = 8, 40
 	var wg sync.WaitGroup
 	for range 4 {
-		feed := follow(t, l, db, event.Filter{})
+		feed := follow(t, l, db, event.Filter{Sight: event.Everything()})
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
@@ -163,7 +163,7 @@ func TestParallelWritersAndListeners(t *testing.T) {
 func TestAListenerThatIsSlowHoldsNobodyUpAndMissesNothing(t *testing.T) {
 	t.Parallel()
 	l, db := setup(t)
-	slow := follow(t, l, db, event.Filter{})
+	slow := follow(t, l, db, event.Filter{Sight: event.Everything()})
 	const many = 1200 // more than two reads
 	if err := db.Write(t.Context(), func(tx *store.Tx) error {
 		for range many {
@@ -193,7 +193,7 @@ func TestAFeedBeginsWhereItIsTold(t *testing.T) {
 	for range 5 {
 		add(t, l, db, event.Event{Type: "x.y", Actor: access.System()})
 	}
-	now, after, future := follow(t, l, db, event.Filter{}), follow(t, l, db, event.Filter{After: 3}), follow(t, l, db, event.Filter{After: 900})
+	now, after, future := follow(t, l, db, event.Filter{Sight: event.Everything()}), follow(t, l, db, event.Filter{Sight: event.Everything(), After: 3}), follow(t, l, db, event.Filter{Sight: event.Everything(), After: 900})
 	add(t, l, db, event.Event{Type: "x.y", Actor: access.System()})
 	for _, c := range []struct {
 		name string
@@ -212,7 +212,7 @@ func TestAWaitingFeedIsWoken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, db := setup(t)
-		feed := follow(t, l, db, event.Filter{Type: "its.own"})
+		feed := follow(t, l, db, event.Filter{Sight: event.Everything(), Type: "its.own"})
 		ctx, cancel := context.WithCancel(t.Context())
 		got, done := make(chan []event.Event, 10), make(chan struct{})
 		go func() {
@@ -246,7 +246,7 @@ func TestAWaitingFeedIsWoken(t *testing.T) {
 func TestAFeedEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	l, db := setup(t)
-	feed := follow(t, l, db, event.Filter{})
+	feed := follow(t, l, db, event.Filter{Sight: event.Everything()})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {

@@ -46,7 +46,7 @@ func TestOldFactsAreDeleted(t *testing.T) {
 			t.Errorf("%d are left, want none", n)
 		}
 		fill(t, l, db, 1)
-		list, _, err := l.List(t.Context(), db.Snapshot(), event.Filter{Limit: 10})
+		list, _, err := l.List(t.Context(), db.Snapshot(), event.Filter{Sight: event.Everything(), Limit: 10})
 		if err != nil || len(list) != 1 || list[0].ID != 2306 {
 			t.Errorf("a number was given out again: %+v, %v", list, err)
 		}
@@ -89,7 +89,7 @@ func fill(t *testing.T, l *event.Log, db *store.DB, n int) {
 
 func count(t *testing.T, l *event.Log, db *store.DB) int {
 	t.Helper()
-	_, total, err := l.List(t.Context(), db.Snapshot(), event.Filter{Limit: 1})
+	_, total, err := l.List(t.Context(), db.Snapshot(), event.Filter{Sight: event.Everything(), Limit: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

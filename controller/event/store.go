@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 )
@@ -40,47 +41,110 @@ func (l *Log) Append(ctx context.Context, tx *store.Tx, e Event, data any) error
 	return nil
 }
 
-// Filter narrows a list. Zero fields don't narrow.
+// Filter narrows a list. Zero fields don't narrow, but for Sight, which then sees
+// nothing.
 type Filter struct {
-	Owner    ident.User // only what this user may see
+	Sight    Sight // only what may be seen
 	Instance ident.Instance
 	Node     ident.Node
 	Job      ident.Job
-	Type     Type
-	After    int64 // only numbers above this one; the list then rises, else it falls
-	Limit    int
-	Offset   int
+	Actor    ident.User // who did it
+	Via      access.Via // through which door
+	// Type is one type of fact, or the thing that all of them begin with: "file"
+	// is all that was done to files.
+	Type   Type
+	Since  time.Time // then or later
+	Until  time.Time // before then
+	Search string    // in its type, its data, and who did it from where
+	After  int64     // only numbers above this one; the list then rises, else it falls
+	Limit  int
+	Offset int
+
+	upTo int64 // only numbers up to this one
 }
 
-func (f Filter) where() (string, []any) {
+// where is the filter in SQL but for its sight, with its values. Numbers rise with
+// time: a time is looked up as the number of the first fact since.
+//
+// Of what somebody may see, doors and types leave much: unless all is seen, they
+// are not what it is looked up by.
+func (f Filter) where() ([]string, []any) {
+	by := "+"
+	if f.Sight.All {
+		by = ""
+	}
 	var parts []string
 	var args []any
-	add := func(clause string, arg any) {
-		parts = append(parts, clause)
-		args = append(args, arg)
+	add := func(clause string, values ...any) {
+		parts, args = append(parts, clause), append(args, values...)
 	}
-	if f.Owner != "" {
-		add("owner_id = ?", string(f.Owner))
+	for _, c := range []struct{ clause, value string }{
+		{"instance_id = ?", string(f.Instance)}, {"node_id = ?", string(f.Node)}, {"job_id = ?", string(f.Job)},
+		{"actor_id = ?", string(f.Actor)}, {by + "via = ?", string(f.Via)},
+	} {
+		if c.value != "" {
+			add(c.clause, c.value)
+		}
 	}
-	if f.Instance != "" {
-		add("instance_id = ?", string(f.Instance))
+	switch thing, _, whole := strings.Cut(string(f.Type), "."); {
+	case whole:
+		add(by+"type = ?", string(f.Type))
+	case thing != "":
+		add(by+"thing = ?", thing)
 	}
-	if f.Node != "" {
-		add("node_id = ?", string(f.Node))
+	if !f.Since.IsZero() {
+		add("id >= "+firstSince+" AND +at >= ?", f.Since.UnixMilli(), f.Since.UnixMilli())
 	}
-	if f.Job != "" {
-		add("job_id = ?", string(f.Job))
+	if !f.Until.IsZero() {
+		add("id < "+firstSince+" AND +at < ?", f.Until.UnixMilli(), f.Until.UnixMilli())
 	}
-	if f.Type != "" {
-		add("type = ?", string(f.Type))
+	if f.Search != "" {
+		like := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(f.Search) + "%"
+		add(`(type LIKE ? ESCAPE '\' OR data LIKE ? ESCAPE '\' OR json_extract(actor, '$.username') LIKE ? ESCAPE '\' OR json_extract(actor, '$.address') LIKE ? ESCAPE '\')`, like, like, like, like)
 	}
 	if f.After > 0 {
 		add("id > ?", f.After)
 	}
-	if len(parts) == 0 {
-		return "", nil
+	if f.upTo > 0 {
+		add("id <= ?", f.upTo)
 	}
-	return " WHERE " + strings.Join(parts, " AND "), args
+	return parts, args
+}
+
+// firstSince is the number of the first fact since a moment; beyond all of them
+// when there is none.
+const firstSince = "COALESCE((SELECT id FROM events WHERE at >= ? ORDER BY at, id LIMIT 1), 9223372036854775807)"
+
+// query makes the SELECT of some columns of what matches, in order and cut. What
+// is seen in several ways is read way by way, each no further than needed and in
+// the order of its index, then put together.
+func (f Filter) query(what string, limit, offset int) (string, []any) {
+	order := " ORDER BY id DESC"
+	if f.After > 0 || f.upTo > 0 {
+		order = " ORDER BY id"
+	}
+	parts, values := f.where()
+	branches := f.Sight.branches()
+	if len(branches) == 1 {
+		if w := branches[0].where; w != "" {
+			parts = append([]string{w}, parts...)
+		}
+		return "SELECT " + what + " FROM events" + whereOf(parts) + order + " LIMIT ? OFFSET ?", append(append(branches[0].args, values...), limit, offset)
+	}
+	var args []any
+	ways := make([]string, len(branches))
+	for i, b := range branches {
+		ways[i] = "SELECT id FROM (SELECT id FROM events" + whereOf(append([]string{b.where}, parts...)) + order + " LIMIT ?)"
+		args = append(append(append(args, b.args...), values...), limit+offset)
+	}
+	return "SELECT " + what + " FROM events WHERE id IN (" + strings.Join(ways, " UNION ") + ")" + order + " LIMIT ? OFFSET ?", append(args, limit, offset)
+}
+
+func whereOf(parts []string) string {
+	if len(parts) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(parts, " AND ")
 }
 
 const columns = `id, at, type, COALESCE(owner_id, ''), COALESCE(instance_id, ''), COALESCE(node_id, ''), COALESCE(job_id, ''),
@@ -95,13 +159,9 @@ func head(ctx context.Context, q store.Querier) (id int64, err error) {
 // between gives the facts that match with a number above f.After and up to last,
 // in order.
 func between(ctx context.Context, q store.Querier, f Filter, last int64) ([]Event, error) {
-	where, args := f.where()
-	if where == "" {
-		where = " WHERE id <= ?"
-	} else {
-		where += " AND id <= ?"
-	}
-	return store.Collect(ctx, q, scan, `SELECT `+columns+` FROM events`+where+` ORDER BY id LIMIT ?`, append(args, last, f.Limit)...)
+	f.upTo = last
+	query, args := f.query(columns, f.Limit, 0)
+	return store.Collect(ctx, q, scan, query, args...)
 }
 
 // purge deletes a batch of the facts from before a moment, and says how many.
@@ -115,19 +175,20 @@ func purge(ctx context.Context, tx *store.Tx, before time.Time, most int) (int64
 	return res.RowsAffected()
 }
 
+// CountMost is how far facts are counted: nobody pages further, and a count of
+// millions would cost more than the page.
+const CountMost = 10_000
+
 // List gives the facts that match, the newest first (with After: the oldest
-// first), and how many match in all.
+// first), and how many match in all, but no more than CountMost.
 func (l *Log) List(ctx context.Context, q store.Querier, f Filter) ([]Event, int, error) {
-	where, args := f.where()
-	total, err := store.Count(ctx, q, `SELECT COUNT(*) FROM events`+where, args...)
+	counted, args := f.query("id", CountMost, 0)
+	total, err := store.Count(ctx, q, `SELECT COUNT(*) FROM (`+counted+`)`, args...)
 	if err != nil {
 		return nil, 0, err
 	}
-	order := " ORDER BY id DESC"
-	if f.After > 0 {
-		order = " ORDER BY id"
-	}
-	list, err := store.Collect(ctx, q, scan, `SELECT `+columns+` FROM events`+where+order+` LIMIT ? OFFSET ?`, append(args, f.Limit, f.Offset)...)
+	query, args := f.query(columns, f.Limit, f.Offset)
+	list, err := store.Collect(ctx, q, scan, query, args...)
 	return list, total, err
 }
 

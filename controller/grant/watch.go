@@ -41,7 +41,7 @@ func (s *Service) Run(ctx context.Context) {
 
 // follow hands facts over as they become true.
 func (s *Service) follow(ctx context.Context, batches chan<- []event.Event) error {
-	feed, err := s.Events.Follow(ctx, s.DB, event.Filter{})
+	feed, err := s.Events.Follow(ctx, s.DB, event.Filter{Sight: event.Everything()})
 	if err != nil {
 		return err
 	}
@@ -61,20 +61,25 @@ func (s *Service) follow(ctx context.Context, batches chan<- []event.Event) erro
 }
 
 // touched gives the holds that the facts may have ended: those of an instance
-// that something happened to (commands come often and change no rights), and
-// those of a user whose account or keys changed.
+// that something happened to (commands come often and change no rights), or whose
+// subusers changed, those of a user whose account or keys changed, and all when a
+// role did.
 func (s *Service) touched(facts []event.Event) []*hold {
 	instances, users := map[ident.Instance]struct{}{}, map[ident.User]struct{}{}
 	for _, e := range facts {
+		about, _, _ := strings.Cut(string(e.Type), ".")
+		if about == "role" {
+			return s.holds.all()
+		}
 		switch {
 		case e.Instance != "":
-			if strings.HasPrefix(string(e.Type), "instance.") && e.Type != instance.Commanded {
+			if (about == "instance" || about == "subuser") && e.Type != instance.Commanded {
 				instances[e.Instance] = struct{}{}
 			}
 		case e.Owner != "":
 			users[e.Owner] = struct{}{}
 		}
-		if strings.HasPrefix(string(e.Type), "user.") {
+		if about == "user" {
 			users[ident.User(e.Subject)] = struct{}{}
 		}
 	}

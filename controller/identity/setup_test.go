@@ -236,7 +236,7 @@ func (b *bundle) happened() string {
 	b.t.Helper()
 	var names []string
 	err := b.db.Read(b.ctx(), func(q store.Querier) error {
-		list, _, err := b.events.List(b.ctx(), q, event.Filter{Limit: 1000})
+		list, _, err := b.events.List(b.ctx(), q, event.Filter{Sight: event.Everything(), Limit: 1000})
 		for _, e := range list {
 			names = append([]string{string(e.Type)}, names...)
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 // Commanded is the fact that somebody wrote to an instance's console.
-const Commanded event.Type = "instance.command"
+const Commanded = event.Commanded
 
 // commandKept is how many characters of a command the log of events keeps.
 const commandKept = 200
@@ -22,7 +22,7 @@ const commandKept = 200
 // what an admin wants to read when somebody says that it wasn't him.
 func (s *Service) NoteCommand(ctx context.Context, c access.Caller, id ident.Instance, command string) error {
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		i, err := living(ctx, tx, c, id)
+		i, err := entitled(ctx, tx, c, id, access.WriteConsole)
 		if err != nil {
 			return err
 		}

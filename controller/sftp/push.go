@@ -1,6 +1,7 @@
 package sftp
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -144,7 +145,7 @@ func (s *Service) follow(ctx context.Context, parts *sync.WaitGroup) {
 }
 
 func (s *Service) listen(ctx context.Context, parts *sync.WaitGroup) error {
-	feed, err := s.Events.Follow(ctx, s.DB, event.Filter{})
+	feed, err := s.Events.Follow(ctx, s.DB, event.Filter{Sight: event.Everything()})
 	if err != nil {
 		return err
 	}
@@ -167,11 +168,11 @@ func (s *Service) listen(ctx context.Context, parts *sync.WaitGroup) error {
 			switch {
 			case e.Type == "node.online":
 				s.arrived(ctx, parts, e.Node)
-			case about == "user", about == "ssh_key":
+			case about == "user", about == "ssh_key", about == "role":
 				everywhere = true
 			case about == "instance" && moves(e.Type):
 				everywhere = true // it may have left a node that the fact doesn't name
-			case about == "instance":
+			case about == "instance", about == "subuser":
 				s.changed(e.Node)
 			}
 		}
@@ -322,34 +323,44 @@ func (s *Service) logins(ctx context.Context, node ident.Node, people []identity
 	if err != nil {
 		return wire.Logins{}, err
 	}
-	named := map[ident.User]wire.LoginPerson{}
 	list := wire.Logins{People: []wire.LoginPerson{}, Rights: []wire.LoginRight{}}
 	owned := map[ident.User][]instance.Listed{}
+	byID := map[ident.Instance]instance.Listed{}
 	for _, i := range here {
 		owned[i.Owner] = append(owned[i.Owner], i)
+		byID[i.ID] = i
 	}
 	for _, p := range people {
-		if p.Admin {
-			named[p.ID] = wire.LoginPerson{Everywhere: true}
-		}
-		for _, i := range owned[p.ID] {
-			login, write := may(p, i.Owner)
-			if !login || i.Phase == instance.Deleting {
-				continue
+		his := owned[p.ID]
+		for _, id := range slices.Sorted(maps.Keys(p.Shares)) {
+			if i, ok := byID[id]; ok && i.Owner != p.ID {
+				his = append(his, i)
 			}
-			right := wire.LoginRight{User: p.ID, Instance: i.ID, Write: write}
-			if i.Suspended {
-				right.Refused = suspended(i.ID, i.SuspendReason)
-			}
-			list.Rights = append(list.Rights, right)
-			named[p.ID] = wire.LoginPerson{Everywhere: p.Admin}
 		}
-		if entry, ok := named[p.ID]; ok {
-			named[p.ID] = wire.LoginPerson{User: p.ID, Username: p.Username, Password: p.Password, Keys: p.Keys, Everywhere: entry.Everywhere}
+		rights := loginRights(p, his)
+		if everywhere := manages(p); everywhere || len(rights) > 0 {
+			list.Rights = append(list.Rights, rights...)
+			list.People = append(list.People, wire.LoginPerson{User: p.ID, Username: p.Username, Password: p.Password, Keys: p.Keys, Everywhere: everywhere})
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(named)) {
-		list.People = append(list.People, named[id])
-	}
+	slices.SortFunc(list.People, func(a, b wire.LoginPerson) int { return cmp.Compare(a.User, b.User) })
 	return list, nil
+}
+
+// loginRights are a person's rights to those of the instances whose files he may
+// reach.
+func loginRights(p identity.Person, instances []instance.Listed) []wire.LoginRight {
+	var out []wire.LoginRight
+	for _, i := range instances {
+		login, write := may(p, i.Of())
+		if !login || i.Phase == instance.Deleting {
+			continue
+		}
+		right := wire.LoginRight{User: p.ID, Instance: i.ID, Write: write}
+		if i.Suspended {
+			right.Refused = suspended(i.ID, i.SuspendReason)
+		}
+		out = append(out, right)
+	}
+	return out
 }
