@@ -60,9 +60,11 @@ func System() Actor { return Actor{Via: ViaSystem} }
 type Caller struct {
 	Actor
 	Admin       bool                       // the user is an admin: he has all permissions
+	Role        ident.Role                 // "" none
 	Permissions []Permission               // what his role lets him do
 	Shares      map[ident.Instance][]Right // what owners let him do with theirs
 	Scopes      []Scope                    // of the key
+	Session     ident.Session              // of the panel, by which he came; "" none
 	Dialect     Dialect
 	RateLimit   *int // calls a minute; 0 none; nil the default
 }
@@ -81,17 +83,10 @@ func (c Caller) Has(s Scope) bool {
 	return slices.ContainsFunc(c.Scopes, func(h Scope) bool { return rank[h] >= rank[s] })
 }
 
-// Sees says whether the caller may know of things that belong to owner.
-func (c Caller) Sees(owner ident.User) bool {
-	return c.Admin || (c.User != "" && c.User == owner)
-}
-
-// Owner is the filter for lists: "" sees everything, else only that user's.
-func (c Caller) Owner() ident.User {
-	if c.Admin {
-		return ""
-	}
-	return c.User
+// SeesUser says whether the caller may know of a user and what is his alone, such
+// as his keys.
+func (c Caller) SeesUser(id ident.User) bool {
+	return c.Known() && (c.Holds(ReadUsers) || c.User != "" && c.User == id)
 }
 
 // Rule says who may call a route. The zero value lets nobody in, so a route
@@ -99,22 +94,32 @@ func (c Caller) Owner() ident.User {
 type Rule struct {
 	public     bool
 	scope      Scope
-	admin      bool
 	permission Permission
+	right      Right
+	login      bool
 }
 
 // Public lets everybody in, without a key.
 func Public() Rule { return Rule{public: true} }
 
 // Needs lets in any user's key with that scope. The handler still shows each
-// user only what is his (Caller.Sees, Caller.Owner).
+// user only what he may see (Caller.SeesUser, Caller.Reach).
 func Needs(s Scope) Rule { return Rule{scope: s} }
 
-// AdminNeeds lets in an admin's key with that scope.
-func AdminNeeds(s Scope) Rule { return Rule{scope: s, admin: true} }
+// Uses is Needs with the scope of a right to an instance. The handler asks whether
+// the caller has it (Caller.May), once it has found the instance.
+func Uses(r Right) Rule { return Rule{scope: r.Scope(), right: r} }
+
+// Announces is Uses for a socket whose client may say who he is in his first
+// message: the route is public, and its handler refuses whoever lacks the right.
+func Announces(r Right) Rule { return Rule{public: true, right: r} }
 
 // Permits lets in whoever has the permission, with a key of its scope.
 func Permits(p Permission) Rule { return Rule{scope: p.Scope(), permission: p} }
+
+// LoggedIn lets in whoever is logged in to the panel: for what makes no sense by
+// a key, such as to change how he logs in.
+func LoggedIn() Rule { return Rule{scope: ScopeRead, login: true} }
 
 // IsPublic says whether the rule asks for nothing.
 func (r Rule) IsPublic() bool { return r.public }
@@ -122,16 +127,20 @@ func (r Rule) IsPublic() bool { return r.public }
 // String names the rule, for the table of routes.
 func (r Rule) String() string {
 	switch {
+	case r.public && r.right != "":
+		return "right " + string(r.right) + ", by key or ticket in the first message"
 	case r.public:
 		return "public"
 	case r.scope == "":
 		return "nobody"
+	case r.login:
+		return "any login of the panel"
 	case r.permission != "":
-		return string(r.permission)
-	case r.admin:
-		return "admin:" + string(r.scope)
+		return "permission " + string(r.permission)
+	case r.right != "":
+		return "right " + string(r.right)
 	default:
-		return "user:" + string(r.scope)
+		return "user with " + string(r.scope)
 	}
 }
 
@@ -146,11 +155,11 @@ func (r Rule) Check(c Caller) error {
 	if !c.Known() {
 		return problem.New(problem.Unauthorized, "this call needs an API key in the header x-api-key")
 	}
-	if r.admin && !c.Admin {
-		return problem.New(problem.Forbidden, "only an admin may do this")
+	if r.login && c.Session == "" {
+		return problem.New(problem.Forbidden, "this is for who is logged in to the panel, and not for API keys: do it there")
 	}
-	if r.permission != "" && !c.holds(r.permission) {
-		return problem.New(problem.Forbidden, "this needs the permission %s, which your role doesn't have", r.permission)
+	if r.permission != "" && !c.Holds(r.permission) {
+		return problem.New(problem.Forbidden, "only an admin, or whose role has the permission %s, may do this", r.permission)
 	}
 	if !c.Has(r.scope) {
 		return problem.New(problem.Forbidden, "this API key lacks the scope %s", r.scope)

@@ -40,7 +40,7 @@ var permissions = []permissionText{
 	{WriteUsers, "Make, change, invite and remove users who may do no more than oneself."},
 	{WriteRoles, "Make and change roles, with permissions that one has oneself."},
 	{ReadNodes, "See the nodes, their use, addresses and alerts."},
-	{WriteNodes, "Enrol, change, drain, update and remove nodes, their addresses and what lies on them unclaimed."},
+	{WriteNodes, "Enrol, change, drain and remove nodes, their addresses and what lies on them unclaimed."},
 	{WriteImages, "Import, change and remove images."},
 	{ReadInstances, "See every instance, and what it prints, its figures and its jobs."},
 	{WriteInstances, "Deploy, change, suspend, move and remove instances, and use every one as its owner does."},
@@ -48,7 +48,7 @@ var permissions = []permissionText{
 	{ReadAll, "See what everybody did."},
 	{ReadSettings, "See the settings, without their secrets."},
 	{WriteSettings, "Change the settings: mail, logins, the panel."},
-	{WriteSystem, "Back up the controller and install releases."},
+	{WriteSystem, "Bring the agents to the controller's release."},
 }
 
 // Permissions lists all there are, in the order that pages show them.
@@ -82,25 +82,42 @@ func (p Permission) Scope() Scope {
 	}
 }
 
-// implied are the permissions that come with another: who may change everybody's
+// implied are the permissions that come with others: who may change everybody's
 // things sees them.
-var implied = map[Permission]Permission{
-	ReadUsers: WriteUsers, ReadNodes: WriteNodes, ReadInstances: WriteInstances, ReadSettings: WriteSettings,
+var implied = map[Permission][]Permission{
+	ReadUsers: {WriteUsers, WriteRoles}, ReadNodes: {WriteNodes, WriteSystem}, ReadInstances: {WriteInstances}, ReadSettings: {WriteSettings},
 }
 
 // Can says whether the caller has p, by his role or as an admin, and his key the
 // scope for it.
 func (c Caller) Can(p Permission) bool {
-	return c.Known() && c.Has(p.Scope()) && c.holds(p)
+	return c.Known() && c.Has(p.Scope()) && c.Holds(p)
 }
 
-// holds says whether the person has p, whatever his key may.
-func (c Caller) holds(p Permission) bool {
+// Holds says whether the person has p, whatever his key may.
+func (c Caller) Holds(p Permission) bool {
+	if !c.Known() || p == "" {
+		return false
+	}
 	if c.Admin || slices.Contains(c.Permissions, p) {
 		return true
 	}
-	write, ok := implied[p]
-	return ok && slices.Contains(c.Permissions, write)
+	return slices.ContainsFunc(implied[p], func(with Permission) bool { return slices.Contains(c.Permissions, with) })
+}
+
+// Covers is nil when the caller may do all that an admin, or who has those
+// permissions, may: then he may make, change and give such an account or role.
+// Nobody gives more than he has.
+func (c Caller) Covers(admin bool, permissions []Permission) error {
+	if admin && !c.Admin {
+		return problem.New(problem.Forbidden, "only an admin may make, change or remove an admin")
+	}
+	for _, p := range permissions {
+		if !c.Holds(p) {
+			return problem.New(problem.Forbidden, "this has the permission %s, which you don't have: only who may do all of it himself may give, change or take it", p)
+		}
+	}
+	return nil
 }
 
 // ParsePermissions reads a list of permissions, without doubles and in the order of

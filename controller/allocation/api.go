@@ -56,7 +56,7 @@ type deleteInput struct {
 // Mount registers the operations of allocations.
 func (s *Service) Mount(a *httpapi.API) {
 	const base, tag = "/api/v1/nodes/{id}/allocations", "allocations"
-	read, write := access.AdminNeeds(access.ScopeRead), access.AdminNeeds(access.ScopeAdmin)
+	read, write := access.Permits(access.ReadNodes), access.Permits(access.WriteNodes)
 	httpapi.HandlePage(a, httpapi.Operation{ID: "listAllocations", Method: http.MethodGet, Path: base, Tag: tag, Access: read,
 		Summary: "List a node's ports"}, s.handleList)
 	httpapi.Handle(a, httpapi.Operation{ID: "addAllocations", Method: http.MethodPost, Path: base, Tag: tag, Access: write, Status: http.StatusCreated,

@@ -141,7 +141,7 @@ func choose(there []Allocation, exact, best, fresh string) (found, holder *Alloc
 // taken is the problem of a port that somebody holds.
 func taken(ctx context.Context, a Allocation) *problem.Problem {
 	holder := "another instance"
-	if c := access.From(ctx); c.Admin || !c.Known() {
+	if c := access.From(ctx); c.Holds(access.ReadInstances) || !c.Known() {
 		holder = "instance " + string(a.Instance)
 	}
 	p := problem.New(problem.Conflict, "port %d of the node is taken by %s; choose another", a.Port, holder)

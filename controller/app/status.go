@@ -73,7 +73,7 @@ const jobsLate = 2 * time.Minute
 func (a *App) mountStatus() {
 	httpapi.Handle(a.API, httpapi.Operation{ID: "getHealth", Method: http.MethodGet, Path: "/api/v1/health", Tag: "system", Access: access.Public(),
 		Unlimited: true, Summary: "Whether the controller answers and can read its database"}, a.health)
-	read := access.AdminNeeds(access.ScopeRead)
+	read := access.Permits(access.ReadNodes)
 	httpapi.Handle(a.API, httpapi.Operation{ID: "getStatus", Method: http.MethodGet, Path: "/api/v1/status", Tag: "system", Access: read,
 		Summary: "How the controller is"}, func(ctx context.Context, _ *struct{}) (StatusView, error) { return a.status(ctx) })
 	httpapi.Handle(a.API, httpapi.Operation{ID: "getSystem", Method: http.MethodGet, Path: "/api/v1/system", Tag: "system", Access: read,

@@ -121,43 +121,44 @@ type (
 // Mount registers every call of the classic API.
 func (s *Service) Mount(a *httpapi.API) {
 	const get, post, remove = http.MethodGet, http.MethodPost, http.MethodDelete
-	anyone := access.Needs(access.ScopeRead)
-	look, write, admin := access.AdminNeeds(access.ScopeRead), access.AdminNeeds(access.ScopeWrite), access.AdminNeeds(access.ScopeAdmin)
+	anyone, see := access.Needs(access.ScopeRead), access.Uses(access.SeeInstance)
+	manage := access.Permits(access.WriteInstances)
+	readUsers, writeUsers := access.Permits(access.ReadUsers), access.Permits(access.WriteUsers)
 	for _, o := range []struct {
 		op httpapi.Operation
 		h  handler
 	}{
 		{httpapi.Operation{ID: "classicName", Method: get, Path: "/api/name", Access: anyone, Answers: ClassicName{}, Summary: "The panel's name"}, s.name},
-		{httpapi.Operation{ID: "classicUsers", Method: get, Path: "/api/users", Access: look, Answers: []ClassicUser{}, Summary: "All users"}, s.listUsers},
-		{httpapi.Operation{ID: "classicGetUser", Method: post, Path: "/api/getUser", Access: look, Status: 201, Accepts: ClassicFind{}, Answers: ClassicUser{},
+		{httpapi.Operation{ID: "classicUsers", Method: get, Path: "/api/users", Access: readUsers, Answers: []ClassicUser{}, Summary: "All users"}, s.listUsers},
+		{httpapi.Operation{ID: "classicGetUser", Method: post, Path: "/api/getUser", Access: readUsers, Status: 201, Accepts: ClassicFind{}, Answers: ClassicUser{},
 			Summary: "A user by name or address"}, s.getUser},
-		{httpapi.Operation{ID: "classicCreateUser", Method: post, Path: "/api/auth/create-user", Access: admin, Status: 201, Timeout: time.Minute,
+		{httpapi.Operation{ID: "classicCreateUser", Method: post, Path: "/api/auth/create-user", Access: writeUsers, Status: 201, Timeout: time.Minute,
 			Accepts: ClassicUserBody{}, Answers: ClassicNewUser{}, Summary: "Make a user"}, s.createUser},
-		{httpapi.Operation{ID: "classicResetPassword", Method: post, Path: "/api/auth/reset-password", Access: write, Accepts: ClassicEmail{},
+		{httpapi.Operation{ID: "classicResetPassword", Method: post, Path: "/api/auth/reset-password", Access: writeUsers, Accepts: ClassicEmail{},
 			Answers: ClassicMessage{}, Summary: "Refused: there is no mail in this version"}, s.resetPassword},
 		{httpapi.Operation{ID: "classicInstances", Method: get, Path: "/api/instances", Access: anyone, Answers: []ClassicInstance{},
 			Summary: "All instances that the key's user may see"}, s.listInstances},
-		{httpapi.Operation{ID: "classicDeploy", Method: post, Path: "/api/instances/deploy", Access: write, Status: 201, Timeout: time.Minute,
+		{httpapi.Operation{ID: "classicDeploy", Method: post, Path: "/api/instances/deploy", Access: manage, Status: 201, Timeout: time.Minute,
 			Accepts: ClassicDeployBody{}, Answers: ClassicDeployed{}, Summary: "Deploy an instance"}, s.deploy},
-		{httpapi.Operation{ID: "classicDelete", Method: remove, Path: "/api/instance/delete", Access: write, Status: 201, Timeout: time.Minute,
+		{httpapi.Operation{ID: "classicDelete", Method: remove, Path: "/api/instance/delete", Access: manage, Status: 201, Timeout: time.Minute,
 			Accepts: ClassicID{}, Answers: ClassicMessage{}, Summary: "Delete an instance with its data"}, s.deleteInstance},
 		{httpapi.Operation{ID: "classicGetUserInstance", Method: post, Path: "/api/getUserInstance", Access: anyone, Accepts: ClassicOwner{},
 			Answers: []ClassicInstance{}, Summary: "A user's instances"}, s.getUserInstance},
-		{httpapi.Operation{ID: "classicGetInstance", Method: post, Path: "/api/getInstance", Access: anyone, Accepts: ClassicID{}, Answers: ClassicInstance{},
+		{httpapi.Operation{ID: "classicGetInstance", Method: post, Path: "/api/getInstance", Access: see, Accepts: ClassicID{}, Answers: ClassicInstance{},
 			Summary: "An instance"}, s.getInstance},
-		{httpapi.Operation{ID: "classicSuspend", Method: post, Path: "/api/instances/suspend/{id}", Access: write, Answers: ClassicInstance{},
+		{httpapi.Operation{ID: "classicSuspend", Method: post, Path: "/api/instances/suspend/{id}", Access: manage, Answers: ClassicInstance{},
 			Summary: "Stop an instance and refuse it power"}, s.handleSuspension(s.suspend, "The instance has been suspended")},
-		{httpapi.Operation{ID: "classicSuspendByBody", Method: post, Path: "/api/instances/suspend", Access: write, Accepts: ClassicID{},
+		{httpapi.Operation{ID: "classicSuspendByBody", Method: post, Path: "/api/instances/suspend", Access: manage, Accepts: ClassicID{},
 			Answers: ClassicInstance{}, Summary: "Suspend, with the id in the body"}, s.handleSuspension(s.suspend, "The instance has been suspended")},
-		{httpapi.Operation{ID: "classicUnsuspend", Method: post, Path: "/api/instances/unsuspend/{id}", Access: write, Answers: ClassicInstance{},
+		{httpapi.Operation{ID: "classicUnsuspend", Method: post, Path: "/api/instances/unsuspend/{id}", Access: manage, Answers: ClassicInstance{},
 			Summary: "Give an instance its power back"}, s.handleSuspension(s.Instances.Unsuspend, "The instance has been unsuspended")},
-		{httpapi.Operation{ID: "classicUnsuspendByBody", Method: post, Path: "/api/instances/unsuspend", Access: write, Accepts: ClassicID{},
+		{httpapi.Operation{ID: "classicUnsuspendByBody", Method: post, Path: "/api/instances/unsuspend", Access: manage, Accepts: ClassicID{},
 			Answers: ClassicInstance{}, Summary: "Unsuspend, with the id in the body"}, s.handleSuspension(s.Instances.Unsuspend, "The instance has been unsuspended")},
 		{httpapi.Operation{ID: "classicImages", Method: get, Path: "/api/images", Access: anyone, Answers: []image.Classic{}, Summary: "The catalogue"}, s.listImages},
-		{httpapi.Operation{ID: "classicNodes", Method: get, Path: "/api/nodes", Access: look, Answers: []ClassicNode{}, Summary: "All nodes"}, s.listNodes},
-		{httpapi.Operation{ID: "classicCreateNode", Method: post, Path: "/api/nodes/create", Access: admin, Status: 201, Accepts: ClassicNodeBody{},
+		{httpapi.Operation{ID: "classicNodes", Method: get, Path: "/api/nodes", Access: access.Permits(access.ReadNodes), Answers: []ClassicNode{}, Summary: "All nodes"}, s.listNodes},
+		{httpapi.Operation{ID: "classicCreateNode", Method: post, Path: "/api/nodes/create", Access: access.Permits(access.WriteNodes), Status: 201, Accepts: ClassicNodeBody{},
 			Answers: ClassicNewNode{}, Summary: "Make a node and its enrolment key"}, s.createNode},
-		{httpapi.Operation{ID: "classicDeleteNode", Method: remove, Path: "/api/nodes/delete", Access: admin, Status: 201, Accepts: ClassicNodeID{},
+		{httpapi.Operation{ID: "classicDeleteNode", Method: remove, Path: "/api/nodes/delete", Access: access.Permits(access.WriteNodes), Status: 201, Accepts: ClassicNodeID{},
 			Answers: ClassicNodeDeleted{}, Summary: "Delete a node without instances"}, s.deleteNode},
 	} {
 		mount(a, o.op, o.h)

@@ -26,17 +26,17 @@ type ClassicMessage struct {
 	Message string `json:"message"`
 }
 
-// list answers with the instances of one owner; "" is all. Every commit may
+// list answers with the instances of one owner that the caller may see; "" is all. Every commit may
 // change it, and so may a node's coming and going.
 func (s *Service) list(ctx context.Context, c access.Caller, owner ident.User) (httpapi.Reply, error) {
-	raw, err := s.memo.get(ctx, "instances of "+string(owner), func() ([]byte, error) {
+	raw, err := s.memo.get(ctx, "instances of "+string(owner)+" for "+c.View(), func() ([]byte, error) {
 		return s.renderInstances(ctx, c, owner)
 	})
 	return httpapi.Reply{Raw: raw}, err
 }
 
 func (s *Service) listInstances(ctx context.Context, c access.Caller, _ *httpapi.Request) (httpapi.Reply, error) {
-	return s.list(ctx, c, c.Owner())
+	return s.list(ctx, c, "")
 }
 
 // renderInstances reads the instances before what they refer to: see
@@ -55,6 +55,9 @@ func (s *Service) renderInstances(ctx context.Context, c access.Caller, owner id
 		before := len(b)
 		if before > 1 {
 			b = append(b, ',')
+		}
+		if !c.Entitled(access.EditInstance, items[n].Of()) {
+			items[n].Env = nil // there are passwords among it
 		}
 		var ok bool
 		b, ok, err = f.appendInstance(b, &items[n])
@@ -94,10 +97,13 @@ func (s *Service) fragments(ctx context.Context) (fragments, error) {
 }
 
 // one answers with a single instance.
-func (s *Service) one(ctx context.Context, i instance.Instance) (httpapi.Reply, error) {
+func (s *Service) one(ctx context.Context, c access.Caller, i instance.Instance) (httpapi.Reply, error) {
 	l, err := listed(i)
 	if err != nil {
 		return httpapi.Reply{}, err
+	}
+	if !c.Entitled(access.EditInstance, i.Of()) {
+		l.Env = nil
 	}
 	img, err := s.Images.Get(ctx, i.Image)
 	if err != nil {
@@ -129,7 +135,7 @@ func (s *Service) getUserInstance(ctx context.Context, c access.Caller, r *httpa
 		return httpapi.Reply{}, err
 	}
 	owner := ident.User(id)
-	if !c.Sees(owner) {
+	if c.User != owner && !c.Holds(access.ReadInstances) {
 		return httpapi.Reply{}, miss(c, textUserNotFound)
 	}
 	_, err = s.Users.User(ctx, owner)
@@ -172,7 +178,7 @@ func (s *Service) getInstance(ctx context.Context, c access.Caller, r *httpapi.R
 	if err != nil {
 		return httpapi.Reply{}, err
 	}
-	return s.one(ctx, i)
+	return s.one(ctx, c, i)
 }
 
 func (s *Service) deleteInstance(ctx context.Context, c access.Caller, r *httpapi.Request) (httpapi.Reply, error) {
@@ -253,7 +259,7 @@ func (s *Service) handleSuspension(order suspension, done string) handler {
 		if c.Dialect == access.V03 {
 			return httpapi.Reply{Status: http.StatusCreated, Body: ClassicSuccess{done}}, nil
 		}
-		return s.one(ctx, i)
+		return s.one(ctx, c, i)
 	}
 }
 

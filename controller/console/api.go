@@ -79,8 +79,8 @@ const about = `A WebSocket of JSON messages. A key in the headers, a one-time ti
 // Mount registers the operations of consoles.
 func (s *Service) Mount(a *httpapi.API) {
 	const base, tag = "/api/v1/instances/{id}", "console"
-	read, write := access.Needs(access.ScopeRead), access.Needs(access.ScopeWrite)
-	httpapi.HandleSocket(a, httpapi.Operation{ID: "openConsole", Method: http.MethodGet, Path: base + "/console", Tag: tag, Access: access.Public(), Farewell: true,
+	read, write := access.Uses(access.ReadConsole), access.Uses(access.WriteConsole)
+	httpapi.HandleSocket(a, httpapi.Operation{ID: "openConsole", Method: http.MethodGet, Path: base + "/console", Tag: tag, Access: access.Announces(access.ReadConsole), Farewell: true,
 		Summary: "Look at and type into an instance's console", Description: about,
 		Params: []httpapi.Param{{Name: "ticket", Doc: "Of createConsoleTicket"}, {Name: "after", Integer: true, Doc: "Go on behind this line"},
 			{Name: "record", Doc: "The record that after is of"}}}, s.handleSocket)

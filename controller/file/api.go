@@ -152,7 +152,7 @@ func operation(id, method, path, summary string, rule access.Rule, status int) h
 
 // Mount registers the operations of files.
 func (s *Service) Mount(a *httpapi.API) {
-	look, change := access.Needs(access.ReadFiles.Scope()), access.Needs(access.WriteFiles.Scope())
+	look, change := access.Uses(access.ReadFiles), access.Uses(access.WriteFiles)
 	list := operation("listFiles", http.MethodGet, "", "List a folder", look, 0)
 	list.Description = "Paths: " + pathDoc + ". A folder of more than 200,000 entries shows those that were read first."
 	httpapi.HandlePage(a, list, s.handleList)

@@ -42,7 +42,7 @@ type stopping struct {
 
 func (s *Service) register() {
 	p := job.Policy{
-		Handler: s.work, Deadline: taskDeadline, Attempts: attempts, Limit: taskLimit, Beside: tasksAtOnce,
+		Handler: s.work, Deadline: taskDeadline, Attempts: attempts, Limit: taskLimit, Beside: tasksAtOnce, Right: access.WriteFiles,
 		Failed: s.stopTask, Cancelled: s.stopTask, Superseded: s.stopTask, Retry: retry,
 	}
 	for _, kind := range []job.Kind{KindDelete, KindCopy, KindArchive, KindExtract, KindPull} {
@@ -59,7 +59,7 @@ func (s *Service) Order(ctx context.Context, c access.Caller, id ident.Instance,
 		return j, err
 	}
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
-		j, err = s.Jobs.Enqueue(ctx, tx, job.New{Kind: kindOf(t), Instance: i.ID, Node: i.Node, Owner: i.Owner, Actor: c.Actor, Input: order{Task: t, Admin: c.Admin}})
+		j, err = s.Jobs.Enqueue(ctx, tx, job.New{Kind: kindOf(t), Instance: i.ID, Node: i.Node, Owner: i.Owner, Actor: c.Actor, Input: order{Task: t, Admin: c.Holds(access.WriteInstances)}})
 		if err != nil {
 			return err
 		}

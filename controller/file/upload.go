@@ -113,19 +113,30 @@ func roomFor(ctx context.Context, q store.Querier, u Upload) error {
 	return nil
 }
 
-// Uploads gives the caller's unfinished uploads to an instance; an admin's are
-// everybody's. The offset is not asked for.
+// Uploads gives the caller's unfinished uploads to an instance; its owner and who
+// manages all instances get everybody's. The offset is not asked for.
 func (s *Service) Uploads(ctx context.Context, c access.Caller, id ident.Instance) ([]Upload, error) {
-	if _, err := s.Grants.Allow(ctx, c, id, access.WriteFiles); err != nil {
+	i, err := s.Grants.Allow(ctx, c, id, access.WriteFiles)
+	if err != nil {
 		return nil, err
 	}
-	return openUploads(ctx, s.DB.Snapshot(), id, c.Owner())
+	whose := c.User
+	if allOf(c, i) {
+		whose = ""
+	}
+	return openUploads(ctx, s.DB.Snapshot(), id, whose)
 }
 
-// mine finds an upload through the instance, for whoever began it or an admin.
+// allOf says whether everybody's uploads to the instance are the caller's too: its
+// owner's are, and those of who manages all instances.
+func allOf(c access.Caller, i instance.Instance) bool {
+	return c.Holds(access.WriteInstances) || c.User != "" && c.User == i.Owner
+}
+
+// mine finds an upload through the instance, for whoever began it or owns it all.
 func (s *Service) mine(ctx context.Context, c access.Caller, i instance.Instance, id string) (Upload, error) {
 	u, err := uploadByID(ctx, s.DB.Snapshot(), i.ID, id)
-	if err == nil && !c.Admin && u.User != c.User {
+	if err == nil && !allOf(c, i) && u.User != c.User {
 		return Upload{}, noUpload()
 	}
 	if err == nil && u.State != Finished && s.Now().After(u.Expires()) {

@@ -4,7 +4,8 @@
 // A short call asks Allow and is done. What stays open asks for a Hold: a
 // context that ends, with a sentence for people as its cause, the moment the
 // right does: the key is revoked, expired or loses a scope, its user is
-// disabled, deleted or demoted, the instance is suspended, deleted or another's.
+// disabled, deleted or demoted, its role or its share of the instance says less,
+// the instance is suspended, deleted or another's.
 //
 // # Promises
 //

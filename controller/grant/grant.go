@@ -39,15 +39,15 @@ func judge(c access.Caller, i instance.Instance, right access.Right) error {
 	switch {
 	case !c.Known():
 		return problem.New(problem.Unauthorized, "this needs an API key or a ticket").Because(ErrRevoked)
-	case !c.Sees(i.Owner):
+	case !c.SeesInstance(i.Of()):
 		return gone()
 	case !c.Has(right.Scope()):
 		return problem.New(problem.Forbidden, "this API key lacks the scope %s", right.Scope()).Because(ErrForbidden)
-	case !c.May(right, i.Owner):
+	case !c.May(right, i.Of()):
 		return problem.New(problem.Forbidden, "you lack the right %s for instance %s", right, i.ID).Because(ErrForbidden)
 	case i.Phase == instance.Deleting:
 		return problem.New(problem.Conflict, "instance %s is being deleted", i.ID).Because(ErrDeleted)
-	case i.Suspended && !c.Admin && right != access.SeeInstance:
+	case i.Suspended && !c.Holds(access.WriteInstances) && right != access.SeeInstance:
 		reason := ""
 		if i.SuspendReason != "" {
 			reason = " (" + i.SuspendReason + ")"

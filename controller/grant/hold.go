@@ -38,7 +38,7 @@ func (s *holds) add(h *hold) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	most := PerUser
-	if h.caller.Admin {
+	if h.caller.Holds(access.WriteInstances) {
 		most = PerAdmin
 	}
 	switch {

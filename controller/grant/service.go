@@ -139,9 +139,10 @@ type recalled struct {
 
 // who tells callers apart by what Recall looks at.
 type who struct {
-	via  access.Via
-	user ident.User
-	key  ident.Key
+	via     access.Via
+	user    ident.User
+	key     ident.Key
+	session ident.Session
 }
 
 func newLooked() looked {
@@ -151,7 +152,7 @@ func newLooked() looked {
 // look says whether a hold's right is there still. An error that is no problem
 // says nothing about the right.
 func (s *Service) look(ctx context.Context, l looked, h *hold) error {
-	name := who{h.caller.Via, h.caller.User, h.caller.Key}
+	name := who{h.caller.Via, h.caller.User, h.caller.Key, h.caller.Session}
 	c, ok := l.callers[name]
 	if !ok {
 		c.Caller, c.err = s.Callers.Recall(ctx, h.caller)

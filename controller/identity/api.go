@@ -82,7 +82,7 @@ type UserCreateBody struct {
 	ID       ident.User `json:"id,omitempty" maxLength:"64" doc:"Free text; a UUID when there is none"`
 	Username string     `json:"username" minLength:"1" maxLength:"64"`
 	Email    string     `json:"email" minLength:"3" maxLength:"254"`
-	Password string     `json:"password" minLength:"8" maxLength:"1024" doc:"At least 8 bytes"`
+	Password string     `json:"password,omitempty" minLength:"8" maxLength:"1024" doc:"At least 8 bytes. Without one he gets in by an invitation only"`
 	Admin    bool       `json:"admin,omitempty"`
 	Verified bool       `json:"verified,omitempty"`
 }
@@ -158,15 +158,15 @@ func op(id, method, path, summary string, rule access.Rule) httpapi.Operation {
 }
 
 func (s *Service) registerUsers(a *httpapi.API) {
-	create := op("create-user", http.MethodPost, "/users", "Make a user", access.AdminNeeds(access.ScopeAdmin))
+	create := op("create-user", http.MethodPost, "/users", "Make a user", access.Permits(access.WriteUsers))
 	create.Status, create.Idempotent, create.Timeout = http.StatusCreated, true, hashTimeout
 	httpapi.Handle(a, create, s.postUser)
-	httpapi.HandlePage(a, op("list-users", http.MethodGet, "/users", "List users", access.AdminNeeds(access.ScopeRead)), s.getUsers)
-	httpapi.Handle(a, op("get-user", http.MethodGet, "/users/{id}", "Get a user", access.AdminNeeds(access.ScopeRead)), s.getUser)
-	update := op("update-user", http.MethodPatch, "/users/{id}", "Change a user", access.AdminNeeds(access.ScopeAdmin))
+	httpapi.HandlePage(a, op("list-users", http.MethodGet, "/users", "List users", access.Permits(access.ReadUsers)), s.getUsers)
+	httpapi.Handle(a, op("get-user", http.MethodGet, "/users/{id}", "Get a user", access.Permits(access.ReadUsers)), s.getUser)
+	update := op("update-user", http.MethodPatch, "/users/{id}", "Change a user", access.Permits(access.WriteUsers))
 	update.Timeout = hashTimeout
 	httpapi.Handle(a, update, s.patchUser)
-	httpapi.Handle(a, op("delete-user", http.MethodDelete, "/users/{id}", "Delete a user and his keys", access.AdminNeeds(access.ScopeAdmin)), s.deleteUser)
+	httpapi.Handle(a, op("delete-user", http.MethodDelete, "/users/{id}", "Delete a user and his keys", access.Permits(access.WriteUsers)), s.deleteUser)
 	httpapi.Handle(a, op("get-me", http.MethodGet, "/me", "Who is calling", access.Needs(access.ScopeRead)), s.getMe)
 }
 
@@ -188,7 +188,8 @@ func (s *Service) registerKeys(a *httpapi.API) {
 
 func (s *Service) postUser(ctx context.Context, in *struct{ Body UserCreateBody }) (UserView, error) {
 	b := in.Body
-	u, err := s.CreateUser(ctx, NewUser{ID: b.ID, Username: b.Username, Email: b.Email, Password: b.Password, Admin: b.Admin, Verified: b.Verified})
+	u, err := s.CreateUser(ctx, NewUser{ID: b.ID, Username: b.Username, Email: b.Email, Password: b.Password, Admin: b.Admin, Verified: b.Verified,
+		Invited: b.Password == ""})
 	return viewUser(u), err
 }
 

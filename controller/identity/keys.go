@@ -177,7 +177,7 @@ func (p power) covers(k Key) error {
 	if p.full() {
 		return nil
 	}
-	if !p.caller.Sees(k.User) {
+	if !p.caller.SeesUser(k.User) {
 		return problem.New(problem.NotFound, "there is no such API key")
 	}
 	if k.User != p.caller.User {
@@ -303,7 +303,7 @@ func (s *Service) RevokeKey(ctx context.Context, id ident.Key) error {
 // Key gives a key that the caller may see; else NotFound.
 func (s *Service) Key(ctx context.Context, id ident.Key) (Key, error) {
 	k, err := findKey(ctx, s.db.Snapshot(), id)
-	if err == nil && !access.From(ctx).Sees(k.User) {
+	if err == nil && !access.From(ctx).SeesUser(k.User) {
 		return Key{}, problem.New(problem.NotFound, "there is no such API key")
 	}
 	return k, err
@@ -316,9 +316,9 @@ func (s *Service) Keys(ctx context.Context, f KeyFilter) ([]Key, int, error) {
 	if !caller.Known() {
 		return nil, 0, problem.New(problem.Unauthorized, "nobody is calling")
 	}
-	owner := caller.Owner()
+	owner := caller.User
 	switch {
-	case owner == "":
+	case caller.Holds(access.ReadUsers):
 		owner = f.User
 	case f.User != "" && f.User != owner:
 		return []Key{}, 0, nil

@@ -62,7 +62,7 @@ type listQuery struct {
 // Mount registers the catalogue's operations.
 func (s *Service) Mount(a *httpapi.API) {
 	const base, tag = "/api/v1/images", "images"
-	read, write := access.Needs(access.ScopeRead), access.AdminNeeds(access.ScopeAdmin)
+	read, write := access.Needs(access.ScopeRead), access.Permits(access.WriteImages)
 	httpapi.HandlePage(a, httpapi.Operation{ID: "listImages", Method: http.MethodGet, Path: base, Tag: tag, Access: read,
 		Summary: "List the catalogue"}, s.handleList)
 	httpapi.Handle(a, httpapi.Operation{ID: "createImage", Method: http.MethodPost, Path: base, Tag: tag, Access: write, Status: http.StatusCreated,

@@ -95,25 +95,25 @@ type listQuery struct {
 // Mount registers the operations of instances.
 func (s *Service) Mount(a *httpapi.API) {
 	const base, tag = "/api/v1/instances", "instances"
-	read, write := access.Needs(access.ScopeRead), access.Needs(access.ScopeWrite)
-	admin := access.AdminNeeds(access.ScopeWrite)
+	see, edit := access.Uses(access.SeeInstance), access.Uses(access.EditInstance)
+	manage := access.Permits(access.WriteInstances)
 	op := func(id, method, path, summary string, rule access.Rule, status int) httpapi.Operation {
 		return httpapi.Operation{ID: id, Method: method, Path: base + path, Tag: tag, Summary: summary, Access: rule, Status: status,
 			Idempotent: method == http.MethodPost}
 	}
-	httpapi.HandlePage(a, op("listInstances", http.MethodGet, "", "List instances", read, 0), s.handleList)
-	httpapi.Handle(a, op("createInstance", http.MethodPost, "", "Deploy an instance", admin, http.StatusAccepted), s.handleCreate)
-	httpapi.Handle(a, op("getInstance", http.MethodGet, "/{id}", "Get an instance", read, 0), s.handleGet)
-	httpapi.Handle(a, op("changeInstance", http.MethodPatch, "/{id}", "Change limits, name, variables, ports, network, drift and crash policy or owner", write, http.StatusAccepted), s.handleChange)
-	httpapi.Handle(a, op("deleteInstance", http.MethodDelete, "/{id}", "Delete an instance with its data", admin, http.StatusAccepted), s.handleDelete)
+	httpapi.HandlePage(a, op("listInstances", http.MethodGet, "", "List instances", access.Needs(access.ScopeRead), 0), s.handleList)
+	httpapi.Handle(a, op("createInstance", http.MethodPost, "", "Deploy an instance", manage, http.StatusAccepted), s.handleCreate)
+	httpapi.Handle(a, op("getInstance", http.MethodGet, "/{id}", "Get an instance", see, 0), s.handleGet)
+	httpapi.Handle(a, op("changeInstance", http.MethodPatch, "/{id}", "Change limits, name, variables, ports, network, drift and crash policy or owner", edit, http.StatusAccepted), s.handleChange)
+	httpapi.Handle(a, op("deleteInstance", http.MethodDelete, "/{id}", "Delete an instance with its data", manage, http.StatusAccepted), s.handleDelete)
 	for _, v := range []Verb{Start, Stop, Restart, Kill} {
-		httpapi.Handle(a, op(string(v)+"Instance", http.MethodPost, "/{id}/"+string(v), summaries[v], write, http.StatusAccepted), s.handlePower(v))
+		httpapi.Handle(a, op(string(v)+"Instance", http.MethodPost, "/{id}/"+string(v), summaries[v], access.Uses(access.PowerRight), http.StatusAccepted), s.handlePower(v))
 	}
-	httpapi.Handle(a, op("suspendInstance", http.MethodPost, "/{id}/suspend", "Stop it and refuse it power", admin, http.StatusAccepted), s.handleSuspend)
-	httpapi.Handle(a, op("reinstallInstance", http.MethodPost, "/{id}/reinstall", "Install it again, over its data or from nothing", write, http.StatusAccepted), s.handleReinstall)
-	httpapi.Handle(a, op("convertInstanceVolume", http.MethodPost, "/{id}/convert-volume", "Have its disk limit held by its node's driver", write, http.StatusAccepted), s.handleConvert)
+	httpapi.Handle(a, op("suspendInstance", http.MethodPost, "/{id}/suspend", "Stop it and refuse it power", manage, http.StatusAccepted), s.handleSuspend)
+	httpapi.Handle(a, op("reinstallInstance", http.MethodPost, "/{id}/reinstall", "Install it again, over its data or from nothing", edit, http.StatusAccepted), s.handleReinstall)
+	httpapi.Handle(a, op("convertInstanceVolume", http.MethodPost, "/{id}/convert-volume", "Have its disk limit held by its node's driver", edit, http.StatusAccepted), s.handleConvert)
 	s.mountStrays(a)
-	httpapi.Handle(a, op("unsuspendInstance", http.MethodPost, "/{id}/unsuspend", "Give it its power back, and start it if it ran", admin, http.StatusAccepted), s.handleUnsuspend)
+	httpapi.Handle(a, op("unsuspendInstance", http.MethodPost, "/{id}/unsuspend", "Give it its power back, and start it if it ran", manage, http.StatusAccepted), s.handleUnsuspend)
 }
 
 var summaries = map[Verb]string{
@@ -126,7 +126,7 @@ func (s *Service) handleList(ctx context.Context, in *listQuery) (httpapi.Page[I
 		Owner: ident.User(in.Owner), Node: ident.Node(in.Node), Image: ident.Image(in.Image), Status: Status(in.Status), Search: in.Search,
 		Deleting: true, Sort: in.Sort, Limit: in.Limit, Offset: in.Offset(),
 	}
-	name, version := pageName{c.Owner(), f}, s.DB.Version() // before the reading
+	name, version := pageName{c.View(), f}, s.DB.Version() // before the reading
 	if page, there := s.pages.get(name, version); there {
 		return page, nil
 	}
@@ -136,6 +136,7 @@ func (s *Service) handleList(ctx context.Context, in *listQuery) (httpapi.Page[I
 		if page.Items[n], err = l.View(); err != nil {
 			return page, err
 		}
+		page.Items[n] = page.Items[n].For(c)
 	}
 	if err == nil {
 		s.pages.put(name, version, page)
@@ -158,7 +159,7 @@ func (s *Service) handleCreate(ctx context.Context, in *createInput) (InstanceJo
 			return InstanceJobView{}, err
 		}
 	}
-	return answer(s.Create(ctx, access.From(ctx), n))
+	return answer(ctx)(s.Create(ctx, access.From(ctx), n))
 }
 
 // imageOf finds the catalogue's image for a bare reference.
@@ -179,7 +180,7 @@ func (s *Service) handleGet(ctx context.Context, in *InstancePath) (InstanceDeta
 	if err != nil {
 		return InstanceDetailView{}, err
 	}
-	return i.Detail(), nil
+	return i.Detail().For(access.From(ctx)), nil
 }
 
 func (s *Service) handleChange(ctx context.Context, in *changeInput) (InstanceJobView, error) {
@@ -200,24 +201,24 @@ func (s *Service) handleChange(ctx context.Context, in *changeInput) (InstanceJo
 		}
 		p.Ports = &ports
 	}
-	return answer(s.Change(ctx, access.From(ctx), ident.Instance(in.ID), p))
+	return answer(ctx)(s.Change(ctx, access.From(ctx), ident.Instance(in.ID), p))
 }
 
 func (s *Service) handleDelete(ctx context.Context, in *deleteInput) (InstanceJobView, error) {
 	c, id := access.From(ctx), ident.Instance(in.ID)
 	if !in.Forget {
-		return answer(s.Delete(ctx, c, id))
+		return answer(ctx)(s.Delete(ctx, c, id))
 	}
 	i, err := s.Get(ctx, c, id)
 	if err != nil {
 		return InstanceJobView{}, err
 	}
-	return InstanceJobView{Instance: i.View()}, s.Forget(ctx, c, id)
+	return InstanceJobView{Instance: i.View().For(c)}, s.Forget(ctx, c, id)
 }
 
 func (s *Service) handlePower(v Verb) func(context.Context, *InstancePath) (InstanceJobView, error) {
 	return func(ctx context.Context, in *InstancePath) (InstanceJobView, error) {
-		return answer(s.Power(ctx, access.From(ctx), ident.Instance(in.ID), v))
+		return answer(ctx)(s.Power(ctx, access.From(ctx), ident.Instance(in.ID), v))
 	}
 }
 
@@ -226,33 +227,36 @@ func (s *Service) handleSuspend(ctx context.Context, in *suspendInput) (Instance
 	if in.Body != nil {
 		reason = in.Body.Reason
 	}
-	return answer(s.Suspend(ctx, access.From(ctx), ident.Instance(in.ID), reason))
+	return answer(ctx)(s.Suspend(ctx, access.From(ctx), ident.Instance(in.ID), reason))
 }
 
 func (s *Service) handleUnsuspend(ctx context.Context, in *InstancePath) (InstanceJobView, error) {
-	return answer(s.Unsuspend(ctx, access.From(ctx), ident.Instance(in.ID)))
+	return answer(ctx)(s.Unsuspend(ctx, access.From(ctx), ident.Instance(in.ID)))
 }
 
 // keep notes an order's answer in the transaction of the order: whoever repeats
 // it is told the same, and it is not carried out again.
 func keep(ctx context.Context, tx *store.Tx, i Instance, j job.Job) error {
-	v, err := answer(i, j, nil)
+	v, err := answer(ctx)(i, j, nil)
 	if err != nil {
 		return err
 	}
 	return httpapi.Keep(ctx, tx, v)
 }
 
-func answer(i Instance, j job.Job, err error) (InstanceJobView, error) {
-	if err != nil {
-		return InstanceJobView{}, err
+// answer shows what became of an order to the caller of ctx.
+func answer(ctx context.Context) func(Instance, job.Job, error) (InstanceJobView, error) {
+	return func(i Instance, j job.Job, err error) (InstanceJobView, error) {
+		if err != nil {
+			return InstanceJobView{}, err
+		}
+		v := InstanceJobView{Instance: i.View().For(access.From(ctx))}
+		if j.ID != "" {
+			view := j.View()
+			v.Job = &view
+		}
+		return v, nil
 	}
-	v := InstanceJobView{Instance: i.View()}
-	if j.ID != "" {
-		view := j.View()
-		v.Job = &view
-	}
-	return v, nil
 }
 
 // mappings turns the body's ports into what allocation takes.

@@ -32,8 +32,8 @@ type Patch struct {
 	IO        *InstanceIOBody
 }
 
-// adminOnly says whether the patch holds what an owner may not change himself.
-func (p Patch) adminOnly() bool {
+// managed says whether the patch holds what an owner may not change himself.
+func (p Patch) managed() bool {
 	return p.Owner != nil || p.MemoryMiB != nil || p.NanoCPUs != nil || p.DiskMiB != nil || p.Ports != nil || p.Reference != nil || p.Drift != nil || p.Network != nil || p.IO != nil
 }
 
@@ -41,11 +41,11 @@ func (p Patch) adminOnly() bool {
 // and restarts it when it runs; a new name or owner alone needs none, and the
 // job is then the zero one.
 func (s *Service) Change(ctx context.Context, c access.Caller, id ident.Instance, p Patch) (i Instance, j job.Job, err error) {
-	if p.adminOnly() && !c.Admin {
-		return i, j, problem.New(problem.Forbidden, "only an admin may change limits, ports, network, reference, drift policy and owner")
+	if p.managed() && !c.Can(access.WriteInstances) {
+		return i, j, problem.New(problem.Forbidden, "only who may write all instances may change limits, ports, network, reference, drift policy and owner")
 	}
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
-		if i, err = living(ctx, tx, c, id); err != nil {
+		if i, err = entitled(ctx, tx, c, id, access.EditInstance); err != nil {
 			return err
 		}
 		before, err := json.Marshal(i.Spec)

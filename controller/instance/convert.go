@@ -19,7 +19,7 @@ func (s *Service) registerConvert(orders job.Policy) {
 }
 
 func (s *Service) handleConvert(ctx context.Context, in *InstancePath) (InstanceJobView, error) {
-	return answer(s.Convert(ctx, access.From(ctx), ident.Instance(in.ID)))
+	return answer(ctx)(s.Convert(ctx, access.From(ctx), ident.Instance(in.ID)))
 }
 
 // Convert has a plain directory become what the node's driver makes, so that the
@@ -30,20 +30,17 @@ func (s *Service) handleConvert(ctx context.Context, in *InstancePath) (Instance
 func (s *Service) Convert(ctx context.Context, c access.Caller, id ident.Instance) (i Instance, j job.Job, err error) {
 	done := false
 	err = s.DB.Read(ctx, func(q store.Querier) error {
-		if i, err = living(ctx, q, c, id); err != nil {
+		if i, err = entitled(ctx, q, c, id, access.EditInstance); err != nil {
 			return err
 		}
 		disk := i.Observed.Disk
-		done = disk != nil && disk.Hard && c.May(access.EditInstance, i.Owner)
+		done = disk != nil && disk.Hard
 		return nil
 	})
 	if err != nil || done {
 		return i, j, err
 	}
-	return s.change(ctx, c, id, KindConvert, "instance.convert_volume_ordered", func(tx *store.Tx, i *Instance) error {
-		if !c.May(access.EditInstance, i.Owner) {
-			return problem.New(problem.Forbidden, "you may not convert the volume of instance %s", i.ID)
-		}
+	return s.change(ctx, c, id, access.EditInstance, KindConvert, "instance.convert_volume_ordered", func(tx *store.Tx, i *Instance) error {
 		if err := s.moves.Settled(ctx, tx, i.ID); err != nil {
 			return err
 		}

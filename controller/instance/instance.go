@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/image"
 	"github.com/berth-panel/berth/controller/node"
 	"github.com/berth-panel/berth/shared/ident"
@@ -81,6 +82,12 @@ type Instance struct {
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }
+
+// Of is what rights to the instance are asked with.
+func (i Instance) Of() access.Of { return access.Of{Instance: i.ID, Owner: i.Owner} }
+
+// Of is what rights to the instance are asked with.
+func (l Listed) Of() access.Of { return access.Of{Instance: l.ID, Owner: l.Owner} }
 
 // Status puts desired and actual together.
 func (i Instance) Status() Status { return status(i.Phase, i.Suspended, i.Actual) }

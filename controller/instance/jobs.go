@@ -37,8 +37,10 @@ const (
 
 func (s *Service) register() {
 	orders := job.Policy{Handler: s.push, Deadline: orderDeadline, Attempts: attempts, Failed: s.jobFailed, Cancelled: s.recall, Retry: s.retry}
+	power := orders
+	power.Right = access.PowerRight
 	for _, k := range []job.Kind{KindStart, KindStop, KindRestart, KindKill} {
-		s.Jobs.Register(k, orders)
+		s.Jobs.Register(k, power)
 	}
 	settled := orders
 	settled.Cancelled = nil

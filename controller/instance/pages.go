@@ -4,7 +4,6 @@ import (
 	"sync"
 
 	"github.com/berth-panel/berth/controller/httpapi"
-	"github.com/berth-panel/berth/shared/ident"
 )
 
 // mostKept bounds what pages keeps, in instances on them.
@@ -22,7 +21,7 @@ type pages struct {
 
 // pageName is what a page depends on besides the database.
 type pageName struct {
-	viewer ident.User // who sees his own only; "" sees all
+	viewer string // access.Caller.View
 	filter Filter
 }
 

@@ -16,7 +16,7 @@ import (
 // Power gives a power order. A suspended instance refuses it; a busy one too,
 // but for Kill.
 func (s *Service) Power(ctx context.Context, c access.Caller, id ident.Instance, v Verb) (Instance, job.Job, error) {
-	return s.change(ctx, c, id, job.Kind("instance."+v), event.Type("instance."+v+"_ordered"), func(tx *store.Tx, i *Instance) error {
+	return s.change(ctx, c, id, access.PowerRight, job.Kind("instance."+v), event.Type("instance."+v+"_ordered"), func(tx *store.Tx, i *Instance) error {
 		if i.Suspended {
 			return problem.New(problem.Conflict, "instance %s is suspended%s; unsuspend it first", i.ID, because(i.SuspendReason))
 		}
@@ -36,10 +36,13 @@ func (s *Service) Suspend(ctx context.Context, c access.Caller, id ident.Instanc
 	if utf8.RuneCountInString(reason) > 1000 {
 		return i, j, problem.Invalid("reason", "at most 1000 characters")
 	}
+	if err := managing(c); err != nil {
+		return i, j, err
+	}
 	if i, err = s.repeat(ctx, c, id, true, reason); err != nil || i.ID != "" {
 		return i, j, err
 	}
-	return s.change(ctx, c, id, KindSuspend, "instance.suspended", func(tx *store.Tx, i *Instance) error {
+	return s.change(ctx, c, id, access.EditInstance, KindSuspend, "instance.suspended", func(tx *store.Tx, i *Instance) error {
 		i.Suspended, i.SuspendReason = true, reason
 		return s.Jobs.Supersede(ctx, tx, id, "the instance was suspended")
 	})
@@ -47,10 +50,13 @@ func (s *Service) Suspend(ctx context.Context, c access.Caller, id ident.Instanc
 
 // Unsuspend gives the power back and starts the instance when it ran before.
 func (s *Service) Unsuspend(ctx context.Context, c access.Caller, id ident.Instance) (i Instance, j job.Job, err error) {
+	if err := managing(c); err != nil {
+		return i, j, err
+	}
 	if i, err = s.repeat(ctx, c, id, false, ""); err != nil || i.ID != "" {
 		return i, j, err
 	}
-	return s.change(ctx, c, id, KindUnsuspend, "instance.unsuspended", func(tx *store.Tx, i *Instance) error {
+	return s.change(ctx, c, id, access.EditInstance, KindUnsuspend, "instance.unsuspended", func(tx *store.Tx, i *Instance) error {
 		i.Suspended, i.SuspendReason = false, ""
 		if i.Power == wire.WantRunning {
 			i.order(Start)
@@ -79,10 +85,10 @@ func (s *Service) repeat(ctx context.Context, c access.Caller, id ident.Instance
 }
 
 // change is the one way of a verb: find, edit, next generation, job, event.
-func (s *Service) change(ctx context.Context, c access.Caller, id ident.Instance, kind job.Kind, fact event.Type,
+func (s *Service) change(ctx context.Context, c access.Caller, id ident.Instance, right access.Right, kind job.Kind, fact event.Type,
 	edit func(tx *store.Tx, i *Instance) error) (i Instance, j job.Job, err error) {
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
-		if i, err = living(ctx, tx, c, id); err != nil {
+		if i, err = entitled(ctx, tx, c, id, right); err != nil {
 			return err
 		}
 		if err = edit(tx, &i); err != nil {

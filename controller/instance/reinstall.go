@@ -22,7 +22,7 @@ type reinstallInput struct {
 
 func (s *Service) handleReinstall(ctx context.Context, in *reinstallInput) (InstanceJobView, error) {
 	wipe := in.Body != nil && in.Body.Wipe
-	return answer(s.Reinstall(ctx, access.From(ctx), ident.Instance(in.ID), wipe))
+	return answer(ctx)(s.Reinstall(ctx, access.From(ctx), ident.Instance(in.ID), wipe))
 }
 
 // Reinstall stops the instance, installs it again as its image now says, and
@@ -32,10 +32,7 @@ func (s *Service) handleReinstall(ctx context.Context, in *reinstallInput) (Inst
 // The job is not taken back when it is cancelled: what is thrown away is gone. A
 // retry goes on with the order that failed.
 func (s *Service) Reinstall(ctx context.Context, c access.Caller, id ident.Instance, wipe bool) (Instance, job.Job, error) {
-	return s.change(ctx, c, id, KindReinstall, "instance.reinstall_ordered", func(tx *store.Tx, i *Instance) error {
-		if !c.May(access.EditInstance, i.Owner) {
-			return problem.New(problem.Forbidden, "you may not reinstall instance %s", i.ID)
-		}
+	return s.change(ctx, c, id, access.EditInstance, KindReinstall, "instance.reinstall_ordered", func(tx *store.Tx, i *Instance) error {
 		if i.Suspended {
 			return problem.New(problem.Conflict, "instance %s is suspended%s; unsuspend it first", i.ID, because(i.SuspendReason))
 		}

@@ -86,7 +86,7 @@ func (s *Service) Get(ctx context.Context, c access.Caller, id ident.Instance) (
 
 func visible(ctx context.Context, q store.Querier, c access.Caller, id ident.Instance) (Instance, error) {
 	i, err := byID(ctx, q, id)
-	if err == nil && !c.Sees(i.Owner) {
+	if err == nil && !c.SeesInstance(i.Of()) {
 		return Instance{}, notFound()
 	}
 	return i, err
@@ -104,18 +104,13 @@ func living(ctx context.Context, q store.Querier, c access.Caller, id ident.Inst
 // List gives the instances that the caller may see and that match, and how many
 // match in all. A Limit of 0 gives all of them, without counting apart.
 func (s *Service) List(ctx context.Context, c access.Caller, f Filter) (items []Listed, total int, err error) {
-	if owner := c.Owner(); owner != "" {
-		if f.Owner != "" && f.Owner != owner {
-			return []Listed{}, 0, nil
-		}
-		f.Owner = owner
-	}
+	reach := c.Reach(access.ReadInstances)
 	err = s.DB.Read(ctx, func(q store.Querier) error {
-		if items, err = list(ctx, q, f); err != nil || f.Limit == 0 {
+		if items, err = list(ctx, q, reach, f); err != nil || f.Limit == 0 {
 			total = len(items)
 			return err
 		}
-		total, err = count(ctx, q, f)
+		total, err = count(ctx, q, reach, f)
 		return err
 	})
 	return items, total, err
@@ -123,18 +118,36 @@ func (s *Service) List(ctx context.Context, c access.Caller, f Filter) (items []
 
 // UsingImage counts the instances made from an image.
 func (s *Service) UsingImage(ctx context.Context, q store.Querier, id ident.Image) (int, error) {
-	return count(ctx, q, Filter{Image: id, Deleting: true})
+	return count(ctx, q, access.Everything(), Filter{Image: id, Deleting: true})
 }
 
 // CountOf counts a user's instances, also those being deleted.
 func (s *Service) CountOf(ctx context.Context, q store.Querier, owner ident.User) (int, error) {
-	return count(ctx, q, Filter{Owner: owner, Deleting: true})
+	return count(ctx, q, access.Everything(), Filter{Owner: owner, Deleting: true})
 }
 
 // IDsByOwner gives the ids of everybody's instances, the oldest first, without
 // those that are being deleted.
 func (s *Service) IDsByOwner(ctx context.Context, q store.Querier) (map[ident.User][]ident.Instance, error) {
 	return idsByOwner(ctx, q)
+}
+
+// entitled is living for what takes a right: FORBIDDEN tells who sees the
+// instance that he may not do more.
+func entitled(ctx context.Context, q store.Querier, c access.Caller, id ident.Instance, right access.Right) (Instance, error) {
+	i, err := living(ctx, q, c, id)
+	if err == nil && !c.May(right, i.Of()) {
+		return Instance{}, problem.New(problem.Forbidden, "you lack the right %s for instance %s: ask its owner for it", right, id)
+	}
+	return i, err
+}
+
+// managing is nil for who may deploy, suspend, move and delete instances.
+func managing(c access.Caller) error {
+	if !c.Can(access.WriteInstances) {
+		return problem.New(problem.Forbidden, "this needs the permission %s, and a key of the scope %s", access.WriteInstances, access.WriteInstances.Scope())
+	}
+	return nil
 }
 
 // tell writes what happened to the instance.

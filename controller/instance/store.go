@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -136,12 +137,16 @@ var orders = map[string]string{
 	"memory": "memory_mib, id", "-memory": "memory_mib DESC, id", "cpu": "nano_cpus, id", "-cpu": "nano_cpus DESC, id",
 }
 
-func (f Filter) where() (string, []any) {
+// where is the filter as SQL, of what is in reach.
+func (f Filter) where(reach access.Reach) (string, []any) {
 	var parts []string
 	var args []any
 	add := func(clause string, values ...any) {
 		parts = append(parts, clause)
 		args = append(args, values...)
+	}
+	if clause, values := reach.Clause("owner_id", "id", ""); clause != "" {
+		add(clause, values...)
 	}
 	if !f.Deleting {
 		add("phase <> 'deleting'")
@@ -193,8 +198,8 @@ func scanListed(row func(...any) error) (Listed, error) {
 // The parts of spec are cut out by SQLite: parsing each row's spec here was the
 // larger half of a list's cost. Which rows are on a page is found first, so that
 // none but theirs are cut up, whatever the order.
-func list(ctx context.Context, q store.Querier, f Filter) ([]Listed, error) {
-	where, args := f.where()
+func list(ctx context.Context, q store.Querier, reach access.Reach, f Filter) ([]Listed, error) {
+	where, args := f.where(reach)
 	if f.Limit > 0 {
 		where = " WHERE rowid IN (SELECT rowid FROM instances" + where + " ORDER BY " + orders[f.Sort] + " LIMIT ? OFFSET ?)"
 		args = append(args, f.Limit, f.Offset)
@@ -209,8 +214,8 @@ func list(ctx context.Context, q store.Querier, f Filter) ([]Listed, error) {
 		FROM instances`+where+` ORDER BY `+orders[f.Sort], args...)
 }
 
-func count(ctx context.Context, q store.Querier, f Filter) (int, error) {
-	where, args := f.where()
+func count(ctx context.Context, q store.Querier, reach access.Reach, f Filter) (int, error) {
+	where, args := f.where(reach)
 	if where == "" {
 		return store.Count(ctx, q, `SELECT total FROM totals WHERE name = 'instances'`) // kept by triggers
 	}

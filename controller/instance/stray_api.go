@@ -60,8 +60,8 @@ type strayAdoptInput struct {
 // their node.
 func (s *Service) mountStrays(a *httpapi.API) {
 	const base, tag = "/api/v1/nodes/{id}/strays", "nodes"
-	admin := access.AdminNeeds(access.ScopeAdmin)
-	httpapi.HandlePage(a, httpapi.Operation{ID: "listStrays", Method: http.MethodGet, Path: base, Tag: tag, Access: access.AdminNeeds(access.ScopeRead),
+	admin := access.Permits(access.WriteNodes)
+	httpapi.HandlePage(a, httpapi.Operation{ID: "listStrays", Method: http.MethodGet, Path: base, Tag: tag, Access: access.Permits(access.ReadNodes),
 		Summary: "List what a node holds and no instance stands for"}, s.handleStrays)
 	httpapi.Handle(a, httpapi.Operation{ID: "removeStray", Method: http.MethodPost, Path: base + "/{instance}/remove", Tag: tag, Access: admin,
 		Status: http.StatusAccepted, Idempotent: true, Summary: "Remove a stray with its data"}, s.handleStrayRemove)
@@ -92,6 +92,6 @@ func (s *Service) handleStrayRemove(ctx context.Context, in *strayRemoveInput) (
 
 func (s *Service) handleStrayAdopt(ctx context.Context, in *strayAdoptInput) (InstanceJobView, error) {
 	b := in.Body
-	return answer(s.Adopt(ctx, access.From(ctx), ident.Node(in.ID), ident.Instance(in.Instance),
+	return answer(ctx)(s.Adopt(ctx, access.From(ctx), ident.Node(in.ID), ident.Instance(in.Instance),
 		Adoption{Owner: ident.User(b.OwnerID), Image: ident.Image(b.ImageID), Name: b.Name}))
 }

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/image"
 	"github.com/berth-panel/berth/controller/job"
+	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
@@ -33,6 +35,7 @@ type InstanceView struct {
 	Drift         string               `json:"drift,omitempty" doc:"What was done to its container by hand and is left so, or can't be put right"`
 	DriftPolicy   wire.Drift           `json:"drift_policy" enum:"repair,report" doc:"What its node does about a container that was changed, stopped or removed by hand"`
 	Generation    int64                `json:"generation" doc:"Rises with each change"`
+	Rights        []access.Right       `json:"rights" doc:"What the caller may do with it"`
 	CreatedAt     time.Time            `json:"created_at"`
 	UpdatedAt     time.Time            `json:"updated_at"`
 }
@@ -55,8 +58,8 @@ type InstanceFailureView struct {
 // container last did.
 type InstanceDetailView struct {
 	InstanceView
-	Variables map[string]string `json:"variables"`
-	Env       []string          `json:"env" doc:"What the container gets"`
+	Variables map[string]string `json:"variables" doc:"For who may edit it"`
+	Env       []string          `json:"env" doc:"What the container gets; for who may edit it"`
 	Volume    string            `json:"volume" doc:"Where the data is mounted in the container"`
 	ExitCode  *int              `json:"exit_code,omitempty"`
 	OOM       bool              `json:"oom,omitempty" doc:"It ended for want of memory"`
@@ -114,6 +117,26 @@ func (i Instance) View() InstanceView {
 		v.Failure = &InstanceFailureView{Code: i.Failure.Code, Message: i.Failure.Message}
 	}
 	return v
+}
+
+// For shows what the caller may do with the instance.
+func (v InstanceView) For(c access.Caller) InstanceView {
+	v.Rights = c.RightsOf(v.of())
+	return v
+}
+
+func (v InstanceView) of() access.Of {
+	return access.Of{Instance: ident.Instance(v.ID), Owner: ident.User(v.OwnerID)}
+}
+
+// For shows what the caller may do with the instance, and what it is started with
+// only to whom that concerns: there are passwords among it.
+func (d InstanceDetailView) For(c access.Caller) InstanceDetailView {
+	d.InstanceView = d.InstanceView.For(c)
+	if !c.Entitled(access.EditInstance, d.of()) {
+		d.Variables, d.Env = map[string]string{}, []string{}
+	}
+	return d
 }
 
 // Detail shows everything of the instance.

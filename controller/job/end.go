@@ -67,10 +67,14 @@ func (s *Service) stop(id ident.Job) {
 
 // Cancel ends a living job; one that has ended is a CONFLICT.
 func (s *Service) Cancel(ctx context.Context, c access.Caller, id ident.Job) (Job, error) {
-	if _, err := s.Get(ctx, c, id); err != nil {
+	seen, err := s.Get(ctx, c, id)
+	if err == nil {
+		err = s.commands(c, seen)
+	}
+	if err != nil {
 		return Job{}, err
 	}
-	err := s.db.Write(ctx, func(tx *store.Tx) error {
+	err = s.db.Write(ctx, func(tx *store.Tx) error {
 		j, err := get(ctx, tx, id)
 		if err != nil {
 			return err
@@ -125,6 +129,9 @@ func (s *Service) fail(ctx context.Context, tx *store.Tx, j Job, failure *proble
 // Retry enqueues a failed or cancelled job again, as a new job.
 func (s *Service) Retry(ctx context.Context, c access.Caller, id ident.Job) (again Job, err error) {
 	old, err := s.Get(ctx, c, id)
+	if err == nil {
+		err = s.commands(c, old)
+	}
 	if err != nil {
 		return Job{}, err
 	}

@@ -118,6 +118,9 @@ type Policy struct {
 	// Beside, when it isn't 0, has jobs of this kind not count as their instance's
 	// one job: up to so many of such kinds may live at a time beside it.
 	Beside int
+	// Right is what it takes of whoever cancels or retries such a job of an instance;
+	// "" is access.EditInstance.
+	Right access.Right
 	// Alone has jobs of this kind and those that go on beside others refuse each
 	// other: a volume isn't worked in while it is carried away.
 	Alone bool
@@ -133,6 +136,9 @@ type Policy struct {
 	// job that somebody wants again. Nil: the kind can't be retried.
 	Retry func(ctx context.Context, tx *store.Tx, j Job) (New, error)
 }
+
+// of is what rights to the job's instance are asked with.
+func (j Job) of() access.Of { return access.Of{Instance: j.Instance, Owner: j.Owner} }
 
 // handlerLimit is how long one call of a handler may take when its kind says
 // nothing else.

@@ -148,17 +148,38 @@ func (s *Service) Progress(ctx context.Context, tx *store.Tx, id ident.Job, step
 // Get gives a job that the caller may see.
 func (s *Service) Get(ctx context.Context, c access.Caller, id ident.Job) (Job, error) {
 	j, err := get(ctx, s.db.Snapshot(), id)
-	if err == nil && !c.Sees(j.Owner) {
+	if err == nil && !visible(c, j) {
 		return Job{}, problem.New(problem.NotFound, "there is no such job")
 	}
 	return j, err
 }
 
+func visible(c access.Caller, j Job) bool {
+	return c.Reach(access.WriteJobs).Includes(j.of(), j.Node)
+}
+
+// commands is nil when the caller, who sees the job, may cancel and retry it: who
+// may do so with all jobs, or with all nodes when it is a node's, and whoever may
+// order it of its instance.
+func (s *Service) commands(c access.Caller, j Job) error {
+	right := s.kinds[j.Kind].Right
+	if right == "" {
+		right = access.EditInstance
+	}
+	switch {
+	case c.Can(access.WriteJobs), j.Instance != "" && c.May(right, j.of()):
+		return nil
+	case j.Instance == "" && (c.Can(access.WriteNodes) && j.Node != "" || c.User != "" && c.User == j.Owner):
+		return nil
+	}
+	return problem.New(problem.Forbidden, "you may see this job, and neither cancel nor retry it: that takes what it took to order it")
+}
+
 // List gives a page of the jobs that the caller may see and their number in all.
 func (s *Service) List(ctx context.Context, c access.Caller, f Filter) (jobs []Job, total int, err error) {
-	f.Owner = c.Owner()
+	reach := c.Reach(access.WriteJobs)
 	err = s.db.Read(ctx, func(q store.Querier) error {
-		jobs, total, err = list(ctx, q, f)
+		jobs, total, err = list(ctx, q, reach, f)
 		return err
 	})
 	return jobs, total, err

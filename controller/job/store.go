@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -203,7 +204,6 @@ func lines(ctx context.Context, q store.Querier, id ident.Job, after int64, limi
 
 // Filter narrows a list of jobs. Zero fields don't narrow.
 type Filter struct {
-	Owner    ident.User
 	Instance ident.Instance
 	Node     ident.Node
 	State    State
@@ -213,11 +213,14 @@ type Filter struct {
 	Offset   int
 }
 
-func list(ctx context.Context, q store.Querier, f Filter) ([]Job, int, error) {
+func list(ctx context.Context, q store.Querier, reach access.Reach, f Filter) ([]Job, int, error) {
 	var parts []string
 	var args []any
+	if clause, values := reach.Clause("owner_id", "instance_id", "node_id"); clause != "" {
+		parts, args = append(parts, clause), append(args, values...)
+	}
 	for _, c := range []struct{ column, value string }{
-		{"owner_id", string(f.Owner)}, {"instance_id", string(f.Instance)}, {"node_id", string(f.Node)},
+		{"instance_id", string(f.Instance)}, {"node_id", string(f.Node)},
 		{"state", string(f.State)}, {"kind", string(f.Kind)},
 	} {
 		if c.value != "" {

@@ -40,11 +40,11 @@ type movesQuery struct{ httpapi.PageQuery }
 // Mount registers the operations of moves.
 func (s *Service) Mount(a *httpapi.API) {
 	httpapi.Handle(a, httpapi.Operation{ID: "moveInstance", Method: http.MethodPost, Path: "/api/v1/instances/{id}/move", Tag: "instances",
-		Summary: "Move it with its data to another node", Access: access.AdminNeeds(access.ScopeWrite), Status: http.StatusAccepted, Idempotent: true}, s.handleMove)
+		Summary: "Move it with its data to another node", Access: access.Permits(access.WriteInstances), Status: http.StatusAccepted, Idempotent: true}, s.handleMove)
 	httpapi.Handle(a, httpapi.Operation{ID: "drainNode", Method: http.MethodPost, Path: "/api/v1/nodes/{id}/drain", Tag: "nodes",
-		Summary: "Take a node into maintenance and move everything off it", Access: access.AdminNeeds(access.ScopeAdmin), Status: http.StatusAccepted, Idempotent: true}, s.handleDrain)
+		Summary: "Take a node into maintenance and move everything off it", Access: access.Permits(access.WriteNodes), Status: http.StatusAccepted, Idempotent: true}, s.handleDrain)
 	httpapi.HandlePage(a, httpapi.Operation{ID: "listMoves", Method: http.MethodGet, Path: "/api/v1/moves", Tag: "instances",
-		Summary: "List the moves under way, and what is still being removed", Access: access.AdminNeeds(access.ScopeRead)}, s.handleList)
+		Summary: "List the moves under way, and what is still being removed", Access: access.Permits(access.ReadNodes)}, s.handleList)
 }
 
 func (s *Service) handleMove(ctx context.Context, in *moveInput) (instance.InstanceJobView, error) {

@@ -179,7 +179,7 @@ type joinListQuery struct{ httpapi.PageQuery }
 // Mount registers the operations of nodes.
 func (s *Service) Mount(a *httpapi.API) {
 	const base, tag, join = "/api/v1/nodes", "nodes", "/api/v1/join-keys"
-	read, write := access.AdminNeeds(access.ScopeRead), access.AdminNeeds(access.ScopeAdmin)
+	read, write := access.Permits(access.ReadNodes), access.Permits(access.WriteNodes)
 	op := func(id, method, path, summary string, rule access.Rule, status int) httpapi.Operation {
 		return httpapi.Operation{ID: id, Method: method, Path: path, Tag: tag, Summary: summary, Access: rule, Status: status, Idempotent: method == http.MethodPost}
 	}

@@ -31,7 +31,7 @@ type ReleaseProgramView struct {
 // Mount registers the operations of releases.
 func (s *Service) Mount(a *httpapi.API) {
 	const tag = "releases"
-	read, write := access.AdminNeeds(access.ScopeRead), access.AdminNeeds(access.ScopeAdmin)
+	read, write := access.Permits(access.ReadNodes), access.Permits(access.WriteSystem)
 	httpapi.Handle(a, httpapi.Operation{ID: "getRelease", Method: http.MethodGet, Path: "/api/v1/release", Tag: tag, Access: read,
 		Summary: "Which agents this controller hands out"}, s.handleGet)
 	httpapi.Handle(a, httpapi.Operation{ID: "updateNode", Method: http.MethodPost, Path: "/api/v1/nodes/{id}/update", Tag: tag, Access: write,

@@ -136,10 +136,10 @@ func (s *Service) reach(ctx context.Context, p identity.Person, id ident.Instanc
 	if err != nil {
 		return i, err
 	}
-	if login, _ := may(p, i.Owner); !login || i.Phase == instance.Deleting {
+	if login, _ := may(p, i.Of()); !login || i.Phase == instance.Deleting {
 		return i, problem.New(problem.NotFound, "there is no such instance")
 	}
-	if i.Suspended && !p.Admin {
+	if i.Suspended && !manages(p) {
 		return i, problem.New(problem.Conflict, "%s", suspended(i.ID, i.SuspendReason))
 	}
 	return i, nil

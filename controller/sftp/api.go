@@ -28,7 +28,7 @@ type SFTPView struct {
 // Mount registers the operation.
 func (s *Service) Mount(a *httpapi.API) {
 	httpapi.Handle(a, httpapi.Operation{ID: "getInstanceSFTP", Method: http.MethodGet, Path: "/api/v1/instances/{id}/sftp", Tag: "instances",
-		Access: access.Needs(access.ScopeRead), Summary: "Where and as whom to log in over SFTP"}, s.handleGet)
+		Access: access.Uses(access.SeeInstance), Summary: "Where and as whom to log in over SFTP"}, s.handleGet)
 }
 
 func (s *Service) handleGet(ctx context.Context, in *instance.InstancePath) (SFTPView, error) {

@@ -16,7 +16,7 @@
 // The controller's own door lets people in by itself and carries the bytes of the
 // SFTP protocol to the agent, which serves and cuts them as it does its own.
 //
-// Promises: rights are decided by access.Caller.May; nobody is told whether an
+// Promises: rights are decided by access.Caller.May, a subuser's as the owner's; nobody is told whether an
 // instance exists before he has shown who he is; a suspended instance refuses its
 // owner with a sentence; neither passwords nor what they are checked against is
 // logged or leaves this machine.

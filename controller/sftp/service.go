@@ -99,11 +99,20 @@ func (s *Service) Run(ctx context.Context) {
 	s.follow(ctx, &parts)
 }
 
-// may is what a person may do with an instance of that owner.
-func may(p identity.Person, owner ident.User) (login, write bool) {
-	c := access.Caller{Actor: access.Actor{Via: access.ViaKey, User: p.ID, Username: p.Username}, Admin: p.Admin, Scopes: []access.Scope{access.ScopeWrite}}
-	return c.May(access.UseSFTP, owner) && c.May(access.ReadFiles, owner), c.May(access.WriteFiles, owner)
+// callerOf is a person as rights are asked for him.
+func callerOf(p identity.Person) access.Caller {
+	return access.Caller{Actor: access.Actor{Via: access.ViaSFTP, User: p.ID, Username: p.Username}, Admin: p.Admin, Permissions: p.Permissions,
+		Shares: p.Shares, Scopes: []access.Scope{access.ScopeWrite}}
 }
+
+// may is what a person may do with the files of an instance.
+func may(p identity.Person, of access.Of) (login, write bool) {
+	c := callerOf(p)
+	return c.May(access.UseSFTP, of) && c.May(access.ReadFiles, of), c.May(access.WriteFiles, of)
+}
+
+// manages says whether all instances are open to the person, suspended or not.
+func manages(p identity.Person) bool { return callerOf(p).Can(access.WriteInstances) }
 
 // suspended is what the owner of a suspended instance is told.
 func suspended(id ident.Instance, reason string) string {

@@ -64,18 +64,18 @@ const about = `A WebSocket that sends {"type":"sample", …} each second, with t
 // Mount registers the operations of figures.
 func (s *Service) Mount(a *httpapi.API) {
 	const instances, nodes, tag = "/api/v1/instances/{id}/stats", "/api/v1/nodes/{id}/stats", "stats"
-	read, admin := access.Needs(access.ScopeRead), access.AdminNeeds(access.ScopeRead)
+	see, nodesRule := access.Uses(access.SeeInstance), access.Permits(access.ReadNodes)
 	op := func(id, path, summary string, rule access.Rule) httpapi.Operation {
 		return httpapi.Operation{ID: id, Method: http.MethodGet, Path: path, Tag: tag, Summary: summary, Access: rule}
 	}
-	httpapi.Handle(a, op("listStats", "/api/v1/stats", "The newest samples of all instances that you may see", read), s.handleList)
-	httpapi.Handle(a, op("getInstanceStats", instances, "What an instance uses now", read), s.handleNewest)
-	httpapi.Handle(a, op("getInstanceStatsHistory", instances+"/history", "What an instance has used", read), s.handleHistory)
-	httpapi.Handle(a, op("getNodeStats", nodes, "What a node uses now", admin), s.handleNode)
-	httpapi.Handle(a, op("getNodeStatsHistory", nodes+"/history", "What a node has used", admin), s.handleNodeHistory)
-	httpapi.Handle(a, httpapi.Operation{ID: "createStatsTicket", Method: http.MethodPost, Path: instances + "/ticket", Tag: tag, Access: read,
+	httpapi.Handle(a, op("listStats", "/api/v1/stats", "The newest samples of all instances that you may see", access.Needs(access.ScopeRead)), s.handleList)
+	httpapi.Handle(a, op("getInstanceStats", instances, "What an instance uses now", see), s.handleNewest)
+	httpapi.Handle(a, op("getInstanceStatsHistory", instances+"/history", "What an instance has used", see), s.handleHistory)
+	httpapi.Handle(a, op("getNodeStats", nodes, "What a node uses now", nodesRule), s.handleNode)
+	httpapi.Handle(a, op("getNodeStatsHistory", nodes+"/history", "What a node has used", nodesRule), s.handleNodeHistory)
+	httpapi.Handle(a, httpapi.Operation{ID: "createStatsTicket", Method: http.MethodPost, Path: instances + "/ticket", Tag: tag, Access: see,
 		Status: http.StatusCreated, Summary: "Get a ticket that opens the live stream once"}, s.handleTicket)
-	live := op("openInstanceStats", instances+"/live", "What an instance uses, each second", access.Public())
+	live := op("openInstanceStats", instances+"/live", "What an instance uses, each second", access.Announces(access.SeeInstance))
 	live.Farewell, live.Description, live.Params = true, about, []httpapi.Param{{Name: "ticket", Doc: "Of createStatsTicket"}}
 	httpapi.HandleSocket(a, live, s.handleLive)
 }

@@ -98,7 +98,7 @@ func (m *Metrics) Page(ctx context.Context) ([]byte, error) {
 
 // Mount registers the page, for admins.
 func (m *Metrics) Mount(a *httpapi.API) {
-	httpapi.HandleDownload(a, httpapi.Operation{ID: "getMetrics", Method: http.MethodGet, Path: "/metrics", Tag: "system", Access: access.AdminNeeds(access.ScopeRead),
+	httpapi.HandleDownload(a, httpapi.Operation{ID: "getMetrics", Method: http.MethodGet, Path: "/metrics", Tag: "system", Access: access.Permits(access.ReadNodes),
 		Style: httpapi.Document, Summary: "The controller's metrics for Prometheus"}, pageType, m.download)
 }
 
