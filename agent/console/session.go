@@ -27,6 +27,7 @@ type session struct {
 	stream runtime.Attachment // behind the console's mu; nil while it is not attached
 	again  bool               // behind mu too: the container was found to run since the last look
 	ending bool               // likewise: it looks no more
+	after  bool               // likewise: a stream has ended, and what came last is looked for
 }
 
 // Begin records a container that is started next.
@@ -151,7 +152,7 @@ func (c *console) finish(ctx context.Context, next runtime.ContainerID) {
 	if s == nil {
 		return
 	}
-	if s.attached() {
+	if s.busy() {
 		patience := endWithin
 		if s.box != next {
 			patience = goneWithin
@@ -210,6 +211,22 @@ func (s *session) attached() bool {
 	return s.stream != nil
 }
 
+// busy says that it listens, or reads what a stream that has just ended left: that
+// is over soon, and then the record is known to be whole. Who broke it off would
+// have to read the engine's log from far back.
+func (s *session) busy() bool {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	return s.stream != nil || s.after
+}
+
+// noteEnd says whether a stream's end is being looked at.
+func (s *session) noteEnd(after bool) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.after = after
+}
+
 // start lets the session go on by itself, with what it is attached to, if it is.
 func (s *session) start(l *live) {
 	if !s.c.room.begin() {
@@ -247,6 +264,7 @@ func (s *session) run(l *live) {
 		if l != nil {
 			began := s.c.room.Now()
 			l.listen()
+			s.noteEnd(true) // first: it is listening, or here
 			l.close()
 			if s.c.room.Now().Sub(began) > maxRetry {
 				wait = firstRetry
@@ -255,6 +273,7 @@ func (s *session) run(l *live) {
 			return
 		}
 		next, goOn, err := s.look(heard)
+		s.noteEnd(false)
 		if err != nil && s.ctx.Err() == nil {
 			s.c.log.Info("the console is not attached", "error", err)
 		}

@@ -48,8 +48,10 @@
 //   - Looking needs access.ReadConsole and lasts as long as a grant.Hold; the
 //     right to write or to give a power order is asked for with each.
 //   - However many look at an instance, its node is asked once: one stream from
-//     the agent feeds them all. Nobody waits for anybody: a reader that is slow is
-//     passed over with "missed", and one that takes nothing for a minute is cut.
+//     the agent feeds them all. Nobody waits for anybody: a reader that is slower
+//     than what is kept here reads on from the node's record, at his own pace, as
+//     long as that has the lines and fewer than five do so at once; else he is passed
+//     over with "missed". One that takes nothing for a minute is cut.
 //   - A node that goes away closes nothing. Viewers are told, and when it is back
 //     they get the lines from where they were.
 //   - A command is written to the log of events, with its first 200 characters,

@@ -21,6 +21,10 @@ const (
 	behindBytes = 16 << 20
 	behindAll   = 256 << 20 // of all instances together
 	lineCost    = 64        // bytes of a line besides its JSON
+
+	// mostLaggards is how many views that were too slow may read from the node at
+	// once what is not kept here any more: each is a stream of its own.
+	mostLaggards = 4
 )
 
 // feed is one instance's console while somebody looks at it: what its node sends,
@@ -36,6 +40,8 @@ type feed struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced with every change
 	views   map[*View]struct{}
+	// laggards counts those that read again from the node what they were too slow for.
+	laggards int
 
 	record  string
 	epoch   int // of the record: raised when another one begins

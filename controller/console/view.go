@@ -45,6 +45,7 @@ type View struct {
 	states int
 	tails  int
 	past   *past // older lines than the feed has
+	lags   bool  // it reads those because it was slow
 	once   sync.Once
 }
 
@@ -77,7 +78,7 @@ func (s *Service) Open(ctx context.Context, id ident.Instance, from From) *View 
 func (v *View) Close() {
 	v.once.Do(func() {
 		if v.past != nil {
-			v.past.close()
+			v.leavePast()
 		}
 		f, s := v.feed, v.feed.service
 		s.mu.Lock()
@@ -172,10 +173,11 @@ func (v *View) lines(b *Batch) {
 	if n == len(f.lines) {
 		return
 	}
-	if next := f.lines[n].Seq; next > at+1 {
-		if !v.fresh {
-			b.Missed = &wire.ConsoleMissed{From: at + 1, To: next - 1}
+	if next := f.lines[n].Seq; next > at+1 && !v.fresh {
+		if v.lookBack(at, next-1) {
+			return
 		}
+		b.Missed = &wire.ConsoleMissed{From: at + 1, To: next - 1}
 	}
 	v.fresh = false
 	size := 0
@@ -189,6 +191,30 @@ func (v *View) lines(b *Batch) {
 		at = line.Seq
 	}
 	v.cursor.Store(at)
+}
+
+// lookBack has the view read from the node what is not here any more: who was slow
+// for a while loses nothing that is still recorded. false when enough others do.
+func (v *View) lookBack(at, to int64) bool {
+	if v.feed.laggards == mostLaggards {
+		return false
+	}
+	v.feed.laggards++
+	v.lags = true
+	v.past = &past{service: v.feed.service, id: v.feed.id, record: v.feed.record, at: at, to: to}
+	return true
+}
+
+// leavePast ends the stream of its own.
+func (v *View) leavePast() {
+	v.past.close()
+	v.past = nil
+	if v.lags {
+		v.lags = false
+		v.feed.mu.Lock()
+		v.feed.laggards--
+		v.feed.mu.Unlock()
+	}
 }
 
 // search gives the index of the first line above at.
@@ -218,8 +244,7 @@ func (v *View) catchUp(ctx context.Context) (Batch, error) {
 			v.past.at = v.past.to
 		}
 		v.cursor.Store(v.past.to)
-		v.past.close()
-		v.past = nil
+		v.leavePast()
 	}
 	if v.fresh { // what is gone from before its beginning is no news
 		b.Missed = nil
