@@ -82,7 +82,7 @@ CREATE TABLE links (
     purpose    TEXT NOT NULL CHECK (purpose IN ('invite', 'reset', 'email')),
     user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     hash       BLOB NOT NULL UNIQUE, -- SHA-256 of what is in the link
-    email      TEXT NOT NULL DEFAULT '', -- the new address, with purpose email
+    email      TEXT NOT NULL DEFAULT '', -- where it was mailed to, with purpose email the new address; '' it was handed over
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT;

@@ -61,9 +61,10 @@ type NewUser struct {
 	ID       ident.User // "": a UUID is made; else free text of up to 64 printable characters
 	Username string     // 1 to 64 printable characters, surrounding space is cut off
 	Email    string
-	Password string // 8 to 1024 bytes
+	Password string // 8 to 1024 bytes; "" with Invited
 	Admin    bool
 	Verified bool
+	Invited  bool // has no password yet: nothing opens until he chooses one by a link
 	// AllowShortPassword lets passwords from 1 character on pass, as the classic
 	// API's clients send them.
 	AllowShortPassword bool
@@ -193,9 +194,11 @@ func (n NewUser) clean() (NewUser, error) {
 	if n.ID == "" {
 		n.ID = ident.User(ident.New())
 	}
-	for _, err := range []error{
-		checkID(n.ID), text("username", n.Username, maxName), checkEmail(n.Email), checkPassword(n.Password, n.AllowShortPassword),
-	} {
+	password := checkPassword(n.Password, n.AllowShortPassword)
+	if n.Invited && n.Password == "" {
+		password = nil
+	}
+	for _, err := range []error{checkID(n.ID), text("username", n.Username, maxName), checkEmail(n.Email), password} {
 		if err != nil {
 			return n, err
 		}
