@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/berth-panel/berth/controller/activity"
 	"github.com/berth-panel/berth/controller/allocation"
 	"github.com/berth-panel/berth/controller/classic"
 	"github.com/berth-panel/berth/controller/console"
@@ -23,6 +24,7 @@ import (
 	"github.com/berth-panel/berth/controller/image"
 	"github.com/berth-panel/berth/controller/instance"
 	"github.com/berth-panel/berth/controller/job"
+	"github.com/berth-panel/berth/controller/live"
 	"github.com/berth-panel/berth/controller/move"
 	"github.com/berth-panel/berth/controller/node"
 	"github.com/berth-panel/berth/controller/release"
@@ -76,6 +78,7 @@ type App struct {
 	Moves     *move.Service
 	Releases  *release.Service
 	Stats     *stats.Service
+	Live      *live.Service
 	Metrics   *stats.Metrics
 	SFTP      *sftp.Service
 }
@@ -139,6 +142,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.Files = file.NewService(file.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Grants: a.Grants, Agents: a.Fleet, Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
 	a.Stats = stats.NewService(stats.Deps{Agents: a.Fleet, Instances: a.Instances, Nodes: a.Nodes, Grants: a.Grants, Log: cfg.Log, Now: cfg.Now})
 	a.Metrics = stats.NewMetrics(a.metricCounts)
+	a.Live = live.NewService(live.Deps{DB: a.DB, Events: a.Events, Callers: a.Users, Grants: a.Grants, Figures: a.Stats, Nodes: a.Nodes, Log: cfg.Log})
 	a.Moves = move.NewService(move.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
 		Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
 	a.Releases = release.NewService(release.Deps{DB: a.DB, Jobs: a.Jobs, Nodes: a.Nodes, Agents: a.Fleet, Programs: cfg.Agents, PublicURL: cfg.PublicURL, Log: cfg.Log})
@@ -188,6 +192,8 @@ func (a *App) mount() (err error) {
 	a.SFTP.Mount(a.API)
 	a.Jobs.Mount(a.API)
 	event.NewAPI(a.Events, a.DB).Mount(a.API)
+	activity.New(a.DB, a.Events, a.Grants).Mount(a.API)
+	a.Live.Mount(a.API)
 	classic.New(classic.Deps{DB: a.DB, Users: a.Users, Nodes: a.Nodes, Images: a.Images, Instances: a.Instances, Jobs: a.Jobs, Fleet: a.Fleet,
 		Grants: a.Grants, Consoles: a.Consoles, Stats: a.Stats, Log: a.cfg.Log}).Mount(a.API)
 	a.mountStatus()
@@ -216,6 +222,7 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	group.Go(func() error { return a.API.Serve(ctx, socket) })
 	group.Go(func() error { a.Users.Run(ctx); return nil })
 	group.Go(func() error { a.Grants.Run(ctx); return nil })
+	group.Go(func() error { a.Live.Run(ctx); return nil })
 	group.Go(func() error { a.Nodes.Watch(ctx); return nil })
 	group.Go(func() error { a.Files.Run(ctx); return nil })
 	group.Go(func() error { return a.Jobs.Run(ctx) })

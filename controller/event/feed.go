@@ -82,6 +82,15 @@ func (f *Feed) read(ctx context.Context) (facts []Event, err error) {
 	return facts, err
 }
 
+// At is the number up to which the feed has read. Not while Next runs.
+func (f *Feed) At() int64 { return f.after }
+
+// Lag says how many numbers the log has beyond At, seen or not.
+func (f *Feed) Lag(ctx context.Context) (int64, error) {
+	last, err := head(ctx, f.db.Snapshot())
+	return max(last-f.after, 0), err
+}
+
 // Close ends the feed. It may be called twice.
 func (f *Feed) Close() {
 	f.log.mu.Lock()

@@ -135,3 +135,10 @@ func within(ids []ident.Instance, also string) (out []branch) {
 	}
 	return out
 }
+
+// Deeds is the sight without what is only shown to follow how things stand: what
+// somebody may read of who did what.
+func (s Sight) Deeds() Sight {
+	s.Shown, s.Instances, s.Nodes = nil, false, false
+	return s
+}

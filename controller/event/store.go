@@ -156,6 +156,12 @@ func head(ctx context.Context, q store.Querier) (id int64, err error) {
 	return id, err
 }
 
+// Bounds gives the lowest and the highest number that there is; 0 in an empty log.
+func (l *Log) Bounds(ctx context.Context, q store.Querier) (first, last int64, err error) {
+	err = q.QueryRowContext(ctx, `SELECT COALESCE((SELECT MIN(id) FROM events), 0), COALESCE((SELECT MAX(id) FROM events), 0)`).Scan(&first, &last)
+	return first, last, err
+}
+
 // between gives the facts that match with a number above f.After and up to last,
 // in order.
 func between(ctx context.Context, q store.Querier, f Filter, last int64) ([]Event, error) {

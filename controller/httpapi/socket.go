@@ -19,8 +19,8 @@ import (
 )
 
 // Socket serves a WebSocket; the connection is closed when it returns. ctx ends,
-// and the connection is closed, when the key is no longer let in and when the
-// server stops. The deadlines of the connection are its own, and so are pings and
+// and the connection is closed, when the key is no longer let in (the cause is then
+// an Unauthorized problem) and when the server stops. The deadlines of the connection are its own, and so are pings and
 // the limit of a message (SetReadLimit: without it there is none). With
 // Operation.Farewell the connection outlives ctx for two seconds.
 type Socket func(ctx context.Context, conn *websocket.Conn)
@@ -147,8 +147,8 @@ func (s *socket) run(ctx context.Context, raw *conn) {
 			s.api.log.Error("a socket panicked", "request", s.id, "route", s.name, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 		}
 	}()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	over := make(chan struct{})
 	defer close(over)
 	defer context.AfterFunc(ctx, func() { s.part(raw, over) })()
@@ -178,8 +178,11 @@ func (s *socket) part(raw *conn, over <-chan struct{}) {
 	_ = raw.Close()
 }
 
+// errOver is the cause of a socket's context when its login or key is gone.
+var errOver = problem.New(problem.Unauthorized, "your login or API key isn't let in here any more: log in again")
+
 // recheck asks again and again for the key and its rights.
-func (s *socket) recheck(ctx context.Context, cancel context.CancelFunc) {
+func (s *socket) recheck(ctx context.Context, cancel context.CancelCauseFunc) {
 	tick := time.NewTicker(s.api.pace.recheck)
 	defer tick.Stop()
 	for {
@@ -189,7 +192,7 @@ func (s *socket) recheck(ctx context.Context, cancel context.CancelFunc) {
 		case <-tick.C:
 		}
 		if !s.api.stillAllowed(ctx, s.by, s.rule) {
-			cancel()
+			cancel(errOver)
 			return
 		}
 	}

@@ -107,7 +107,7 @@ func idsOf(text string) ([]ident.Instance, error) {
 
 func (s *Service) handleNewest(ctx context.Context, in *StatsPath) (StatsView, error) {
 	sample, err := s.Newest(ctx, access.From(ctx), ident.Instance(in.ID))
-	return viewOf(sample), err
+	return ViewOf(sample), err
 }
 
 func (s *Service) handleHistory(ctx context.Context, in *instanceHistoryInput) (StatsHistoryView, error) {
@@ -117,7 +117,7 @@ func (s *Service) handleHistory(ctx context.Context, in *instanceHistoryInput) (
 
 func (s *Service) handleNode(ctx context.Context, in *NodeStatsPath) (NodeStatsView, error) {
 	sample, err := s.Node(ctx, ident.Node(in.ID))
-	return nodeViewOf(sample), err
+	return NodeViewOf(sample), err
 }
 
 func (s *Service) handleNodeHistory(ctx context.Context, in *nodeHistoryInput) (StatsHistoryView, error) {

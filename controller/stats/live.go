@@ -156,7 +156,7 @@ func (v *viewer) relay(ctx context.Context, newest chan message) {
 	said := ""
 	for {
 		err := v.follow(ctx, func(s wire.Sample) {
-			shown := viewOf(s)
+			shown := ViewOf(s)
 			said = ""
 			put(newest, message{Type: "sample", StatsView: &shown})
 		})

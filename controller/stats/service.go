@@ -116,7 +116,7 @@ func (s *Service) Node(ctx context.Context, id ident.Node) (wire.NodeSample, err
 	if _, err := s.Nodes.Get(ctx, id); err != nil {
 		return wire.NodeSample{}, err
 	}
-	stats, err := s.samples(ctx, id)
+	stats, err := s.samples(ctx, id, fresh)
 	return stats.Node, err
 }
 
@@ -153,7 +153,7 @@ func (s *Service) List(ctx context.Context, c access.Caller, only []ident.Instan
 		group.Go(func() error {
 			limited, cancel := context.WithTimeout(ctx, listWithin)
 			defer cancel()
-			if stats, err := s.samples(limited, id); err == nil { // one that is away has no figures
+			if stats, err := s.samples(limited, id, fresh); err == nil { // one that is away has no figures
 				mu.Lock()
 				defer mu.Unlock()
 				answers[id] = &stats
@@ -167,7 +167,7 @@ func (s *Service) List(ctx context.Context, c access.Caller, only []ident.Instan
 		v := StatsItemView{InstanceID: string(l.ID), NodeID: string(l.Node), Online: answers[l.Node] != nil}
 		if v.Online {
 			if sample, ok := answers[l.Node].Instances[l.ID]; ok {
-				shown := viewOf(sample)
+				shown := ViewOf(sample)
 				v.Stats = &shown
 			}
 		}
@@ -176,9 +176,15 @@ func (s *Service) List(ctx context.Context, c access.Caller, only []ident.Instan
 	return views, nil
 }
 
-// samples gives a node's samples, not older than a second. One call at a time is
+// Ask asks a node for the newest samples of all that runs there, for somebody who
+// follows them; whoever lists some within the second gets the same.
+func (s *Service) Ask(ctx context.Context, id ident.Node) (wire.NodeStats, error) {
+	return s.samples(ctx, id, 0)
+}
+
+// samples gives a node's samples, not older than that. One call at a time is
 // under way to a node; its answer is for all who wait.
-func (s *Service) samples(ctx context.Context, id ident.Node) (wire.NodeStats, error) {
+func (s *Service) samples(ctx context.Context, id ident.Node, oldest time.Duration) (wire.NodeStats, error) {
 	s.mu.Lock()
 	k := s.nodes[id]
 	if k == nil {
@@ -192,7 +198,7 @@ func (s *Service) samples(ctx context.Context, id ident.Node) (wire.NodeStats, e
 		return wire.NodeStats{}, slow(id)
 	}
 	defer func() { <-k.turn }()
-	if age := s.Now().Sub(k.at); age >= 0 && age < fresh {
+	if age := s.Now().Sub(k.at); age >= 0 && age < oldest {
 		return k.stats, k.err
 	}
 	var stats wire.NodeStats

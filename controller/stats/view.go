@@ -27,7 +27,8 @@ type StatsView struct {
 	UptimeMS    int64     `json:"uptime_ms" doc:"Since the container's start"`
 }
 
-func viewOf(s wire.Sample) StatsView {
+// ViewOf shows a sample of an instance.
+func ViewOf(s wire.Sample) StatsView {
 	return StatsView{
 		At: s.At, Running: s.Running, CPU: s.CPU, Memory: s.MemoryBytes, MemoryLimit: s.MemoryLimit,
 		NetIn: s.NetIn, NetOut: s.NetOut, DiskRead: s.DiskRead, DiskWrite: s.DiskWrite,
@@ -65,7 +66,8 @@ type NodeStatsView struct {
 	UptimeMS    int64     `json:"uptime_ms"`
 }
 
-func nodeViewOf(s wire.NodeSample) NodeStatsView {
+// NodeViewOf shows a sample of a node.
+func NodeViewOf(s wire.NodeSample) NodeStatsView {
 	return NodeStatsView{
 		At: s.At, CPU: s.CPU, Cores: s.Cores, Load1: s.Load1, MemoryUsed: s.MemoryUsed, MemoryTotal: s.MemoryTotal,
 		DiskUsed: s.DiskUsed, DiskTotal: s.DiskTotal, NetInRate: int64(s.NetInRate), NetOutRate: int64(s.NetOutRate), Running: s.Running, UptimeMS: s.UptimeMS,

@@ -27,7 +27,7 @@ var featureOrder = [][]string{
 	{"subuser"},
 	{"grant"},
 	{"console", "file", "stats", "sftp"},
-	{"live"},
+	{"live", "activity"},
 	{"move"},
 	{"release"},
 	{"classic"},
