@@ -1,0 +1,77 @@
+// Who is logged in, and what he may.
+import { useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
+import { ApiError, setCsrf, untyped, type View } from './client';
+import { keys } from './keys';
+
+export type Permission =
+  | 'users.read' | 'users.write' | 'roles.write' | 'nodes.read' | 'nodes.write' | 'images.write'
+  | 'instances.read' | 'instances.write' | 'jobs.write' | 'activity.read' | 'settings.read' | 'settings.write' | 'system.write';
+
+export interface Session {
+  csrf: string;
+  admin: boolean;
+  permissions?: Permission[];
+  user: View<'UserView'> & { locale?: string };
+}
+
+async function fetchSession(): Promise<Session | null> {
+  try {
+    const session = await untyped<Session>('get', '/api/v1/session');
+    setCsrf(session.csrf);
+    return session;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) {
+      setCsrf('');
+      return null;
+    }
+    throw error;
+  }
+}
+
+/** The session: undefined while nobody knows, null when nobody is logged in. */
+export function useSession() {
+  return useQuery({ queryKey: keys.session, queryFn: fetchSession, staleTime: 60_000, retry: retryUnreachable });
+}
+
+export function retryUnreachable(tries: number, error: Error): boolean {
+  return tries < 3 && error instanceof ApiError && (error.status === 0 || error.status === 502 || error.status === 503);
+}
+
+/** The caller's own account; only below a page that needs a login. */
+export function useMe(): Session {
+  const session = useSession().data;
+  if (!session) throw new ApiError(401, 'UNAUTHORIZED', '');
+  return session;
+}
+
+/** Whether he has a permission; an admin has all. */
+export function can(session: Session | null | undefined, permission: Permission): boolean {
+  return !!session && (session.admin || (session.permissions ?? []).includes(permission));
+}
+
+export function useCan(): (permission: Permission) => boolean {
+  const session = useSession().data;
+  return (permission) => can(session, permission);
+}
+
+/** A login that worked: what is cached belongs to somebody else. */
+export function begin(client: QueryClient, session: Session): void {
+  client.clear();
+  setCsrf(session.csrf);
+  client.setQueryData(keys.session, session);
+}
+
+/** The session is over, here or at the controller. */
+export function end(client: QueryClient): void {
+  setCsrf('');
+  client.clear();
+  client.setQueryData(keys.session, null);
+}
+
+export function useLogout(): () => Promise<void> {
+  const client = useQueryClient();
+  return async () => {
+    await untyped('post', '/api/v1/logout');
+    end(client);
+  };
+}

@@ -1,0 +1,40 @@
+import { localStorageColorSchemeManager, MantineProvider } from '@mantine/core';
+import { Notifications } from '@mantine/notifications';
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { useSyncExternalStore } from 'react';
+import { retryUnreachable } from '@/api';
+import { onLanguage, spoken } from '@/text';
+import { theme } from '@/ui/theme';
+import { ErrorBoundary } from './ErrorBoundary';
+import { LiveLink } from './LiveLink';
+import { Routes } from './Routes';
+
+const scheme = localStorageColorSchemeManager({ key: 'berth.theme' });
+
+function newClient(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      // Events say when an answer is old; what they don't cover is asked again on the way back to the tab.
+      queries: { staleTime: 30_000, retry: retryUnreachable },
+      mutations: { retry: false },
+    },
+  });
+}
+
+const client = newClient();
+
+/** The whole panel. Another language draws it anew. */
+export function App() {
+  const language = useSyncExternalStore(onLanguage, spoken);
+  return (
+    <MantineProvider theme={theme} colorSchemeManager={scheme} defaultColorScheme="auto" withCssVariables={false}>
+      <QueryClientProvider client={client}>
+        <Notifications position="bottom-right" limit={4} />
+        <LiveLink />
+        <ErrorBoundary key={language}>
+          <Routes />
+        </ErrorBoundary>
+      </QueryClientProvider>
+    </MantineProvider>
+  );
+}

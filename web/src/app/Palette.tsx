@@ -1,0 +1,48 @@
+import '@mantine/spotlight/styles.css';
+import { Spotlight, type SpotlightActionGroupData } from '@mantine/spotlight';
+import { IconSearch } from '@tabler/icons-react';
+import { useLocation } from 'wouter';
+import type { Session } from '@/api';
+import { t } from '@/text';
+import { useContributed } from './commands';
+import { navigation } from './home';
+
+/** The command palette: every page, and what the open one brings. Ctrl or Cmd and K. */
+export default function Palette({ session }: { session: Session }) {
+  const [, go] = useLocation();
+  const contributed = useContributed();
+  const here: SpotlightActionGroupData = {
+    group: t('nav.do'),
+    actions: contributed.map(({ id, label, icon: Shape, run }) => ({
+      id,
+      label,
+      leftSection: Shape && <Shape size={18} aria-hidden />,
+      onClick: run,
+    })),
+  };
+  const there: SpotlightActionGroupData = {
+    group: t('nav.goTo'),
+    actions: navigation(session).flatMap(([, found]) =>
+      found.map(({ path, nav }) => {
+        const Shape = nav?.icon;
+        return {
+          id: path,
+          label: nav ? t(nav.label) : path,
+          leftSection: Shape && <Shape size={18} aria-hidden />,
+          onClick: () => go(path),
+        };
+      }),
+    ),
+  };
+  return (
+    <Spotlight
+      actions={here.actions.length > 0 ? [here, there] : [there]}
+      shortcut={['mod + K']}
+      nothingFound={t('nav.commandsNone')}
+      highlightQuery
+      scrollable
+      maxHeight="60vh"
+      searchProps={{ leftSection: <IconSearch size={18} />, placeholder: t('nav.commandsHint'), 'aria-label': t('nav.commands') }}
+    />
+  );
+}

@@ -1,0 +1,71 @@
+import { Suspense, type ReactNode } from 'react';
+import { Redirect, Route, Switch, useLocation } from 'wouter';
+import { can, useSession, type Session } from '@/api';
+import { ErrorNotice, PageSkeleton } from '@/ui';
+import { home } from './home';
+import { NotFoundPage } from './NotFoundPage';
+import { pages, publicPages } from './pages';
+import { ErrorBoundary } from './ErrorBoundary';
+import { Shell } from './Shell';
+import css from './app.module.css';
+
+/** Which page stands at the address. */
+export function Routes() {
+  return (
+    <Switch>
+      {publicPages.map(({ path, page: Page }) => (
+        <Route key={path} path={path}>
+          <Suspense fallback={null}>
+            <Page />
+          </Suspense>
+        </Route>
+      ))}
+      <Route>
+        <Guarded />
+      </Route>
+    </Switch>
+  );
+}
+
+function Guarded() {
+  const { data: session, error, refetch } = useSession();
+  const [path] = useLocation();
+  if (error && session === undefined) {
+    return (
+      <main className={css.alone}>
+        <ErrorNotice error={error} retry={() => void refetch()} />
+      </main>
+    );
+  }
+  if (session === undefined) return null;
+  if (session === null) return <Redirect to={path === '/' ? '/login' : `/login?to=${encodeURIComponent(path)}`} replace />;
+  return (
+    <Shell session={session}>
+      <ErrorBoundary key={path}>
+        <Suspense fallback={<PageSkeleton />}>
+          <Pages session={session} />
+        </Suspense>
+      </ErrorBoundary>
+    </Shell>
+  );
+}
+
+function Pages({ session }: { session: Session }): ReactNode {
+  return (
+    <Switch>
+      <Route path="/">
+        <Redirect to={home(session)} replace />
+      </Route>
+      {pages
+        .filter((each) => !each.needs || can(session, each.needs))
+        .map(({ path, page: Page }) => (
+          <Route key={path} path={path}>
+            <Page />
+          </Route>
+        ))}
+      <Route>
+        <NotFoundPage />
+      </Route>
+    </Switch>
+  );
+}

@@ -1,0 +1,97 @@
+import { ActionIcon, Drawer, Kbd, UnstyledButton } from '@mantine/core';
+import { IconMenu2, IconSearch } from '@tabler/icons-react';
+import { lazy, Suspense, useState, type ReactNode } from 'react';
+import { Link, useLocation } from 'wouter';
+import { useLiveState, type Session } from '@/api';
+import { t, tAny } from '@/text';
+import { Mark } from '@/ui';
+import { navigation } from './home';
+import { UserMenu } from './UserMenu';
+import css from './app.module.css';
+
+const Palette = lazy(() => import('./Palette'));
+const openPalette = () => void import('@mantine/spotlight').then(({ spotlight }) => spotlight.open());
+
+/** The frame around every page: sidebar, header, and on a phone a drawer. */
+export function Shell({ session, children }: { session: Session; children: ReactNode }) {
+  const [drawer, setDrawer] = useState(false);
+  const close = () => setDrawer(false);
+  return (
+    <div className={css.shell}>
+      <a className={css.skip} href="#page">
+        {t('nav.skip')}
+      </a>
+      <aside className={css.sidebar}>
+        <Brand />
+        <Navigation session={session} />
+      </aside>
+      <div className={css.column}>
+        <header className={css.topbar}>
+          <ActionIcon className={css.burger} aria-label={t('nav.menu')} onClick={() => setDrawer(true)}>
+            <IconMenu2 size={20} />
+          </ActionIcon>
+          <UnstyledButton className={css.search} onClick={openPalette} aria-label={t('nav.commands')}>
+            <IconSearch size={16} aria-hidden />
+            <span>{t('nav.commands')}</span>
+            <Kbd size="xs">{/Mac|iP/.test(navigator.platform) ? '⌘ K' : 'Ctrl K'}</Kbd>
+          </UnstyledButton>
+          <LiveSign />
+          <UserMenu session={session} />
+        </header>
+        <main id="page" className={css.page} tabIndex={-1}>
+          {children}
+        </main>
+      </div>
+      <Drawer opened={drawer} onClose={close} title={t('nav.menu')} size="17rem" padding="sm">
+        <Navigation session={session} onGo={close} />
+      </Drawer>
+      <Suspense fallback={null}>
+        <Palette session={session} />
+      </Suspense>
+    </div>
+  );
+}
+
+function Brand() {
+  return (
+    <Link href="/" className={css.brand}>
+      <Mark size={24} />
+      <span>Berth</span>
+    </Link>
+  );
+}
+
+function Navigation({ session, onGo }: { session: Session; onGo?: () => void }) {
+  const [path] = useLocation();
+  return (
+    <nav aria-label={t('nav.main')} className={css.nav}>
+      {navigation(session).map(([group, found]) => (
+        <div key={group}>
+          <div className={css.navGroup}>{tAny(`nav.${group}`, group)}</div>
+          {found.map(({ path: to, nav }) => {
+            const Shape = nav?.icon;
+            const here = path === to || path.startsWith(`${to}/`);
+            return (
+              <Link key={to} href={to} className={css.navLink} aria-current={here ? 'page' : undefined} onClick={onGo}>
+                {Shape && <Shape size={18} stroke={1.6} aria-hidden />}
+                {nav && t(nav.label)}
+              </Link>
+            );
+          })}
+        </div>
+      ))}
+    </nav>
+  );
+}
+
+// Says only when what is seen may be old; that all is well needs no word.
+function LiveSign() {
+  const state = useLiveState();
+  const text = state === 'ended' ? t('nav.liveEnded') : state === 'connecting' ? t('nav.liveConnecting') : '';
+  return (
+    <div className={css.liveSign} role="status" data-live={state} title={text || t('nav.liveOpen')}>
+      <span className={css.liveDot} aria-hidden />
+      <span className="hidden">{text}</span>
+    </div>
+  );
+}

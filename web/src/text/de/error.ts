@@ -1,0 +1,16 @@
+export const error = {
+  title: 'Das hat nicht geklappt',
+  unreachable: 'Der Controller antwortet nicht. Prüfe deine Verbindung; diese Seite versucht es von selbst weiter.',
+  forbidden: 'Das darfst du nicht. Bitte einen Administrator um das Recht dazu.',
+  notFound: 'Das gibt es nicht, oder du darfst es nicht sehen.',
+  rateLimited: 'Zu viele Anfragen in kurzer Zeit. Warte eine Minute und versuch es noch einmal.',
+  internal: 'Der Controller ist daran gescheitert. Versuch es noch einmal; bleibt es so, nenne deinem Administrator die Anfrage-Nummer.',
+  unknown: 'Die Antwort war nicht zu verstehen. Lade die Seite neu; bleibt es so, sag es deinem Administrator.',
+  requestId: 'Anfrage {id}',
+  crashed: 'Diese Seite ist kaputtgegangen',
+  crashedHint: 'Beim Controller ist nichts verloren. Lade die Seite neu; bleibt es so, sag deinem Administrator, was du davor getan hast.',
+  reload: 'Neu laden',
+  pageTitle: 'Diese Seite gibt es nicht',
+  pageHint: 'Die Adresse stimmt nicht, oder was dort war, ist weg.',
+  home: 'Zur ersten Seite',
+};

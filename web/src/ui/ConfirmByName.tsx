@@ -1,0 +1,72 @@
+import { Button, Group, Modal, Stack, Text, TextInput } from '@mantine/core';
+import { useState, type ReactNode } from 'react';
+import { t } from '@/text';
+import { ErrorNotice } from './ErrorNotice';
+
+interface Props {
+  opened: boolean;
+  onClose: () => void;
+  title: string;
+  /** What will happen. */
+  children: ReactNode;
+  /** What has to be typed; without it a click is enough. */
+  name?: string;
+  confirm: string;
+  run: () => Promise<unknown>;
+}
+
+/** Asks before what cannot be undone: the thing's name has to be typed. */
+export function ConfirmByName(props: Props) {
+  return (
+    <Modal opened={props.opened} onClose={props.onClose} title={props.title}>
+      {props.opened && <Question {...props} />}
+    </Modal>
+  );
+}
+
+function Question({ onClose, children, name, confirm, run }: Props) {
+  const [typed, setTyped] = useState('');
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<unknown>();
+  const go = async () => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      await run();
+      onClose();
+    } catch (cause) {
+      setError(cause);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <form
+      onSubmit={(e) => {
+        e.preventDefault();
+        if (!busy && (!name || typed === name)) void go();
+      }}
+    >
+      <Stack gap="md">
+        <Text component="div">{children}</Text>
+        {name && (
+          <TextInput
+            data-autofocus
+            label={t('common.typeName', { name })}
+            value={typed}
+            onChange={(e) => setTyped(e.currentTarget.value)}
+            autoComplete="off"
+            spellCheck={false}
+          />
+        )}
+        <ErrorNotice error={error} />
+        <Group justify="flex-end" gap="xs">
+          <Button onClick={onClose}>{t('common.cancel')}</Button>
+          <Button type="submit" variant="filled" color="red" loading={busy} disabled={!!name && typed !== name}>
+            {confirm}
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}

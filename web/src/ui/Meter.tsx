@@ -1,0 +1,37 @@
+import { percent } from '@/text';
+import css from './ui.module.css';
+
+interface Props {
+  /** For those who don't see it. */
+  label: string;
+  value: number;
+  /** 0 or absent: no limit, so no bar that fills. */
+  max?: number | null;
+  /** The figures as text: "1.2 GiB of 4 GiB". */
+  text: string;
+}
+
+/** How much of something is used: figures first, a thin bar below them. */
+export function Meter({ label, value, max, text }: Props) {
+  const share = max ? Math.min(1, Math.max(0, value / max)) : 0;
+  const tone = share >= 0.95 ? css.fillBad : share >= 0.8 ? css.fillWarn : '';
+  return (
+    <div className={css.meter}>
+      <div className={css.meterText}>
+        <span>{text}</span>
+        {!!max && <span className="quiet">{percent(share)}</span>}
+      </div>
+      <div
+        className={css.track}
+        role="meter"
+        aria-label={label}
+        aria-valuemin={0}
+        aria-valuemax={max || 1}
+        aria-valuenow={max ? Math.min(value, max) : 0}
+        aria-valuetext={text}
+      >
+        <div className={`${css.fill} ${tone}`} style={{ transform: `scaleX(${share})` }} />
+      </div>
+    </div>
+  );
+}

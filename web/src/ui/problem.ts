@@ -1,0 +1,35 @@
+// What can be said about something that went wrong. Errors of the API have
+// these fields; ui knows their shape, not the API.
+import { t, type TextKey } from '@/text';
+
+interface Telling {
+  status?: number;
+  code?: string;
+  message: string;
+  requestId?: string;
+  fields?: Record<string, string>;
+}
+
+const byCode: Record<string, TextKey> = {
+  UNREACHABLE: 'error.unreachable',
+  FORBIDDEN: 'error.forbidden',
+  NOT_FOUND: 'error.notFound',
+  RATE_LIMITED: 'error.rateLimited',
+  INTERNAL_ERROR: 'error.internal',
+};
+
+/** The sentence to show: the controller's own, else one that says what to do. */
+export function sentence(error: unknown): string {
+  const told = error as Partial<Telling> | null | undefined;
+  const own = told?.code && told.code !== 'INTERNAL_ERROR' ? told.message : '';
+  return own || t(byCode[told?.code ?? ''] ?? 'error.unknown');
+}
+
+export function requestId(error: unknown): string {
+  return (error as Partial<Telling> | null | undefined)?.requestId ?? '';
+}
+
+/** What is wrong with each field of a form, by its name. */
+export function fieldErrors(error: unknown): Record<string, string> {
+  return (error as Partial<Telling> | null | undefined)?.fields ?? {};
+}

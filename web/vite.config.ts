@@ -1,0 +1,44 @@
+import { fileURLToPath } from 'node:url';
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vitest/config';
+
+// Where a controller runs while the pages are worked on.
+const controller = process.env.BERTH_CONTROLLER ?? 'http://127.0.0.1:8080';
+
+// The controller looks at Origin: calls that went through here come from it.
+const toController = {
+  target: controller,
+  changeOrigin: true,
+  ws: true,
+  headers: { origin: new URL(controller).origin },
+};
+
+export default defineConfig({
+  plugins: [react()],
+  resolve: { alias: { '@': fileURLToPath(new URL('src', import.meta.url)) } },
+  build: {
+    // dist itself holds the page that is committed; see ../embed.go.
+    outDir: 'dist/app',
+    emptyOutDir: true,
+    manifest: 'manifest.json',
+    // The policy of the pages allows no data: address but of images.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    chunkSizeWarningLimit: 800,
+  },
+  server: {
+    proxy: {
+      '/api': toController,
+      '/docs': toController,
+      '/openapi.json': toController,
+      '/install': toController,
+    },
+  },
+  test: {
+    environment: 'jsdom',
+    setupFiles: ['tests/setup.ts'],
+    include: ['src/**/*.test.{ts,tsx}', 'tests/**/*.test.{ts,tsx}'],
+    css: false,
+    testTimeout: 60_000,
+  },
+});
