@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults bench bench-fleet build lint generate verify verify-files clean
+.PHONY: help run test test-faults bench bench-fleet build web dev test-web screenshots lint generate verify verify-files clean
 
 # sudo shortens the PATH; Go's usual place stays on it.
 export PATH := $(PATH):/usr/local/go/bin
@@ -49,7 +49,7 @@ bench: build ## the figures that Berth is measured by, against a real Docker Eng
 bench-fleet: build ## one controller with 1,000 agents of 100 instances each; a quarter of an hour (NODES=)
 	@BERTH_TEST_BIN='$(CURDIR)/bin' BERTH_TEST_FLEET_NODES=$(NODES) go test -run '^$$' -bench Fleet -benchtime 1x -count=1 -timeout 60m ./controller/e2e
 
-build: ## bin/berth-controller, with the agents for amd64 and arm64 inside, and bin/berth-agent
+build: web ## bin/berth-controller, with the panel and the agents for amd64 and arm64 inside, and bin/berth-agent
 	@deploy/need.sh go compiler
 	@mkdir -p bin
 	@version=$$(git -c safe.directory='$(CURDIR)' describe --tags --always --dirty 2>/dev/null || echo dev); \
@@ -57,6 +57,18 @@ build: ## bin/berth-controller, with the agents for amd64 and arm64 inside, and 
 	echo "building bin/berth-controller and bin/berth-agent, version $$version"; \
 	deploy/agents.sh "$$version" "$$flags" && \
 	CGO_ENABLED=1 go build -trimpath -ldflags "$$flags" -o bin/berth-controller ./controller
+
+web: ## the panel, into web/dist/app
+	@deploy/web.sh build
+
+dev: ## the panel's pages as you write them; a controller runs beside it (BERTH_CONTROLLER=http://127.0.0.1:8080)
+	@deploy/web.sh dev
+
+test-web: ## the panel's linter, types and tests alone
+	@deploy/web.sh lint types verify test
+
+screenshots: build ## every page of the panel, light and dark, wide and narrow, into docs/screenshots
+	@deploy/web.sh screenshots
 
 lint: $(GOLANGCI) ## the linters of .golangci.yml
 	@deploy/need.sh go compiler
@@ -69,16 +81,18 @@ $(GOLANGCI):
 	@GOFLAGS= CGO_ENABLED=0 GOBIN='$(CURDIR)/.cache/bin' go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv .cache/bin/golangci-lint $@
 
-generate: ## write the generated files anew: docs/openapi.json
+generate: ## write the generated files anew: docs/openapi.json, web/src/api/schema.ts
 	@deploy/need.sh go compiler
 	@mkdir -p docs
 	go generate ./...
 	go test -count=1 ./controller/app -run TestOpenAPI -update
+	deploy/web.sh generate
 
 verify: verify-files ## the house's rules: imports and layout, OpenAPI document, routes, wire, migrations' checksums, go.mod
 	@deploy/need.sh compiler
 	go test -count=1 ./shared/... ./migrations/... ./controller/store
 	go test -count=1 -run 'OpenAPI|Parity|Route' ./controller/app
+	deploy/web.sh verify
 
 verify-files:
 	@deploy/need.sh go
@@ -87,4 +101,5 @@ verify-files:
 clean: ## remove what was built and what tests left behind; the state of make run stays
 	@deploy/engine.sh clean --state .cache/engine
 	rm -f controller/release/agents/release controller/release/agents/*.gz controller/release/agents/*.part
+	rm -rf web/dist/app web/node_modules
 	rm -rf bin .cache || sudo rm -rf .cache # tests that ran through sudo cached as root

@@ -83,3 +83,39 @@ need_curl() { need curl curl ca-certificates; }
 need_go() {
   have go || die "Go is not on the PATH; install the version that go.mod names, or a newer one"
 }
+
+# The Node that we install where the system's is too old, and what builds the
+# panel at least: Vite's own demand.
+node_own=${BASH_SOURCE[0]%/*}/../.cache/node/node_modules
+node_least=20.19
+node_version=22.21.1
+
+# node_fits COMMAND: whether it is a Node that can build the panel.
+node_fits() {
+  local version
+  version=$("$1" --version 2>/dev/null) || return 1
+  printf '%s\n%s\n' "$node_least" "${version#v}" | sort -C -V
+}
+
+# use_node: puts our own Node on the PATH when there is one.
+use_node() {
+  if ! node_fits node && [ -x "$node_own/.bin/node" ]; then
+    PATH="$(cd "$node_own/.bin" && pwd):$PATH"
+  fi
+  mkdir -p "${BASH_SOURCE[0]%/*}/../.cache"
+}
+
+# need_node: Node and npm. Debian's where it is new enough; else Debian's old one
+# fetches a newer from npm's registry, into .cache, for this checkout alone.
+need_node() {
+  use_node
+  if node_fits node && have npm; then return; fi
+  have npm || apt_install nodejs npm
+  if node_fits node; then return; fi
+  say "Node $(node --version 2>/dev/null) is older than $node_least: installing $node_version into .cache/node"
+  mkdir -p "${node_own%/*}"
+  npm install --no-audit --no-fund --loglevel=error --prefix "${node_own%/*}" "node@$node_version" npm@10.9.4 >&2 ||
+    die "npm could not install Node $node_version; install Node $node_least or newer by your own means and try again"
+  use_node
+  node_fits node || die "the Node in .cache/node does not run; install Node $node_least or newer by your own means and try again"
+}

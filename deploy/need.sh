@@ -11,6 +11,8 @@ for what in "$@"; do
     compiler) need_compiler ;;
     curl) need_curl ;;
     debootstrap) need debootstrap debootstrap ;;
+    node) need_node ;;
+    chromium) need chromium chromium ;;
     ssh) need sftp openssh-client ;;
     network)
       need ip iproute2

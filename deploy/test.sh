@@ -14,7 +14,7 @@ read -r -a more <<<"${TEST_FLAGS:-}"
 
 # Everything that installs comes first, so that nothing fails late for want of it.
 # debootstrap makes the image of a real server without asking a registry.
-"$here/need.sh" go compiler curl debootstrap network filesystems ssh
+"$here/need.sh" go compiler curl debootstrap network filesystems ssh node
 
 trap '"$here/engine.sh" stop --for $$' EXIT
 trap 'exit 130' INT
@@ -45,6 +45,8 @@ case $mode in
     # looked at here. All of it runs even when one part fails.
     make --no-print-directory lint >&2 || failed+=(lint)
     make --no-print-directory verify-files >&2 || failed+=(verify)
+    # The panel first: the controller that the tests start has it inside.
+    "$here/web.sh" build lint types verify test >&2 || failed+=("the panel")
     # shellcheck disable=SC2086 # several packages may be named
     go test -race -count=1 -timeout "${TEST_TIMEOUT:-30m}" "${as_user[@]}" "${more[@]}" $pkg || failed+=("the tests")
     ;;
