@@ -1,0 +1,209 @@
+package login
+
+import (
+	"context"
+	"strings"
+
+	"github.com/berth-panel/berth/controller/access"
+	"github.com/berth-panel/berth/controller/httpapi"
+	"github.com/berth-panel/berth/controller/identity"
+	"github.com/berth-panel/berth/controller/store"
+	"github.com/berth-panel/berth/shared/problem"
+)
+
+const tooMany = "too many tries to log in"
+
+// Login begins a session by name and password, and by a code where one is needed.
+// A wrong name, a wrong password and a disabled account are Unauthorized in the
+// same words. With the right password and without a code that is needed it is
+// Unauthorized too, and its fields named second_factor say what helps: totp,
+// recovery, passkey.
+func (s *Service) Login(ctx context.Context, in Attempt) (Begun, error) {
+	if len(in.Name) > maxAttempt {
+		return Begun{}, wrong()
+	}
+	address, name := access.From(ctx).Address, foldName(in.Name)
+	if wait := s.guesses.Try(address, name, s.Now()); wait > 0 {
+		return Begun{}, httpapi.TooMany(wait, tooMany)
+	}
+	proof, err := s.Users.Prove(ctx, strings.TrimSpace(in.Name), in.Password)
+	if problem.Is(err, problem.Unauthorized) {
+		s.refused(ctx, strings.TrimSpace(in.Name), "password")
+		return Begun{}, err
+	}
+	s.guesses.Passed(address, name) // it came in, or could not be judged
+	if err != nil {
+		return Begun{}, err
+	}
+	return s.enter(ctx, proof, in)
+}
+
+// foldName is the form in which names are compared.
+func foldName(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
+
+// enter is Login after the password.
+func (s *Service) enter(ctx context.Context, proof identity.Proof, in Attempt) (begun Begun, err error) {
+	coded := in.Code != "" || in.RecoveryCode != ""
+	if coded {
+		if wait := s.codes.Try(string(proof.ID), s.Now()); wait > 0 {
+			return Begun{}, httpapi.TooMany(wait, tooMany)
+		}
+	}
+	ctx = as(ctx, proof.User)
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		u, err := identity.Stamped(ctx, tx, proof)
+		if err != nil {
+			return err
+		}
+		if err := s.passSecond(ctx, tx, u, in); err != nil {
+			return err
+		}
+		begun, err = s.start(ctx, tx, u, ByPassword)
+		return err
+	})
+	switch {
+	case err == nil && coded:
+		s.codes.Passed(string(proof.ID))
+	case coded && problem.Is(err, problem.Unauthorized) && s.news.AllowN(s.Now(), 1):
+		s.refusedUser(ctx, proof.User, "code")
+	}
+	return begun, err
+}
+
+// passSecond uses up what was shown besides the password, if that is needed.
+func (s *Service) passSecond(ctx context.Context, tx *store.Tx, u identity.User, in Attempt) error {
+	f, err := factorsOf(ctx, tx, u.ID)
+	if err != nil || !f.Any() {
+		return err
+	}
+	var passed bool
+	switch {
+	case in.Code != "":
+		passed, err = s.useCode(ctx, tx, u.ID, in.Code)
+	case in.RecoveryCode != "":
+		passed, err = s.useRecoveryCode(ctx, tx, u.ID, in.RecoveryCode)
+	default:
+		return refusedFactor(f, "a second factor is needed")
+	}
+	if err == nil && !passed {
+		return refusedFactor(f, "the code is wrong, or was used already: wait for the next one")
+	}
+	return err
+}
+
+// Prove notes that the caller showed his password just now.
+func (s *Service) Prove(ctx context.Context, password string) error {
+	c, err := caller(ctx)
+	if err != nil {
+		return err
+	}
+	name := foldName(c.Username)
+	if wait := s.guesses.Try(c.Address, name, s.Now()); wait > 0 {
+		return httpapi.TooMany(wait, "too many tries")
+	}
+	proof, err := s.Users.ProveUser(ctx, c.User, password)
+	if problem.Is(err, problem.Unauthorized) {
+		if s.news.AllowN(s.Now(), 1) {
+			s.refusedUser(ctx, identity.User{ID: c.User, Username: c.Username}, "password")
+		}
+		return problem.Invalid("password", "is wrong") // the login itself is none the worse for it
+	}
+	s.guesses.Passed(c.Address, name)
+	if err != nil {
+		return err
+	}
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		if _, err := identity.Stamped(ctx, tx, proof); err != nil {
+			return err
+		}
+		return s.proved(ctx, tx, c)
+	})
+}
+
+// proved notes it, in the transaction of the proof.
+func (s *Service) proved(ctx context.Context, tx *store.Tx, c access.Caller) error {
+	return proveSession(ctx, tx, c.User, c.Session, s.Now())
+}
+
+// fresh is nil when the caller proved who he is a short while ago.
+func (s *Service) fresh(ctx context.Context, q store.Querier, c access.Caller) error {
+	session, err := findSession(ctx, q, c.User, c.Session)
+	if problem.Is(err, problem.NotFound) {
+		return loggedOut()
+	}
+	if err != nil {
+		return err
+	}
+	if s.Now().Sub(session.Proved) < ProofLife {
+		return nil
+	}
+	f, err := factorsOf(ctx, q, c.User)
+	if err != nil {
+		return err
+	}
+	return unproved(f)
+}
+
+// change runs do, which changes how the caller logs in, in a transaction: after a
+// fresh proof.
+func (s *Service) change(ctx context.Context, do func(tx *store.Tx, c access.Caller) error) error {
+	c, err := caller(ctx)
+	if err != nil {
+		return err
+	}
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := s.fresh(ctx, tx, c); err != nil {
+			return err
+		}
+		return do(tx, c)
+	})
+}
+
+// checkFresh is fresh before work that has its own transaction.
+func (s *Service) checkFresh(ctx context.Context) (access.Caller, error) {
+	c, err := caller(ctx)
+	if err != nil {
+		return c, err
+	}
+	return c, s.fresh(ctx, s.DB.Snapshot(), c)
+}
+
+// SetPassword gives the caller another password; his other sessions end.
+func (s *Service) SetPassword(ctx context.Context, password string) error {
+	c, err := s.checkFresh(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.Users.UpdateUser(ctx, c.User, identity.UserChange{Password: &password})
+	return err
+}
+
+// UpdateMe changes the caller's own account. Another address isn't known to be his
+// yet, and needs a fresh proof: a forgotten password's link goes there.
+func (s *Service) UpdateMe(ctx context.Context, in MeUpdateBody) error {
+	c, err := caller(ctx)
+	if err != nil {
+		return err
+	}
+	change := identity.UserChange{Username: in.Username}
+	if in.Email != nil {
+		if _, err := s.checkFresh(ctx); err != nil {
+			return err
+		}
+		u, err := s.Users.User(ctx, c.User)
+		if err != nil {
+			return err
+		}
+		if *in.Email != u.Email {
+			unknown := false
+			change.Email, change.Verified = in.Email, &unknown
+		}
+	}
+	if in.Locale != nil {
+		if err := s.Users.SetLocale(ctx, c.User, *in.Locale); err != nil {
+			return err
+		}
+	}
+	_, err = s.Users.UpdateUser(ctx, c.User, change)
+	return err
+}
