@@ -94,6 +94,17 @@ func (c Caller) Can(p Permission) bool {
 	return c.Known() && c.Has(p.Scope()) && c.Holds(p)
 }
 
+// Held lists what the caller can do, in the order of Permissions; never nil.
+func (c Caller) Held() []Permission {
+	out := []Permission{}
+	for _, p := range permissions {
+		if c.Can(p.Permission) {
+			out = append(out, p.Permission)
+		}
+	}
+	return out
+}
+
 // Holds says whether the person has p, whatever his key may.
 func (c Caller) Holds(p Permission) bool {
 	if !c.Known() || p == "" {

@@ -13,9 +13,10 @@ import (
 	"github.com/berth-panel/berth/shared/turnstile"
 )
 
-// Authenticator turns the text of an API key into who is calling. A key that is
-// wrong, expired or revoked, or whose user is disabled, is an Unauthorized
-// problem. It is called for every request and must be quick and safe for
+// Authenticator turns the text of an API key into who is calling. From where he
+// does is in the context (access.From: nobody, with an address). A key that is
+// wrong, expired or revoked, or not for that address, or whose user is disabled,
+// is an Unauthorized problem. It is called for every request and must be quick and safe for
 // concurrent use; a revoked key must be refused at once.
 type Authenticator interface {
 	Authenticate(ctx context.Context, key string) (access.Caller, error)
@@ -94,7 +95,7 @@ func (a *API) identify(ctx context.Context, address, key string) (access.Caller,
 	}
 	caller, err := access.Caller{}, error(problem.New(problem.Unauthorized, "the API key is longer than any"))
 	if len(key) <= maxKeyLength {
-		ctx, cancel := context.WithTimeout(ctx, defaultTimeout)
+		ctx, cancel := context.WithTimeout(cameFrom(ctx, address), defaultTimeout)
 		caller, err = a.cfg.Authenticator.Authenticate(ctx, key)
 		cancel()
 	}
@@ -108,6 +109,11 @@ func (a *API) identify(ctx context.Context, address, key string) (access.Caller,
 	a.guard.right(address, digest, now)
 	caller.Address = address
 	return caller, nil
+}
+
+// cameFrom puts an address into the context, of somebody who isn't known yet.
+func cameFrom(ctx context.Context, address string) context.Context {
+	return access.With(ctx, access.Caller{Actor: access.Actor{Address: address}})
 }
 
 // Key gives the text of the API key that came with the call, or "".

@@ -96,6 +96,9 @@ func (a *API) Cookie(text string, life time.Duration) string {
 	return c.String()
 }
 
+// KeepCookie as the life of a SessionOutput's cookie leaves the browser what it has.
+const KeepCookie time.Duration = -1
+
 // SessionOutput is an output that logs somebody in to the panel, or out of it
 // with the text "". The text goes into the cookie.
 type SessionOutput interface {
@@ -212,13 +215,14 @@ func (k *call) isSafe() bool {
 }
 
 // credential is what a stream or a socket came in with, to ask again.
-type credential struct{ key, session string }
+type credential struct{ key, session, address string }
 
 // stillAllowed asks again for a key or a login and its rights: when it is revoked,
 // its streams end.
 func (a *API) stillAllowed(ctx context.Context, c credential, rule access.Rule) bool {
 	var caller access.Caller
 	var err error
+	ctx = cameFrom(ctx, c.address)
 	switch {
 	case c.session != "":
 		caller, err = a.cfg.Sessions.Authenticate(ctx, c.session)
@@ -243,4 +247,9 @@ func (k *call) strict(r *fasthttp.Response) {
 	if k.api.cfg.HSTS && k.secure {
 		r.Header.Set("Strict-Transport-Security", "max-age=31536000")
 	}
+}
+
+// TooMany refuses a call for a while: 429 with Retry-After.
+func TooMany(wait time.Duration, text string) error {
+	return &refusal{Problem: problem.New(problem.RateLimited, "%s; wait %s", text, max(time.Second, wait.Round(time.Second))), wait: wait}
 }

@@ -115,7 +115,7 @@ func (k *call) upgrade(handshake *http.Request, serve Socket) error {
 		leave = func() { k.api.streams.leave(who) }
 	}
 	// The call is gone when the connection is served: nothing of it is kept.
-	s := &socket{anyOrigin: k.route.AnyOrigin, farewell: k.route.Farewell, api: k.api, id: k.id, name: k.routeName(), by: credential{k.key, k.session}, rule: k.route.Access, handshake: handshake, serve: serve}
+	s := &socket{anyOrigin: k.route.AnyOrigin, farewell: k.route.Farewell, api: k.api, id: k.id, name: k.routeName(), by: credential{k.key, k.session, k.address}, rule: k.route.Access, handshake: handshake, serve: serve}
 	ctx := access.With(&scope{k.door.streams, k.id, k.visit()}, k.caller)
 	running := &k.door.running
 	running.Add(1)
@@ -159,7 +159,7 @@ func (s *socket) run(ctx context.Context, raw *conn) {
 		s.api.log.Debug("a socket was not opened", "request", s.id, "route", s.name, "error", err)
 		return
 	}
-	if s.by != (credential{}) {
+	if s.by.key != "" || s.by.session != "" {
 		go s.recheck(ctx, cancel)
 	}
 	s.serve(ctx, conn)

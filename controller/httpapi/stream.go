@@ -90,7 +90,7 @@ func (k *call) stream(h func(ctx context.Context, s *Stream) error) error {
 	}
 	ctx, cancel := context.WithCancel(access.With(&scope{k.door.streams, k.id, k.visit()}, k.caller))
 	s := &Stream{
-		api: k.api, id: k.id, by: credential{k.key, k.session}, rule: k.route.Access,
+		api: k.api, id: k.id, by: credential{k.key, k.session, k.address}, rule: k.route.Access,
 		last:   string(k.http.Request.Header.Peek("Last-Event-ID")),
 		cancel: cancel, done: ctx.Done(),
 		opened: make(chan struct{}), ready: make(chan struct{}), failed: make(chan error, 1),

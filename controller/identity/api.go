@@ -8,24 +8,31 @@ import (
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/httpapi"
+	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 )
 
 // UserView is a user as /api/v1 shows him.
 type UserView struct {
-	ID        ident.User `json:"id"`
-	Username  string     `json:"username"`
-	Email     string     `json:"email"`
-	Admin     bool       `json:"admin"`
-	Verified  bool       `json:"verified" doc:"The address is known to be his"`
-	Disabled  bool       `json:"disabled" doc:"His keys open nothing"`
-	CreatedAt time.Time  `json:"created_at"`
-	UpdatedAt time.Time  `json:"updated_at"`
+	ID        ident.User  `json:"id"`
+	Username  string      `json:"username"`
+	Email     string      `json:"email"`
+	Admin     bool        `json:"admin"`
+	Verified  bool        `json:"verified" doc:"The address is known to be his"`
+	Disabled  bool        `json:"disabled" doc:"His keys open nothing"`
+	RoleID    *ident.Role `json:"role_id" doc:"null: none"`
+	Quota     QuotaView   `json:"quota" doc:"What his instances may have at most, together"`
+	CreatedAt time.Time   `json:"created_at"`
+	UpdatedAt time.Time   `json:"updated_at"`
 }
 
 func viewUser(u User) UserView {
+	var role *ident.Role
+	if u.Role != "" {
+		role = &u.Role
+	}
 	return UserView{
-		ID: u.ID, Username: u.Username, Email: u.Email, Admin: u.Admin, Verified: u.Verified, Disabled: u.Disabled,
+		RoleID: role, Quota: viewQuota(u.Quota), ID: u.ID, Username: u.Username, Email: u.Email, Admin: u.Admin, Verified: u.Verified, Disabled: u.Disabled,
 		CreatedAt: u.Created, UpdatedAt: u.Updated,
 	}
 }
@@ -40,6 +47,7 @@ type KeyView struct {
 	Dialect    access.Dialect `json:"dialect" enum:"documented,v0.3" doc:"How the classic API answers to it"`
 	RateLimit  *int           `json:"rate_limit" doc:"Calls a minute; 0 none; null the default"`
 	ExpiresAt  *time.Time     `json:"expires_at" doc:"null: never"`
+	Addresses  []string       `json:"addresses" doc:"From where it may be used: addresses and networks; none: from everywhere"`
 	LastUsedAt *time.Time     `json:"last_used_at" doc:"Up to half a minute late; null: never"`
 	CreatedAt  time.Time      `json:"created_at"`
 }
@@ -47,7 +55,7 @@ type KeyView struct {
 func viewKey(k Key) KeyView {
 	return KeyView{
 		ID: k.ID, UserID: k.User, Name: k.Name, Hint: k.Hint, Scopes: k.Scopes, Dialect: k.Dialect,
-		RateLimit: k.RateLimit, ExpiresAt: k.Expires, LastUsedAt: k.LastUsed, CreatedAt: k.Created,
+		RateLimit: k.RateLimit, ExpiresAt: k.Expires, LastUsedAt: k.LastUsed, Addresses: showAddresses(k.Addresses), CreatedAt: k.Created,
 	}
 }
 
@@ -75,6 +83,10 @@ type MeView struct {
 	Scopes []access.Scope `json:"scopes" enum:"read,write,admin"`
 	User   *UserView      `json:"user,omitempty"`
 	Key    *KeyView       `json:"key,omitempty"`
+
+	RoleName    string              `json:"role_name,omitempty"`
+	Permissions []access.Permission `json:"permissions" doc:"What the caller may do with what isn't his; an admin all there is"`
+	Used        *UseView            `json:"used,omitempty" doc:"What the user's instances have, of his quota"`
 }
 
 // UserCreateBody makes a user.
@@ -84,27 +96,32 @@ type UserCreateBody struct {
 	Email    string     `json:"email" minLength:"3" maxLength:"254"`
 	Password string     `json:"password,omitempty" minLength:"8" maxLength:"1024" doc:"At least 8 bytes. Without one he gets in by an invitation only"`
 	Admin    bool       `json:"admin,omitempty"`
+	RoleID   ident.Role `json:"role_id,omitempty" maxLength:"64" doc:"None without"`
+	Quota    *QuotaView `json:"quota,omitempty" doc:"No limits without"`
 	Verified bool       `json:"verified,omitempty"`
 }
 
 // UserUpdateBody changes a user; what is left out stays.
 type UserUpdateBody struct {
-	Username *string `json:"username,omitempty" minLength:"1" maxLength:"64"`
-	Email    *string `json:"email,omitempty" minLength:"3" maxLength:"254"`
-	Password *string `json:"password,omitempty" minLength:"8" maxLength:"1024"`
-	Admin    *bool   `json:"admin,omitempty"`
-	Verified *bool   `json:"verified,omitempty"`
-	Disabled *bool   `json:"disabled,omitempty"`
+	Username *string                      `json:"username,omitempty" minLength:"1" maxLength:"64"`
+	Email    *string                      `json:"email,omitempty" minLength:"3" maxLength:"254"`
+	Password *string                      `json:"password,omitempty" minLength:"8" maxLength:"1024"`
+	Admin    *bool                        `json:"admin,omitempty"`
+	Verified *bool                        `json:"verified,omitempty"`
+	Disabled *bool                        `json:"disabled,omitempty"`
+	RoleID   httpapi.Optional[ident.Role] `json:"role_id,omitempty" doc:"null: none"`
+	Quota    *QuotaView                   `json:"quota,omitempty" doc:"It replaces the whole; what it leaves out, or has as null, has no limit"`
 }
 
 // KeyCreateBody makes a key.
 type KeyCreateBody struct {
-	UserID    ident.User     `json:"user_id,omitempty" maxLength:"64" doc:"Whose key; the caller's without. Another's needs an admin's key of scope admin"`
+	UserID    ident.User     `json:"user_id,omitempty" maxLength:"64" doc:"Whose key; the caller's without. Another's needs the permission users.write"`
 	Name      string         `json:"name" minLength:"1" maxLength:"100"`
 	Scopes    []access.Scope `json:"scopes" minItems:"1" maxItems:"3" enum:"read,write,admin" doc:"admin includes write, write includes read"`
 	Dialect   access.Dialect `json:"dialect,omitempty" enum:"documented,v0.3"`
 	RateLimit *int           `json:"rate_limit,omitempty" minimum:"0" maximum:"1000000" doc:"Calls a minute; 0 none. Only an admin's key of scope admin may set it"`
 	ExpiresAt *time.Time     `json:"expires_at,omitempty"`
+	Addresses []string       `json:"addresses,omitempty" maxItems:"50" doc:"From where it may be used: addresses such as 192.0.2.7 and networks such as 2001:db8::/32. None: from where the key of the call may"`
 }
 
 // KeyUpdateBody changes a key; what is left out stays.
@@ -114,6 +131,7 @@ type KeyUpdateBody struct {
 	Dialect   *access.Dialect             `json:"dialect,omitempty" enum:"documented,v0.3"`
 	RateLimit httpapi.Optional[int]       `json:"rate_limit,omitempty" minimum:"0" maximum:"1000000" doc:"null: the default"`
 	ExpiresAt httpapi.Optional[time.Time] `json:"expires_at,omitempty" doc:"null: never"`
+	Addresses *[]string                   `json:"addresses,omitempty" maxItems:"50" doc:"All of them; none: from everywhere"`
 }
 
 type userPath struct {
@@ -151,6 +169,7 @@ func (s *Service) Mount(a *httpapi.API) {
 	s.registerUsers(a)
 	s.registerKeys(a)
 	s.registerSSHKeys(a)
+	s.registerRoles(a)
 }
 
 func op(id, method, path, summary string, rule access.Rule) httpapi.Operation {
@@ -189,7 +208,7 @@ func (s *Service) registerKeys(a *httpapi.API) {
 func (s *Service) postUser(ctx context.Context, in *struct{ Body UserCreateBody }) (UserView, error) {
 	b := in.Body
 	u, err := s.CreateUser(ctx, NewUser{ID: b.ID, Username: b.Username, Email: b.Email, Password: b.Password, Admin: b.Admin, Verified: b.Verified,
-		Invited: b.Password == ""})
+		Role: b.RoleID, Quota: b.Quota.quota(), Invited: b.Password == ""})
 	return viewUser(u), err
 }
 
@@ -222,7 +241,7 @@ func (s *Service) patchUser(ctx context.Context, in *struct {
 	ID   ident.User `path:"id"`
 	Body UserUpdateBody
 }) (UserView, error) {
-	u, err := s.UpdateUser(ctx, in.ID, UserChange(in.Body))
+	u, err := s.UpdateUser(ctx, in.ID, in.Body.change())
 	return viewUser(u), err
 }
 
@@ -230,28 +249,56 @@ func (s *Service) deleteUser(ctx context.Context, in *deleteUserQuery) (httpapi.
 	return httpapi.Did("the user is deleted"), s.DeleteUser(ctx, in.ID, in.Instances, in.To)
 }
 
-func (s *Service) getMe(ctx context.Context, _ *struct{}) (MeView, error) {
+func (s *Service) getMe(ctx context.Context, _ *struct{}) (MeView, error) { return s.Me(ctx) }
+
+// Me shows the caller to himself: who he is, what he may do, and what he has of his
+// quota.
+func (s *Service) Me(ctx context.Context) (MeView, error) {
 	c := access.From(ctx)
-	me := MeView{Via: c.Via, Admin: c.Admin, Scopes: c.Scopes}
+	me := MeView{Via: c.Via, Admin: c.Admin, Scopes: c.Scopes, Permissions: c.Held()}
 	if c.User == "" {
 		return me, nil
 	}
-	u, err := s.User(ctx, c.User)
-	if err != nil {
-		return me, err
-	}
-	k, err := s.Key(ctx, c.Key)
-	if err != nil {
-		return me, err
-	}
-	user, key := viewUser(u), viewKey(k)
-	me.User, me.Key = &user, &key
-	return me, nil
+	err := s.db.Read(ctx, func(q store.Querier) error {
+		u, err := Lookup(ctx, q, c.User)
+		if err != nil {
+			return err
+		}
+		view := viewUser(u)
+		me.User = &view
+		if u.Role != "" {
+			r, err := findRole(ctx, q, u.Role)
+			if err != nil {
+				return err
+			}
+			me.RoleName = r.Name
+		}
+		if c.Key != "" {
+			k, err := findKey(ctx, q, c.Key)
+			if err != nil {
+				return err
+			}
+			key := viewKey(k)
+			me.Key = &key
+		}
+		if s.instances == nil {
+			return nil
+		}
+		used, err := s.instances.UseOf(ctx, q, c.User)
+		use := viewUse(used)
+		me.Used = &use
+		return err
+	})
+	return me, err
 }
 
 func (s *Service) postKey(ctx context.Context, in *struct{ Body KeyCreateBody }) (KeyIssuedView, error) {
 	b := in.Body
-	k, err := s.CreateKey(ctx, NewKey{User: b.UserID, Name: b.Name, Scopes: b.Scopes, Dialect: b.Dialect, RateLimit: b.RateLimit, Expires: b.ExpiresAt})
+	from, err := parseAddresses(b.Addresses)
+	if err != nil {
+		return KeyIssuedView{}, err
+	}
+	k, err := s.CreateKey(ctx, NewKey{User: b.UserID, Addresses: from, Name: b.Name, Scopes: b.Scopes, Dialect: b.Dialect, RateLimit: b.RateLimit, Expires: b.ExpiresAt})
 	return KeyIssuedView{viewKey(k.Key), k.Text}, err
 }
 
@@ -282,6 +329,13 @@ func (s *Service) patchKey(ctx context.Context, in *struct {
 	if b.ExpiresAt.Set {
 		at := b.ExpiresAt.Pointer()
 		c.Expires = &at
+	}
+	if b.Addresses != nil {
+		from, err := parseAddresses(*b.Addresses)
+		if err != nil {
+			return KeyView{}, err
+		}
+		c.Addresses = &from
 	}
 	k, err := s.UpdateKey(ctx, in.ID, c)
 	return viewKey(k), err

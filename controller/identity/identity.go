@@ -2,6 +2,7 @@ package identity
 
 import (
 	"net/mail"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,8 @@ type User struct {
 	Admin    bool
 	Verified bool // the address is known to be his
 	Disabled bool
+	Role     ident.Role // "" none
+	Quota    Quota
 	Created  time.Time
 	Updated  time.Time
 }
@@ -44,9 +47,10 @@ type Key struct {
 	Hint      string // the first characters of its text
 	Scopes    []access.Scope
 	Dialect   access.Dialect
-	RateLimit *int       // calls a minute; 0 none; nil the default
-	Expires   *time.Time // nil never
-	LastUsed  *time.Time // nil never; up to half a minute late
+	RateLimit *int           // calls a minute; 0 none; nil the default
+	Expires   *time.Time     // nil never
+	LastUsed  *time.Time     // nil never; up to half a minute late
+	Addresses []netip.Prefix // from where it may be used; none: from everywhere
 	Created   time.Time
 }
 
@@ -63,6 +67,8 @@ type NewUser struct {
 	Email    string
 	Password string // 8 to 1024 bytes; "" with Invited
 	Admin    bool
+	Role     ident.Role // "" none
+	Quota    Quota
 	Verified bool
 	Invited  bool // has no password yet: nothing opens until he chooses one by a link
 	// AllowShortPassword lets passwords from 1 character on pass, as the classic
@@ -74,6 +80,8 @@ type NewUser struct {
 type UserChange struct {
 	Username, Email, Password *string
 	Admin, Verified, Disabled *bool
+	Role                      *ident.Role // to "": none
+	Quota                     *Quota      // the whole of it
 }
 
 // Fate is what becomes of a deleted user's instances.
@@ -104,6 +112,7 @@ type NewKey struct {
 	Dialect   access.Dialect // "": documented
 	RateLimit *int           // nil: the default, or the limit that the caller's own key has
 	Expires   *time.Time     // nil: never, or when the caller's own key does
+	Addresses []netip.Prefix // none: everywhere, or where the caller's own key may be used
 }
 
 // KeyChange is what to change of a key; nil fields stay.
@@ -113,6 +122,7 @@ type KeyChange struct {
 	Dialect   *access.Dialect
 	RateLimit **int       // to nil: the default
 	Expires   **time.Time // to nil: never
+	Addresses *[]netip.Prefix
 }
 
 // KeyFilter narrows a list of keys.
@@ -198,7 +208,7 @@ func (n NewUser) clean() (NewUser, error) {
 	if n.Invited && n.Password == "" {
 		password = nil
 	}
-	for _, err := range []error{checkID(n.ID), text("username", n.Username, maxName), checkEmail(n.Email), password} {
+	for _, err := range []error{checkID(n.ID), n.Quota.check(), text("username", n.Username, maxName), checkEmail(n.Email), password} {
 		if err != nil {
 			return n, err
 		}
@@ -225,6 +235,9 @@ func (c UserChange) clean() (UserChange, error) {
 			return c, err
 		}
 	}
+	if c.Quota != nil {
+		return c, c.Quota.check()
+	}
 	return c, nil
 }
 
@@ -248,11 +261,20 @@ func (c UserChange) apply(u User) (User, []string) {
 	flag("admin", &u.Admin, c.Admin)
 	flag("verified", &u.Verified, c.Verified)
 	flag("disabled", &u.Disabled, c.Disabled)
+	if c.Role != nil && *c.Role != u.Role {
+		u.Role, changed = *c.Role, append(changed, "role")
+	}
+	if c.Quota != nil && !c.Quota.same(u.Quota) {
+		u.Quota, changed = *c.Quota, append(changed, "quota")
+	}
 	if c.Password != nil {
 		changed = append(changed, "password")
 	}
 	return u, changed
 }
+
+// mayAdminister says whether the user's keys may have the scope admin.
+func (u User) mayAdminister() bool { return u.Admin || u.Role != "" }
 
 // isGuard says whether the user is one of those of whom there must be one.
 func (u User) isGuard() bool { return u.Admin && !u.Disabled }
@@ -289,7 +311,7 @@ func checkScopes(scopes []access.Scope) ([]access.Scope, error) {
 	return access.ParseScopes(names)
 }
 
-// withoutAdmin is what is left of a key's scopes when its user is no admin.
+// withoutAdmin is what is left of a key's scopes when its user is no admin and has no role.
 func withoutAdmin(scopes []access.Scope) []access.Scope {
 	var out []access.Scope
 	for _, s := range scopes {

@@ -72,7 +72,7 @@ func (s *Service) CreateKey(ctx context.Context, n NewKey) (Issued, error) {
 	}
 	k := Key{
 		ID: ident.Key(ident.New()), User: n.User, Name: n.Name, Scopes: scopes, Dialect: n.Dialect,
-		RateLimit: n.RateLimit, Expires: n.Expires, Created: s.now().UTC().Truncate(time.Millisecond),
+		RateLimit: n.RateLimit, Expires: n.Expires, Addresses: n.Addresses, Created: s.now().UTC().Truncate(time.Millisecond),
 	}
 	text := newKeyText()
 	k.Hint = text[:hintMade]
@@ -81,7 +81,7 @@ func (s *Service) CreateKey(ctx context.Context, n NewKey) (Issued, error) {
 		if err != nil {
 			return err
 		}
-		if k, err = p.shape(k); err != nil {
+		if k, err = p.shape(ctx, tx, k); err != nil {
 			return err
 		}
 		if err := s.insertKey(ctx, tx, k, text); err != nil {
@@ -111,8 +111,8 @@ func (s *Service) insertKey(ctx context.Context, tx *store.Tx, k Key, text strin
 }
 
 func checkOwner(k Key, owner User) error {
-	if !owner.Admin && slices.Contains(k.Scopes, access.ScopeAdmin) {
-		return problem.Invalid("scopes", "only an admin's key may have the scope admin")
+	if !owner.mayAdminister() && slices.Contains(k.Scopes, access.ScopeAdmin) {
+		return problem.Invalid("scopes", "only the keys of admins, and of those who have a role, may have the scope admin")
 	}
 	return nil
 }
@@ -126,6 +126,22 @@ type power struct {
 // full says whether the caller may do anything with any key.
 func (p power) full() bool { return p.caller.Admin && p.caller.Has(access.ScopeAdmin) }
 
+// manages is nil when the caller may manage another user's keys: whoever changes
+// users may, of those who may do no more than he.
+func (p power) manages(ctx context.Context, q store.Querier, id ident.User) error {
+	if !p.caller.Can(access.WriteUsers) {
+		return problem.New(problem.Forbidden, "only who has the permission %s, with a key of the scope admin, may make and manage other users' keys", access.WriteUsers)
+	}
+	u, err := Lookup(ctx, q, id)
+	if problem.Is(err, problem.NotFound) {
+		return problem.Invalid("user_id", "there is no such user")
+	}
+	if err != nil {
+		return err
+	}
+	return coversUser(ctx, q, u)
+}
+
 // powerOf reads what limits the caller, in the transaction that it is for.
 func (s *Service) powerOf(ctx context.Context, q store.Querier, caller access.Caller) (power, error) {
 	if !caller.Known() {
@@ -133,6 +149,9 @@ func (s *Service) powerOf(ctx context.Context, q store.Querier, caller access.Ca
 	}
 	p := power{caller: caller}
 	if p.full() {
+		return p, nil
+	}
+	if caller.Key == "" { // logged in to the panel: limited by his scopes alone
 		return p, nil
 	}
 	var err error
@@ -144,12 +163,12 @@ func (s *Service) powerOf(ctx context.Context, q store.Querier, caller access.Ca
 }
 
 // shape checks a new or changed key against the caller's power and limits it.
-func (p power) shape(k Key) (Key, error) {
+func (p power) shape(ctx context.Context, q store.Querier, k Key) (Key, error) {
 	if p.full() {
 		return k, nil
 	}
 	if k.User != p.caller.User {
-		return k, problem.New(problem.Forbidden, "only an admin with the scope admin may make keys for other users")
+		return k, p.manages(ctx, q, k.User)
 	}
 	for _, scope := range k.Scopes {
 		if !p.caller.Has(scope) {
@@ -168,12 +187,12 @@ func (p power) shape(k Key) (Key, error) {
 		}
 		k.Expires = p.own.Expires
 	}
-	return k, nil
+	return p.narrow(k)
 }
 
 // covers is nil when the caller may change or revoke the key. What he may not
 // even see doesn't exist for him.
-func (p power) covers(k Key) error {
+func (p power) covers(ctx context.Context, q store.Querier, k Key) error {
 	if p.full() {
 		return nil
 	}
@@ -181,7 +200,7 @@ func (p power) covers(k Key) error {
 		return problem.New(problem.NotFound, "there is no such API key")
 	}
 	if k.User != p.caller.User {
-		return problem.New(problem.Forbidden, "only an admin with the scope admin may manage other users' keys")
+		return p.manages(ctx, q, k.User)
 	}
 	for _, scope := range k.Scopes {
 		if !p.caller.Has(scope) {
@@ -207,7 +226,7 @@ func (s *Service) UpdateKey(ctx context.Context, id ident.Key, c KeyChange) (Key
 		if err != nil {
 			return err
 		}
-		if err := p.covers(before); err != nil {
+		if err := p.covers(ctx, tx, before); err != nil {
 			return err
 		}
 		var changed []string
@@ -215,7 +234,7 @@ func (s *Service) UpdateKey(ctx context.Context, id ident.Key, c KeyChange) (Key
 		if err != nil || len(changed) == 0 {
 			return err
 		}
-		if after, err = p.reshape(before, after); err != nil {
+		if after, err = p.reshape(ctx, tx, before, after); err != nil {
 			return err
 		}
 		owner, err := Lookup(ctx, tx, after.User)
@@ -235,13 +254,13 @@ func (s *Service) UpdateKey(ctx context.Context, id ident.Key, c KeyChange) (Key
 
 // reshape is shape for a change: a rate limit that stays as an admin set it is
 // none of the caller's.
-func (p power) reshape(before, after Key) (Key, error) {
+func (p power) reshape(ctx context.Context, q store.Querier, before, after Key) (Key, error) {
 	if p.full() || !sameNumber(before.RateLimit, after.RateLimit) {
-		return p.shape(after)
+		return p.shape(ctx, q, after)
 	}
 	kept := after.RateLimit
 	after.RateLimit = p.own.RateLimit
-	after, err := p.shape(after)
+	after, err := p.shape(ctx, q, after)
 	after.RateLimit = kept
 	return after, err
 }
@@ -267,6 +286,10 @@ func (s *Service) change(k Key, c KeyChange) (Key, []string, error) {
 		k.RateLimit = *c.RateLimit
 		changed, errs = append(changed, "rate_limit"), append(errs, checkRateLimit(k.RateLimit))
 	}
+	if c.Addresses != nil {
+		k.Addresses = *c.Addresses
+		changed = append(changed, "addresses")
+	}
 	if c.Expires != nil {
 		k.Expires = *c.Expires
 		changed, errs = append(changed, "expires_at"), append(errs, checkExpiry(k.Expires, s.now()))
@@ -290,7 +313,7 @@ func (s *Service) RevokeKey(ctx context.Context, id ident.Key) error {
 		if err != nil {
 			return err
 		}
-		if err := p.covers(k); err != nil {
+		if err := p.covers(ctx, tx, k); err != nil {
 			return err
 		}
 		if err := deleteKey(ctx, tx, id); err != nil {
@@ -332,8 +355,10 @@ func (s *Service) Keys(ctx context.Context, f KeyFilter) ([]Key, int, error) {
 	return list, total, err
 }
 
-// Authenticate gives who calls with a key's text. A key that is wrong, expired
-// or revoked, or whose user is disabled, is Unauthorized. Any number of them may
+// Authenticate gives who calls with a key's text, from the address that the
+// context's caller has (access.With), who need be nobody. A key that is wrong,
+// expired or revoked, or not for that address, or whose user is disabled, is
+// Unauthorized. Any number of them may
 // run at a time.
 func (s *Service) Authenticate(ctx context.Context, text string) (access.Caller, error) {
 	f, err := findByHash(ctx, s.db.Snapshot(), hashKey(text))
@@ -350,6 +375,9 @@ func (s *Service) Authenticate(ctx context.Context, text string) (access.Caller,
 	case f.expires.Valid && f.expires.Int64 <= now:
 		return access.Caller{}, problem.New(problem.Unauthorized, "the API key has expired")
 	}
+	if err := usable(f.addresses, access.From(ctx).Address); err != nil {
+		return access.Caller{}, err
+	}
 	s.uses.note(f.caller.Key, now)
-	return f.caller, nil
+	return s.withShares(ctx, f.caller)
 }

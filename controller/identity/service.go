@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/berth-panel/berth/controller/access"
@@ -24,6 +25,15 @@ type Instances interface {
 	// DeleteAll starts the deletion of all of a user's instances. Until each is
 	// gone it belongs to heir.
 	DeleteAll(ctx context.Context, tx *store.Tx, owner, heir ident.User, by access.Actor) error
+	// UseOf gives what a user's instances have, without those being deleted.
+	UseOf(ctx context.Context, q store.Querier, owner ident.User) (Use, error)
+}
+
+// Shares is what owners let others do with their instances, which the room of the
+// subusers keeps.
+type Shares interface {
+	// SharedWith gives what a user was given; user "" is everybody who was.
+	SharedWith(ctx context.Context, q store.Querier, user ident.User) (map[ident.User]map[ident.Instance][]access.Right, error)
 }
 
 // Config is what the service is made of. All must be there.
@@ -45,6 +55,8 @@ type Service struct {
 	hasher    *hasher
 	uses      uses
 	instances Instances
+	logins    Logins
+	shares    Shares
 }
 
 // New makes the service.
@@ -60,6 +72,18 @@ func New(cfg Config) (*Service, error) {
 // Attach gives the service the room of the instances, before it serves anybody.
 // Without it a user who has instances can't be deleted.
 func (s *Service) Attach(i Instances) { s.instances = i }
+
+// AttachShares gives the service the room of the subusers, before it serves
+// anybody. Without it nothing is shared.
+func (s *Service) AttachShares(shares Shares) { s.shares = shares }
+
+// sharedWith is Shares.SharedWith; nothing is shared where there are no subusers.
+func (s *Service) sharedWith(ctx context.Context, q store.Querier, user ident.User) (map[ident.User]map[ident.Instance][]access.Right, error) {
+	if s.shares == nil {
+		return nil, nil
+	}
+	return s.shares.SharedWith(ctx, q, user)
+}
 
 // by is who acts.
 func by(ctx context.Context) access.Actor {
@@ -81,9 +105,11 @@ func (s *Service) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	if err := s.db.Read(ctx, func(q store.Querier) error { return checkFree(ctx, q, n.ID, n.Username, n.Email) }); err != nil {
 		return User{}, err
 	}
-	hash, err := s.hasher.hash(ctx, n.Password)
-	if err != nil {
-		return User{}, err
+	hash := "" // which no password opens
+	if n.Password != "" {
+		if hash, err = s.hasher.hash(ctx, n.Password); err != nil {
+			return User{}, err
+		}
 	}
 	var u User
 	err = s.db.Write(ctx, func(tx *store.Tx) error {
@@ -99,8 +125,11 @@ func (s *Service) insert(ctx context.Context, tx *store.Tx, n NewUser, hash stri
 	if err := checkFree(ctx, tx, n.ID, n.Username, n.Email); err != nil {
 		return User{}, err
 	}
+	if err := checkGiven(ctx, tx, n.Admin, n.Role); err != nil {
+		return User{}, err
+	}
 	now := s.now().UTC().Truncate(time.Millisecond)
-	u := User{ID: n.ID, Username: n.Username, Email: n.Email, Admin: n.Admin, Verified: n.Verified, Created: now, Updated: now}
+	u := User{ID: n.ID, Username: n.Username, Email: n.Email, Admin: n.Admin, Verified: n.Verified, Role: n.Role, Quota: n.Quota, Created: now, Updated: now}
 	if err := insertUser(ctx, tx, u, hash); err != nil {
 		return User{}, err
 	}
@@ -148,13 +177,19 @@ func (s *Service) UpdateUser(ctx context.Context, id ident.User, c UserChange) (
 			return nil
 		}
 		after.Updated = s.now().UTC().Truncate(time.Millisecond)
+		if err := mayChange(ctx, tx, before, after, changed); err != nil {
+			return err
+		}
 		if err := s.checkChange(ctx, tx, before, after); err != nil {
 			return err
 		}
 		if err := updateUser(ctx, tx, after, hash); err != nil {
 			return err
 		}
-		if before.Admin && !after.Admin {
+		if err := s.endLogins(ctx, tx, after, changed); err != nil {
+			return err
+		}
+		if before.mayAdminister() && !after.mayAdminister() {
 			if err := demoteKeys(ctx, tx, id); err != nil {
 				return err
 			}
@@ -162,6 +197,38 @@ func (s *Service) UpdateUser(ctx context.Context, id ident.User, c UserChange) (
 		return s.append(ctx, tx, UserUpdated, id, string(id), map[string]any{"changed": changed})
 	})
 	return after, err
+}
+
+// mayChange is nil when the caller may make of the one user the other: he may do
+// all that either may. His own role and limits are another's to change.
+func mayChange(ctx context.Context, tx *store.Tx, before, after User, changed []string) error {
+	if err := coversUser(ctx, tx, before); err != nil {
+		return err
+	}
+	c := access.From(ctx)
+	if c.User == before.ID && !c.Admin {
+		for _, own := range []string{"role", "quota", "admin"} {
+			if slices.Contains(changed, own) {
+				return problem.New(problem.Forbidden, "nobody but an admin changes his own %s: ask somebody else who may", own)
+			}
+		}
+	}
+	return checkGiven(ctx, tx, after.Admin, after.Role)
+}
+
+// checkGiven is nil when there is such a role, and the caller may give it.
+func checkGiven(ctx context.Context, tx *store.Tx, admin bool, role ident.Role) error {
+	if role == "" {
+		return covers(ctx, admin, nil)
+	}
+	r, err := findRole(ctx, tx, role)
+	if problem.Is(err, problem.NotFound) {
+		return problem.Invalid("role_id", "there is no such role")
+	}
+	if err != nil {
+		return err
+	}
+	return covers(ctx, admin, r.Permissions)
 }
 
 func (s *Service) checkChange(ctx context.Context, tx *store.Tx, before, after User) error {
@@ -204,6 +271,9 @@ func (s *Service) DeleteUser(ctx context.Context, id ident.User, fate Fate, to i
 	return s.db.Write(ctx, func(tx *store.Tx) error {
 		u, err := Lookup(ctx, tx, id)
 		if err != nil {
+			return err
+		}
+		if err := coversUser(ctx, tx, u); err != nil {
 			return err
 		}
 		if u.isGuard() {
@@ -303,7 +373,7 @@ func (s *Service) login(ctx context.Context, name, password string) (User, strin
 		return User{}, "", wrong
 	}
 	id, hash, err := findLogin(ctx, s.db.Snapshot(), name)
-	if errors.Is(err, store.ErrNoRows) {
+	if errors.Is(err, store.ErrNoRows) || (err == nil && hash == "") { // nobody, or one who was invited and has no password yet
 		_, err := s.hasher.verify(ctx, password, decoy)
 		return User{}, "", errors.Join(wrong, err)
 	}

@@ -45,8 +45,11 @@ type Person struct {
 	ID       ident.User
 	Username string
 	Admin    bool
-	Password string // a stamp that is another one after each change of his password, and says nothing about it
-	Keys     []string
+	// Permissions are his role's, Shares what owners let him do with theirs.
+	Permissions []access.Permission
+	Shares      map[ident.Instance][]access.Right
+	Password    string // a stamp that is another one after each change of his password, and says nothing about it; "" when it isn't enough to log in
+	Keys        []string
 }
 
 // stamp makes of a password's hash, which has a salt, what may leave this room.
@@ -99,19 +102,27 @@ func checkSSHKey(key ssh.PublicKey) error {
 	}
 }
 
-// mayManage is nil when the caller may see to the user's SSH keys.
-func mayManage(ctx context.Context, user ident.User) error {
+// mayManage is nil when the caller may see to the user's SSH keys: they are his, or
+// he may change users, and do all that this one may.
+func (s *Service) mayManage(ctx context.Context, user ident.User) error {
 	c := access.From(ctx)
-	if c.User == user || c.Admin && c.Has(access.ScopeAdmin) {
+	if c.User == user && c.Known() {
 		return nil
 	}
-	return problem.New(problem.NotFound, "there is no such user")
+	if !c.Can(access.WriteUsers) {
+		return problem.New(problem.NotFound, "there is no such user")
+	}
+	u, err := s.User(ctx, user)
+	if err != nil {
+		return err
+	}
+	return coversUser(ctx, s.db.Snapshot(), u)
 }
 
 // AddSSHKey gives a user another key. A key that he has already is a Conflict.
 // The name is the key's comment when there is none.
 func (s *Service) AddSSHKey(ctx context.Context, user ident.User, name, public string) (SSHKey, error) {
-	if err := mayManage(ctx, user); err != nil {
+	if err := s.mayManage(ctx, user); err != nil {
 		return SSHKey{}, err
 	}
 	key, comment, err := parseSSHKey(public)
@@ -148,7 +159,7 @@ func (s *Service) AddSSHKey(ctx context.Context, user ident.User, name, public s
 
 // RemoveSSHKey takes a key from a user: what it opened is cut.
 func (s *Service) RemoveSSHKey(ctx context.Context, user ident.User, id string) error {
-	if err := mayManage(ctx, user); err != nil {
+	if err := s.mayManage(ctx, user); err != nil {
 		return err
 	}
 	return s.db.Write(ctx, func(tx *store.Tx) error {
@@ -165,7 +176,7 @@ func (s *Service) RemoveSSHKey(ctx context.Context, user ident.User, id string) 
 
 // SSHKeys gives a user's keys, oldest first.
 func (s *Service) SSHKeys(ctx context.Context, user ident.User) (list []SSHKey, err error) {
-	if err := mayManage(ctx, user); err != nil {
+	if err := s.mayManage(ctx, user); err != nil {
 		return nil, err
 	}
 	err = s.db.Read(ctx, func(q store.Querier) error {
@@ -192,10 +203,18 @@ func (s *Service) People(ctx context.Context) (people []Person, err error) {
 		for _, k := range keys {
 			of[k.User] = append(of[k.User], k.PublicKey)
 		}
-		for n := range people {
-			people[n].Keys = of[people[n].ID]
+		shares, err := s.sharedWith(ctx, q, "")
+		if err != nil {
+			return err
 		}
-		return nil
+		second, err := s.secondFactors(ctx, q, "")
+		for n := range people {
+			people[n].Keys, people[n].Shares = of[people[n].ID], shares[people[n].ID]
+			if second[people[n].ID] {
+				people[n].Password = "" // opens nothing by itself
+			}
+		}
+		return err
 	})
 	return people, err
 }
@@ -205,18 +224,48 @@ func (s *Service) People(ctx context.Context) (people []Person, err error) {
 func (s *Service) KeyHolder(ctx context.Context, username, fingerprint string) (Person, error) {
 	var holder Person
 	err := s.db.Read(ctx, func(q store.Querier) (err error) {
-		holder, err = findHolder(ctx, q, username, fingerprint)
-		return err
+		if holder, err = findHolder(ctx, q, username, fingerprint); err != nil {
+			return err
+		}
+		return s.shareOut(ctx, q, &holder)
 	})
 	return holder, err
 }
 
-// LoginPerson is Login for the doors for SSH: the stamp is that of the password
-// that was checked.
+// LoginPerson is Login for the doors for SSH, where a password alone is enough only
+// for those without a second factor. The stamp is that of the password that was
+// checked.
 func (s *Service) LoginPerson(ctx context.Context, name, password string) (Person, error) {
 	u, hash, err := s.login(ctx, name, password)
 	if err != nil {
 		return Person{}, err
 	}
-	return Person{ID: u.ID, Username: u.Username, Admin: u.Admin, Password: stamp(hash)}, nil
+	enough, err := s.MayUsePassword(ctx, u.ID)
+	if err != nil {
+		return Person{}, err
+	}
+	if !enough {
+		return Person{}, problem.New(problem.Unauthorized, "whoever has a second factor needs a key here: add one in the panel")
+	}
+	var p Person
+	err = s.db.Read(ctx, func(q store.Querier) error {
+		list, err := listPeople(ctx, q, u.ID)
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			return problem.New(problem.Unauthorized, "the name or the password is wrong")
+		}
+		p = list[0]
+		return s.shareOut(ctx, q, &p)
+	})
+	p.Password = stamp(hash)
+	return p, err
+}
+
+// shareOut completes a person with what others let him do.
+func (s *Service) shareOut(ctx context.Context, q store.Querier, p *Person) error {
+	shares, err := s.sharedWith(ctx, q, p.ID)
+	p.Shares = shares[p.ID]
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -14,12 +15,14 @@ import (
 	"github.com/berth-panel/berth/shared/problem"
 )
 
-const userColumns = `id, username, email, admin, verified, disabled, created_at, updated_at`
+const userColumns = `id, username, email, admin, verified, disabled, COALESCE(role_id, ''), max_instances, max_memory_mib, max_nano_cpus, max_disk_mib,
+	created_at, updated_at`
 
 func scanUser(row func(...any) error) (User, error) {
 	var u User
 	var created, updated int64
-	err := row(&u.ID, &u.Username, &u.Email, &u.Admin, &u.Verified, &u.Disabled, &created, &updated)
+	err := row(&u.ID, &u.Username, &u.Email, &u.Admin, &u.Verified, &u.Disabled, &u.Role,
+		&u.Quota.Instances, &u.Quota.MemoryMiB, &u.Quota.NanoCPUs, &u.Quota.DiskMiB, &created, &updated)
 	u.Created, u.Updated = time.UnixMilli(created).UTC(), time.UnixMilli(updated).UTC()
 	return u, err
 }
@@ -56,8 +59,11 @@ func nameTakenByAnother(ctx context.Context, q store.Querier, id ident.User, use
 }
 
 func insertUser(ctx context.Context, tx *store.Tx, u User, hash string) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO users (`+userColumns+`, password_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		string(u.ID), u.Username, u.Email, u.Admin, u.Verified, u.Disabled, u.Created.UnixMilli(), u.Updated.UnixMilli(), hash)
+	_, err := tx.ExecContext(ctx, `INSERT INTO users (id, username, email, admin, verified, disabled, role_id,
+		max_instances, max_memory_mib, max_nano_cpus, max_disk_mib, created_at, updated_at, password_hash)
+		VALUES (?, ?, ?, ?, ?, ?, NULLIF(?, ''), ?, ?, ?, ?, ?, ?, ?)`,
+		string(u.ID), u.Username, u.Email, u.Admin, u.Verified, u.Disabled, string(u.Role),
+		u.Quota.Instances, u.Quota.MemoryMiB, u.Quota.NanoCPUs, u.Quota.DiskMiB, u.Created.UnixMilli(), u.Updated.UnixMilli(), hash)
 	if store.IsUnique(err) {
 		return problem.New(problem.Conflict, "a user with this id, name or address exists already").Because(err)
 	}
@@ -66,9 +72,11 @@ func insertUser(ctx context.Context, tx *store.Tx, u User, hash string) error {
 
 // updateUser keeps the password when hash is "".
 func updateUser(ctx context.Context, tx *store.Tx, u User, hash string) error {
-	_, err := tx.ExecContext(ctx, `UPDATE users SET username = ?, email = ?, admin = ?, verified = ?, disabled = ?, updated_at = ?,
+	_, err := tx.ExecContext(ctx, `UPDATE users SET username = ?, email = ?, admin = ?, verified = ?, disabled = ?, role_id = NULLIF(?, ''),
+		max_instances = ?, max_memory_mib = ?, max_nano_cpus = ?, max_disk_mib = ?, updated_at = ?,
 		password_hash = COALESCE(NULLIF(?, ''), password_hash) WHERE id = ?`,
-		u.Username, u.Email, u.Admin, u.Verified, u.Disabled, u.Updated.UnixMilli(), hash, string(u.ID))
+		u.Username, u.Email, u.Admin, u.Verified, u.Disabled, string(u.Role),
+		u.Quota.Instances, u.Quota.MemoryMiB, u.Quota.NanoCPUs, u.Quota.DiskMiB, u.Updated.UnixMilli(), hash, string(u.ID))
 	if store.IsUnique(err) {
 		return problem.New(problem.Conflict, "another user has this name or address").Because(err)
 	}
@@ -152,14 +160,17 @@ func noLimit(n int) int {
 	return n
 }
 
-const keyColumns = `id, user_id, name, hint, scopes, dialect, rate_limit, expires_at, last_used_at, created_at`
+const keyColumns = `id, user_id, name, hint, scopes, dialect, rate_limit, expires_at, last_used_at, addresses, created_at`
 
 func scanKey(row func(...any) error) (Key, error) {
 	var k Key
-	var scopes string
+	var scopes, addresses string
 	var limit, expires, used sql.NullInt64
 	var created int64
-	err := row(&k.ID, &k.User, &k.Name, &k.Hint, &scopes, &k.Dialect, &limit, &expires, &used, &created)
+	err := row(&k.ID, &k.User, &k.Name, &k.Hint, &scopes, &k.Dialect, &limit, &expires, &used, &addresses, &created)
+	if err == nil {
+		k.Addresses, err = readAddresses(addresses)
+	}
 	k.Scopes = splitScopes(scopes)
 	k.RateLimit, k.Expires, k.LastUsed, k.Created = number(limit), store.Moment(expires), store.Moment(used), time.UnixMilli(created).UTC()
 	return k, err
@@ -198,8 +209,8 @@ func findKey(ctx context.Context, q store.Querier, id ident.Key) (Key, error) {
 }
 
 func insertKey(ctx context.Context, tx *store.Tx, k Key, hash []byte) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO api_keys (`+keyColumns+`, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)`,
-		string(k.ID), string(k.User), k.Name, k.Hint, joinScopes(k.Scopes), string(k.Dialect), k.RateLimit, store.Millis(k.Expires), k.Created.UnixMilli(), hash)
+	_, err := tx.ExecContext(ctx, `INSERT INTO api_keys (`+keyColumns+`, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?)`,
+		string(k.ID), string(k.User), k.Name, k.Hint, joinScopes(k.Scopes), string(k.Dialect), k.RateLimit, store.Millis(k.Expires), writeAddresses(k.Addresses), k.Created.UnixMilli(), hash)
 	if store.IsUnique(err) {
 		return problem.New(problem.Conflict, "this API key exists already").Because(err)
 	}
@@ -207,8 +218,8 @@ func insertKey(ctx context.Context, tx *store.Tx, k Key, hash []byte) error {
 }
 
 func updateKey(ctx context.Context, tx *store.Tx, k Key) error {
-	_, err := tx.ExecContext(ctx, `UPDATE api_keys SET name = ?, scopes = ?, dialect = ?, rate_limit = ?, expires_at = ? WHERE id = ?`,
-		k.Name, joinScopes(k.Scopes), string(k.Dialect), k.RateLimit, store.Millis(k.Expires), string(k.ID))
+	_, err := tx.ExecContext(ctx, `UPDATE api_keys SET name = ?, scopes = ?, dialect = ?, rate_limit = ?, expires_at = ?, addresses = ? WHERE id = ?`,
+		k.Name, joinScopes(k.Scopes), string(k.Dialect), k.RateLimit, store.Millis(k.Expires), writeAddresses(k.Addresses), string(k.ID))
 	return wrap("change an API key", err)
 }
 
@@ -246,13 +257,15 @@ func demoteKeys(ctx context.Context, tx *store.Tx, user ident.User) error {
 
 // found is what authenticating needs of a key and its user.
 type found struct {
-	caller   access.Caller
-	expires  sql.NullInt64
-	disabled bool
+	caller    access.Caller
+	expires   sql.NullInt64
+	addresses []netip.Prefix
+	disabled  bool
 }
 
-const callerColumns = `SELECT k.id, k.user_id, k.scopes, k.dialect, k.rate_limit, k.expires_at, u.username, u.admin, u.disabled
-	FROM api_keys k JOIN users u ON u.id = k.user_id WHERE `
+const callerColumns = `SELECT k.id, k.user_id, k.scopes, k.dialect, k.rate_limit, k.expires_at, k.addresses, u.username, u.admin, u.disabled,
+	COALESCE(u.role_id, ''), COALESCE(r.permissions, '')
+	FROM api_keys k JOIN users u ON u.id = k.user_id LEFT JOIN roles r ON r.id = u.role_id WHERE `
 
 // findByHash gives ErrNoRows for a key that isn't there.
 func findByHash(ctx context.Context, q store.Querier, hash []byte) (found, error) {
@@ -266,10 +279,16 @@ func findCaller(ctx context.Context, q store.Querier, id ident.Key) (found, erro
 
 func scanFound(row func(...any) error) (found, error) {
 	var f found
-	var scopes string
+	var scopes, addresses, permissions string
 	var limit sql.NullInt64
 	c := &f.caller
-	err := row(&c.Key, &c.User, &scopes, &c.Dialect, &limit, &f.expires, &c.Username, &c.Admin, &f.disabled)
+	err := row(&c.Key, &c.User, &scopes, &c.Dialect, &limit, &f.expires, &addresses, &c.Username, &c.Admin, &f.disabled, &c.Role, &permissions)
+	if err == nil {
+		f.addresses, err = readAddresses(addresses)
+	}
+	if err == nil {
+		c.Permissions, err = readPermissions(permissions)
+	}
 	c.Via, c.Scopes, c.RateLimit = access.ViaKey, splitScopes(scopes), number(limit)
 	return f, wrap("look for an API key", err)
 }

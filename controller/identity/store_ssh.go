@@ -56,13 +56,16 @@ func listSSHKeys(ctx context.Context, q store.Querier, user ident.User) ([]SSHKe
 
 func scanPerson(row func(...any) error) (Person, error) {
 	var p Person
-	var hash string
-	err := row(&p.ID, &p.Username, &p.Admin, &hash)
+	var hash, permissions string
+	err := row(&p.ID, &p.Username, &p.Admin, &hash, &permissions)
+	if err == nil {
+		p.Permissions, err = readPermissions(permissions)
+	}
 	p.Password = stamp(hash)
 	return p, err
 }
 
-const personColumns = `id, username, admin, password_hash`
+const personColumns = `id, username, admin, password_hash, COALESCE((SELECT permissions FROM roles WHERE roles.id = role_id), '')`
 
 // listPeople gives the enabled users; id "" is all.
 func listPeople(ctx context.Context, q store.Querier, id ident.User) ([]Person, error) {

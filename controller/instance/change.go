@@ -52,7 +52,11 @@ func (s *Service) Change(ctx context.Context, c access.Caller, id ident.Instance
 		if err != nil {
 			return err
 		}
+		was := i
 		if err := s.patch(ctx, tx, &i, p); err != nil {
+			return err
+		}
+		if err := was.withinQuota(ctx, tx, i); err != nil {
 			return err
 		}
 		after, err := json.Marshal(i.Spec)
@@ -190,6 +194,13 @@ func (s *Service) TransferAll(ctx context.Context, tx *store.Tx, from, to ident.
 		return err
 	}
 	ids, err := idsOf(ctx, tx, from)
+	if err != nil {
+		return err
+	}
+	used, err := useOf(ctx, tx, from)
+	if err == nil {
+		err = fits(ctx, tx, to, used)
+	}
 	if err != nil {
 		return err
 	}

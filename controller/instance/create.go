@@ -90,6 +90,9 @@ func (s *Service) place(ctx context.Context, tx *store.Tx, n New) (Instance, err
 	if err := mayOwn(ctx, tx, n.Owner); err != nil {
 		return Instance{}, err
 	}
+	if err := fits(ctx, tx, n.Owner, identity.Use{Instances: 1, MemoryMiB: n.MemoryMiB, NanoCPUs: n.NanoCPUs, DiskMiB: n.DiskMiB}); err != nil {
+		return Instance{}, err
+	}
 	host, err := s.host(ctx, tx, n)
 	if err != nil {
 		return Instance{}, err

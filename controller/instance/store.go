@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/berth-panel/berth/controller/access"
+	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -220,6 +221,14 @@ func count(ctx context.Context, q store.Querier, reach access.Reach, f Filter) (
 		return store.Count(ctx, q, `SELECT total FROM totals WHERE name = 'instances'`) // kept by triggers
 	}
 	return store.Count(ctx, q, `SELECT COUNT(*) FROM instances`+where, args...)
+}
+
+// useOf adds up a user's living instances.
+func useOf(ctx context.Context, q store.Querier, owner ident.User) (identity.Use, error) {
+	var u identity.Use
+	err := q.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(memory_mib), 0), COALESCE(SUM(nano_cpus), 0), COALESCE(SUM(disk_mib), 0)
+		FROM instances WHERE owner_id = ? AND phase <> 'deleting'`, string(owner)).Scan(&u.Instances, &u.MemoryMiB, &u.NanoCPUs, &u.DiskMiB)
+	return u, err
 }
 
 // idsOf gives the ids of a user's instances, also of those being deleted.
