@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 	"github.com/berth-panel/berth/controller/instance"
 	"github.com/berth-panel/berth/controller/job"
 	"github.com/berth-panel/berth/controller/live"
+	"github.com/berth-panel/berth/controller/login"
 	"github.com/berth-panel/berth/controller/move"
 	"github.com/berth-panel/berth/controller/node"
 	"github.com/berth-panel/berth/controller/release"
@@ -41,6 +43,9 @@ type Config struct {
 	Data      string // directory of everything it keeps
 	PublicURL string // what agents are told to call, without a slash at the end; "" is the last run's
 	RateLimit int    // calls a minute for a key; 0 none
+	// Proxies are trusted to say where a call comes from, and whether by https.
+	Proxies []netip.Prefix
+	HSTS    bool // browsers that came by https shall come by nothing else
 	// KeepEvents is how long the log of events goes back; 0 for ever.
 	KeepEvents time.Duration
 	// APIKey and AdminPassword become the first admin's at the first start; ""
@@ -60,6 +65,7 @@ type App struct {
 	cfg     Config
 	started time.Time
 	lock    *lock
+	url     string // the public one
 	first   identity.FirstRun
 
 	DB        *store.DB
@@ -68,6 +74,7 @@ type App struct {
 	Jobs      *job.Service
 	Fleet     *fleet.Fleet
 	Users     *identity.Service
+	Logins    *login.Service
 	Nodes     *node.Service
 	Ports     *allocation.Service
 	Images    *image.Service
@@ -105,6 +112,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	if cfg.PublicURL, err = publicURL(cfg.Data, cfg.PublicURL); err != nil {
 		return err
 	}
+	a.url = cfg.PublicURL
 	if err := a.beforeMigration(ctx); err != nil {
 		return err
 	}
@@ -128,6 +136,11 @@ func (a *App) open(ctx context.Context) (err error) {
 	if a.Users, err = identity.New(identity.Config{DB: a.DB, Events: a.Events, Logger: cfg.Log, Now: cfg.Now}); err != nil {
 		return err
 	}
+	a.Logins, err = login.New(login.Deps{DB: a.DB, Events: a.Events, Users: a.Users, Secrets: box, PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now})
+	if err != nil {
+		return err
+	}
+	a.Users.AttachLogins(a.Logins)
 	links := &links{}
 	a.Users.Attach(links)
 	a.Nodes = node.NewService(node.Deps{DB: a.DB, Events: a.Events, Fleet: a.Fleet, Authority: authority, Secrets: box, Instances: links,
@@ -137,7 +150,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.Instances = instance.NewService(instance.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
 		Log: cfg.Log, Now: cfg.Now})
 	links.Service = a.Instances
-	a.Grants = grant.NewService(grant.Deps{DB: a.DB, Events: a.Events, Instances: a.Instances, Callers: a.Users, Log: cfg.Log, Now: cfg.Now})
+	a.Grants = grant.NewService(grant.Deps{DB: a.DB, Events: a.Events, Instances: a.Instances, Callers: a.Logins, Log: cfg.Log, Now: cfg.Now})
 	a.Consoles = console.NewService(console.Deps{Agents: a.Fleet, Instances: a.Instances, Grants: a.Grants, Log: cfg.Log})
 	a.Files = file.NewService(file.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Grants: a.Grants, Agents: a.Fleet, Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
 	a.Stats = stats.NewService(stats.Deps{Agents: a.Fleet, Instances: a.Instances, Nodes: a.Nodes, Grants: a.Grants, Log: cfg.Log, Now: cfg.Now})
@@ -171,13 +184,14 @@ func (a *App) mount() (err error) {
 		return err
 	}
 	a.API, err = httpapi.New(httpapi.Config{
-		Authenticator: a.Users, DB: a.DB, Logger: a.cfg.Log, Now: a.cfg.Now, RateLimit: a.cfg.RateLimit,
+		Authenticator: a.Users, Sessions: a.Logins, PublicURL: a.url, Proxies: a.cfg.Proxies, HSTS: a.cfg.HSTS, DB: a.DB, Logger: a.cfg.Log, Now: a.cfg.Now, RateLimit: a.cfg.RateLimit,
 		Title: "Berth", Version: build.Version, Static: pages, Observe: a.Metrics.Observe,
 	})
 	if err != nil {
 		return err
 	}
 	a.Users.Mount(a.API)
+	a.Logins.Mount(a.API)
 	a.Nodes.Mount(a.API)
 	a.Fleet.Mount(a.API)
 	a.Ports.Mount(a.API)
@@ -221,6 +235,7 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	group.Go(func() error { return a.API.Serve(ctx, ln) })
 	group.Go(func() error { return a.API.Serve(ctx, socket) })
 	group.Go(func() error { a.Users.Run(ctx); return nil })
+	group.Go(func() error { a.Logins.Run(ctx); return nil })
 	group.Go(func() error { a.Grants.Run(ctx); return nil })
 	group.Go(func() error { a.Live.Run(ctx); return nil })
 	group.Go(func() error { a.Nodes.Watch(ctx); return nil })

@@ -16,7 +16,10 @@ type userCommands struct {
 	List     userList     `cmd:"" help:"List users."`
 	Create   userCreate   `cmd:"" help:"Make a user."`
 	Password userPassword `cmd:"" help:"Set a user's password."`
-	Delete   userDelete   `cmd:"" help:"Delete a user."`
+
+	ResetSecondFactor userResetFactor `cmd:"" help:"Take the authenticator app, passkeys and recovery codes from a user who lost them."`
+
+	Delete userDelete `cmd:"" help:"Delete a user."`
 }
 
 type userList struct{ local }
@@ -101,6 +104,23 @@ func (u userPassword) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	return u.said(out, data, "The password of %s is set.", u.User)
+}
+
+type userResetFactor struct {
+	local
+	User string `arg:"" help:"Id, username or email."`
+}
+
+func (u userResetFactor) Run(ctx context.Context, out *output) error {
+	id, err := u.findUser(ctx, u.User)
+	if err != nil {
+		return err
+	}
+	data, err := u.call(ctx, http.MethodDelete, "/api/v1/users/"+url.PathEscape(id)+"/second-factor", nil)
+	if err != nil {
+		return err
+	}
+	return u.said(out, data, "%s logs in with the password alone from now on.", u.User)
 }
 
 type userDelete struct {

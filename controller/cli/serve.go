@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -19,6 +20,8 @@ type serveCommand struct {
 	Listen     string        `help:"HOST:PORT of the API and the panel." default:"0.0.0.0:8080" env:"BERTH_LISTEN"`
 	SFTPListen string        `name:"sftp-listen" help:"HOST:PORT of the controller's own SFTP door, for instances on nodes that can't be dialled; off for none." default:":2222" env:"BERTH_SFTP_LISTEN"`
 	PublicURL  string        `help:"What agents and people call, such as https://panel.example.com; made from --listen when absent." env:"BERTH_PUBLIC_URL"`
+	Proxies    []string      `name:"trusted-proxy" help:"Address or network of a proxy in front of this, such as 10.0.0.0/8: it says where calls come from, and whether by https. Repeatable." sep:"," env:"BERTH_TRUSTED_PROXY"`
+	HSTS       bool          `name:"hsts" help:"Tell browsers that came by https to come by nothing else for a year." env:"BERTH_HSTS"`
 	RateLimit  int           `help:"Calls that a key may make in a minute; 0 for any number." default:"100" env:"BERTH_RATE_LIMIT"`
 	Placement  string        `help:"Which of the nodes with room a new instance goes to when none is named: spread, the one with the most left, or pack, the least." enum:"spread,pack" default:"spread" env:"BERTH_PLACEMENT"`
 	KeepEvents time.Duration `help:"How long the log of events goes back, such as 720h; 0 for ever." default:"2160h" env:"BERTH_KEEP_EVENTS"`
@@ -32,6 +35,10 @@ func (s serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	proxies, err := parseProxies(s.Proxies)
+	if err != nil {
+		return err
+	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w; name another HOST:PORT with --listen", s.Listen, err)
@@ -40,7 +47,8 @@ func (s serveCommand) Run(ctx context.Context, out *output) error {
 		s.PublicURL = guessURL(ln.Addr())
 	}
 	a, err := app.New(ctx, app.Config{
-		Data: s.Data, PublicURL: strings.TrimRight(s.PublicURL, "/"), RateLimit: s.RateLimit, KeepEvents: s.KeepEvents, SFTPListen: s.SFTPListen, Placement: node.Strategy(s.Placement), MetricsListen: s.Metrics, Log: log, Now: time.Now,
+		Data: s.Data, PublicURL: strings.TrimRight(s.PublicURL, "/"), RateLimit: s.RateLimit, KeepEvents: s.KeepEvents, SFTPListen: s.SFTPListen, Placement: node.Strategy(s.Placement), MetricsListen: s.Metrics,
+		Proxies: proxies, HSTS: s.HSTS, Log: log, Now: time.Now,
 		// Secrets are no flags: those are in the list of processes.
 		APIKey: os.Getenv(envKey), AdminPassword: os.Getenv(envPassword),
 	})
@@ -54,6 +62,28 @@ func (s serveCommand) Run(ctx context.Context, out *output) error {
 	log.Info("the controller runs", "address", ln.Addr().String(), "url", s.PublicURL, "data", s.Data)
 	defer log.Info("the controller has stopped")
 	return a.Run(ctx, ln)
+}
+
+// parseProxies reads addresses and networks.
+func parseProxies(list []string) ([]netip.Prefix, error) {
+	out := make([]netip.Prefix, 0, len(list))
+	for _, text := range list {
+		text = strings.TrimSpace(text)
+		if ip, err := netip.ParseAddr(text); err == nil && ip.Zone() == "" {
+			ip = ip.Unmap()
+			out = append(out, netip.PrefixFrom(ip, ip.BitLen()))
+			continue
+		}
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("--trusted-proxy %q is neither an address nor a network such as 10.0.0.0/8", text)
+		}
+		if network.Bits() == 0 {
+			return nil, fmt.Errorf("--trusted-proxy %s is the whole world: anybody could say that he comes from anywhere", text)
+		}
+		out = append(out, network.Masked())
+	}
+	return out, nil
 }
 
 // What may give the first admin's secrets.

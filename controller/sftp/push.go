@@ -168,7 +168,7 @@ func (s *Service) listen(ctx context.Context, parts *sync.WaitGroup) error {
 			switch {
 			case e.Type == "node.online":
 				s.arrived(ctx, parts, e.Node)
-			case about == "user", about == "ssh_key", about == "role":
+			case about == "user", about == "ssh_key", about == "role", about == "second_factor", about == "passkey":
 				everywhere = true
 			case about == "instance" && moves(e.Type):
 				everywhere = true // it may have left a node that the fact doesn't name
