@@ -110,6 +110,10 @@ func Needs(s Scope) Rule { return Rule{scope: s} }
 // the caller has it (Caller.May), once it has found the instance.
 func Uses(r Right) Rule { return Rule{scope: r.Scope(), right: r} }
 
+// Shows is Uses for a look at what the right lets change, so that a key of the
+// scope read is enough.
+func Shows(r Right) Rule { return Rule{scope: ScopeRead, right: r} }
+
 // Announces is Uses for a socket whose client may say who he is in his first
 // message: the route is public, and its handler refuses whoever lacks the right.
 func Announces(r Right) Rule { return Rule{public: true, right: r} }
@@ -137,6 +141,8 @@ func (r Rule) String() string {
 		return "any login of the panel"
 	case r.permission != "":
 		return "permission " + string(r.permission)
+	case r.right != "" && r.scope != r.right.Scope():
+		return "right " + string(r.right) + ", with " + string(r.scope)
 	case r.right != "":
 		return "right " + string(r.right)
 	default:

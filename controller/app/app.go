@@ -34,6 +34,7 @@ import (
 	"github.com/berth-panel/berth/controller/sftp"
 	"github.com/berth-panel/berth/controller/stats"
 	"github.com/berth-panel/berth/controller/store"
+	"github.com/berth-panel/berth/controller/subuser"
 	"github.com/berth-panel/berth/shared/build"
 	"github.com/berth-panel/berth/web"
 )
@@ -79,6 +80,7 @@ type App struct {
 	Ports     *allocation.Service
 	Images    *image.Service
 	Instances *instance.Service
+	Subusers  *subuser.Service
 	Grants    *grant.Service
 	Files     *file.Service
 	Consoles  *console.Service
@@ -150,6 +152,9 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.Instances = instance.NewService(instance.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
 		Log: cfg.Log, Now: cfg.Now})
 	links.Service = a.Instances
+	a.Subusers = subuser.NewService(subuser.Deps{DB: a.DB, Events: a.Events, Instances: a.Instances, Now: cfg.Now})
+	a.Users.AttachShares(a.Subusers)
+	a.Instances.AttachSharing(a.Subusers)
 	a.Grants = grant.NewService(grant.Deps{DB: a.DB, Events: a.Events, Instances: a.Instances, Callers: a.Logins, Log: cfg.Log, Now: cfg.Now})
 	a.Consoles = console.NewService(console.Deps{Agents: a.Fleet, Instances: a.Instances, Grants: a.Grants, Log: cfg.Log})
 	a.Files = file.NewService(file.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Grants: a.Grants, Agents: a.Fleet, Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
@@ -197,6 +202,7 @@ func (a *App) mount() (err error) {
 	a.Ports.Mount(a.API)
 	a.Images.Mount(a.API)
 	a.Instances.Mount(a.API)
+	a.Subusers.Mount(a.API)
 	a.Files.Mount(a.API)
 	a.Consoles.Mount(a.API)
 	a.Stats.Mount(a.API)

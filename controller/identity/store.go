@@ -36,6 +36,17 @@ func findUser(ctx context.Context, q store.Querier, clause, value string) (User,
 	return u, wrap("read a user", err)
 }
 
+// Named finds a user by his name or, when that is "", by his address, both without
+// regard to ASCII case; NotFound when there is none.
+func Named(ctx context.Context, q store.Querier, username, email string) (ident.User, error) {
+	clause, value := "username = ?", username
+	if username == "" {
+		clause, value = "email = ?", email
+	}
+	u, err := findUser(ctx, q, clause, value)
+	return u.ID, err
+}
+
 // whoHas names what of the three is taken: "id", "username", "email" or "".
 func whoHas(ctx context.Context, q store.Querier, id ident.User, username, email string) (string, error) {
 	var taken string

@@ -74,6 +74,11 @@ func (s *Service) Change(ctx context.Context, c access.Caller, id ident.Instance
 		if err := save(ctx, tx, i); err != nil {
 			return err
 		}
+		if i.Owner != was.Owner {
+			if err := s.unshare(ctx, tx, c.Actor, i); err != nil {
+				return err
+			}
+		}
 		return s.tell(ctx, tx, c.Actor, "instance.updated", i, map[string]any{"job": j.ID})
 	})
 	return i, j, err
@@ -222,6 +227,9 @@ func (s *Service) bequeath(ctx context.Context, tx *store.Tx, i *Instance, to id
 		return err
 	}
 	if err := s.Jobs.Bequeath(ctx, tx, i.ID, to); err != nil {
+		return err
+	}
+	if err := s.unshare(ctx, tx, by, *i); err != nil {
 		return err
 	}
 	return s.tell(ctx, tx, by, "instance.updated", *i, map[string]any{"owner": to})

@@ -70,6 +70,12 @@ func (s *Service) Find(ctx context.Context, q store.Querier, id ident.Instance) 
 	return byID(ctx, q, id)
 }
 
+// Entitled gives a living instance that the caller has the right to: NOT_FOUND
+// when he may not see it, FORBIDDEN when he may.
+func (s *Service) Entitled(ctx context.Context, q store.Querier, c access.Caller, id ident.Instance, right access.Right) (Instance, error) {
+	return entitled(ctx, q, c, id, right)
+}
+
 // Movable gives an instance that the caller may see and that can move: it has
 // been installed, and its node has a volume of it.
 func (s *Service) Movable(ctx context.Context, q store.Querier, c access.Caller, id ident.Instance) (Instance, error) {

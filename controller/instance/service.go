@@ -68,8 +68,28 @@ type Deps struct {
 // Service is the verbs of instances. Safe for concurrent use.
 type Service struct {
 	Deps
-	pages pages
-	moves Moves
+	pages   pages
+	moves   Moves
+	sharing Sharing
+}
+
+// Sharing is who else may use an instance (controller/subuser).
+type Sharing interface {
+	// OwnerChanged hears that the instance is another's now, in the transaction that
+	// gives it to him.
+	OwnerChanged(ctx context.Context, tx *store.Tx, by access.Actor, i Instance) error
+}
+
+// AttachSharing says who looks after the subusers, before anything is called.
+// Without it nothing is shared.
+func (s *Service) AttachSharing(sharing Sharing) { s.sharing = sharing }
+
+// unshare ends what the old owner shared.
+func (s *Service) unshare(ctx context.Context, tx *store.Tx, by access.Actor, i Instance) error {
+	if s.sharing == nil {
+		return nil
+	}
+	return s.sharing.OwnerChanged(ctx, tx, by, i)
 }
 
 // NewService makes the service and registers its kinds of jobs.

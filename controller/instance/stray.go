@@ -316,6 +316,9 @@ func (s *Service) adopt(ctx context.Context, tx *store.Tx, on ident.Node, spec w
 	}
 	i.raise(now)
 	i.Spec.Copied = false
+	if err := fits(ctx, tx, i.Owner, i.use()); err != nil {
+		return i, err
+	}
 	if err := insert(ctx, tx, i); err != nil { // the ports refer to it
 		return i, err
 	}
