@@ -32,6 +32,7 @@ import (
 	"github.com/berth-panel/berth/agent/tunnel"
 	"github.com/berth-panel/berth/agent/update"
 	"github.com/berth-panel/berth/agent/volume"
+	"github.com/berth-panel/berth/shared/coarse"
 	"github.com/berth-panel/berth/shared/ident"
 )
 
@@ -275,6 +276,7 @@ func (a *App) listen(keeper *enrol.Keeper, now func() time.Time) (err error) {
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
+		ConnContext:       coarse.With,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug), // strangers at the door
 	}
 	return nil
@@ -305,7 +307,7 @@ func (a *App) Run(ctx context.Context) error {
 	parts.Go(func() { a.tidy.Run(ctx, a.references) })
 	parts.Go(func() { a.prepareDemo(ctx) })
 	parts.Go(func() {
-		err := a.web.Serve(tls.NewListener(a.listener, a.web.TLSConfig))
+		err := a.web.Serve(tls.NewListener(coarse.Listen(a.listener), a.web.TLSConfig))
 		if !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("serve the controller: %w", err))
 		}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/berth-panel/berth/shared/coarse"
 	"github.com/berth-panel/berth/shared/problem"
 )
 
@@ -135,7 +136,7 @@ func (f *flow) Write(p []byte) (int, error) {
 	if !f.extend(f.control.SetWriteDeadline) {
 		return 0, os.ErrDeadlineExceeded
 	}
-	return f.w.Write(p)
+	return coarse.Write(coarse.From(f.r.Context()), p, f.w.Write)
 }
 
 // ReadFrom writes all of a reader in large pieces.

@@ -15,8 +15,9 @@ import (
 )
 
 // What transfers are measured by: a file of benchSize goes to the node and comes
-// back, through controller and agent (with TLS between the two), and in turns with
-// that to and from a plain net/http server on the loopback.
+// back into a file, through controller and agent (with TLS between the two), and in
+// turns with that to and from a plain net/http server on the loopback. All files
+// are on the same disk: what is compared is what somebody waits for who copies one.
 const (
 	leastUpload   = 0.7 // of the plain server's speed
 	leastDownload = 0.7
@@ -188,16 +189,22 @@ func (f *benched) send(b *testing.B, method, url, source string, h ...string) fl
 	return benchSize / time.Since(began).Seconds() / (1 << 20)
 }
 
-// fetch gives the MiB/s of getting a file.
+// fetch gives the MiB/s of getting a file, into a new one.
 func (f *benched) fetch(b *testing.B, url string) float64 {
 	b.Helper()
+	path := filepath.Join(b.TempDir(), "fetched")
+	into, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _, _ = into.Close(), os.Remove(path) }()
 	began := time.Now()
 	res, err := f.ask("GET", url, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{res.Body}, make([]byte, 256<<10))
+	n, err := io.CopyBuffer(struct{ io.Writer }{into}, struct{ io.Reader }{res.Body}, make([]byte, 256<<10))
 	if err != nil || n != benchSize {
 		b.Fatalf("%s: %d bytes, %v", res.Status, n, err)
 	}

@@ -53,7 +53,7 @@ func newBulk(l *link) *bulk {
 	return &bulk{
 		client: &http.Client{
 			Transport: &http.Transport{
-				DialTLSContext:      l.dialTLS,
+				DialTLSContext:      l.dialCoarse,
 				MaxConnsPerHost:     looksAtOnce + 2*contentsAtOnce,
 				MaxIdleConnsPerHost: 2,
 				IdleConnTimeout:     30 * time.Second,

@@ -42,12 +42,12 @@ func newLive(l *link) *live {
 	return &live{
 		client: &http.Client{
 			Transport: &http.Transport{
-				DialTLSContext:      l.dialTLS,
+				DialTLSContext:      l.dialCoarse,
 				MaxIdleConnsPerHost: 8,
 				IdleConnTimeout:     30 * time.Second,
 				DisableCompression:  true,
 				WriteBufferSize:     256 << 10,
-				ReadBufferSize:      256 << 10,
+				ReadBufferSize:      16 << 10, // less than what is read at a time: that comes without a copy then
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/hashicorp/yamux"
 
+	"github.com/berth-panel/berth/shared/coarse"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
@@ -43,6 +44,15 @@ func (l *link) dialTLS(ctx context.Context, _, _ string) (net.Conn, error) {
 	return conn, nil
 }
 
+// dialCoarse is dialTLS for what carries much.
+func (l *link) dialCoarse(ctx context.Context, _, _ string) (net.Conn, error) {
+	conn, _, err := l.connectTLS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return coarse.Hold(conn), nil
+}
+
 // connectTLS makes a new connection and gives the certificate that was shown.
 func (l *link) connectTLS(ctx context.Context) (*tls.Conn, Shown, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, errUnreached)
@@ -51,7 +61,7 @@ func (l *link) connectTLS(ctx context.Context) (*tls.Conn, Shown, error) {
 	if err != nil {
 		return nil, Shown{}, ended(ctx, err)
 	}
-	conn := tls.Client(raw, l.fleet.clientTLS(func(state tls.ConnectionState) error {
+	conn := tls.Client(coarse.New(raw), l.fleet.clientTLS(func(state tls.ConnectionState) error {
 		return verify(l.fleet.authority.pool, l.target.Node, l.accepts, state, l.fleet.now())
 	}))
 	if err := conn.HandshakeContext(ctx); err != nil {
