@@ -24,13 +24,17 @@ import (
 	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/controller/image"
 	"github.com/berth-panel/berth/controller/instance"
+	"github.com/berth-panel/berth/controller/invite"
 	"github.com/berth-panel/berth/controller/job"
 	"github.com/berth-panel/berth/controller/live"
 	"github.com/berth-panel/berth/controller/login"
+	"github.com/berth-panel/berth/controller/mail"
 	"github.com/berth-panel/berth/controller/move"
 	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/oidc"
 	"github.com/berth-panel/berth/controller/release"
 	"github.com/berth-panel/berth/controller/secret"
+	"github.com/berth-panel/berth/controller/setting"
 	"github.com/berth-panel/berth/controller/sftp"
 	"github.com/berth-panel/berth/controller/stats"
 	"github.com/berth-panel/berth/controller/store"
@@ -76,6 +80,10 @@ type App struct {
 	Fleet     *fleet.Fleet
 	Users     *identity.Service
 	Logins    *login.Service
+	Settings  *setting.Store
+	Mail      *mail.Service
+	Invites   *invite.Service
+	OIDC      *oidc.Service
 	Nodes     *node.Service
 	Ports     *allocation.Service
 	Images    *image.Service
@@ -143,6 +151,9 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.Users.AttachLogins(a.Logins)
+	if err := a.openPeople(box); err != nil {
+		return err
+	}
 	links := &links{}
 	a.Users.Attach(links)
 	a.Nodes = node.NewService(node.Deps{DB: a.DB, Events: a.Events, Fleet: a.Fleet, Authority: authority, Secrets: box, Instances: links,
@@ -197,6 +208,7 @@ func (a *App) mount() (err error) {
 	}
 	a.Users.Mount(a.API)
 	a.Logins.Mount(a.API)
+	a.mountPeople()
 	a.Nodes.Mount(a.API)
 	a.Fleet.Mount(a.API)
 	a.Ports.Mount(a.API)
@@ -242,6 +254,8 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	group.Go(func() error { return a.API.Serve(ctx, socket) })
 	group.Go(func() error { a.Users.Run(ctx); return nil })
 	group.Go(func() error { a.Logins.Run(ctx); return nil })
+	group.Go(func() error { a.Mail.Run(ctx); return nil })
+	group.Go(func() error { a.Mail.Alert(ctx, admins{a.Users}); return nil })
 	group.Go(func() error { a.Grants.Run(ctx); return nil })
 	group.Go(func() error { a.Live.Run(ctx); return nil })
 	group.Go(func() error { a.Nodes.Watch(ctx); return nil })

@@ -60,7 +60,9 @@ func (k *call) success(out any, p *pagination) error {
 	k.http.SetContentType(mediaJSON)
 	k.http.Response.SetBody(b.Bytes())
 	if s, ok := out.(SessionOutput); ok {
-		k.http.Response.Header.Add("Set-Cookie", k.api.Cookie(s.SessionCookie()))
+		if text, life := s.SessionCookie(); life != KeepCookie {
+			k.http.Response.Header.Add("Set-Cookie", k.api.Cookie(text, life))
+		}
 	}
 	if s, secret := out.(Secret); secret && k.route.Idempotent {
 		var without bytes.Buffer

@@ -28,7 +28,8 @@ func (s *Service) Hash(ctx context.Context, password string) (Hashed, error) {
 type Entry struct {
 	Password Hashed
 	Email    string
-	Verified bool // the link reached him at his address
+	Verified bool        // the link reached him at his address
+	Role     *ident.Role // to "": none; as another login's groups say, never for an admin
 }
 
 // Enter changes the account in the caller's transaction, with its event, and ends
@@ -42,6 +43,9 @@ func (s *Service) Enter(ctx context.Context, tx *store.Tx, id ident.User, e Entr
 		return User{}, problem.New(problem.Conflict, "this account is disabled")
 	}
 	c := UserChange{}
+	if !before.Admin {
+		c.Role = e.Role
+	}
 	if e.Email != "" {
 		c.Email = &e.Email
 	}
@@ -66,10 +70,38 @@ func (s *Service) Enter(ctx context.Context, tx *store.Tx, id ident.User, e Entr
 	if err := updateUser(ctx, tx, after, e.Password.phc); err != nil {
 		return User{}, err
 	}
+	if before.mayAdminister() && !after.mayAdminister() {
+		if err := demoteKeys(ctx, tx, id); err != nil {
+			return User{}, err
+		}
+	}
 	if err := s.endLogins(ctx, tx, after, changed); err != nil {
 		return User{}, err
 	}
 	return after, s.append(ctx, tx, UserUpdated, id, string(id), map[string]any{"changed": changed})
+}
+
+// Admit makes an account without a password in the caller's transaction: for who is
+// invited, or comes by another login. suffixes are put behind the name until one is
+// free; an address that somebody has is a Conflict.
+func (s *Service) Admit(ctx context.Context, tx *store.Tx, n NewUser, suffixes ...string) (User, error) {
+	n.Invited = true
+	name := n.Username
+	for _, suffix := range append([]string{""}, suffixes...) {
+		n.Username = name + suffix
+		taken, err := whoHas(ctx, tx, "", n.Username, "")
+		if err != nil {
+			return User{}, err
+		}
+		if taken == "" {
+			break
+		}
+	}
+	n, err := n.clean()
+	if err != nil {
+		return User{}, err
+	}
+	return s.insert(ctx, tx, n, "")
 }
 
 // HasPassword says whether there is a password that opens the account: not for who
@@ -77,4 +109,17 @@ func (s *Service) Enter(ctx context.Context, tx *store.Tx, id ident.User, e Entr
 func HasPassword(ctx context.Context, q store.Querier, id ident.User) (bool, error) {
 	n, err := store.Count(ctx, q, `SELECT COUNT(*) FROM users WHERE id = ? AND password_hash <> ''`, string(id))
 	return n > 0, wrap("look for a password", err)
+}
+
+// CheckReach is nil when the caller may do all that the user may, and so may be
+// handed a way into the account.
+func (s *Service) CheckReach(ctx context.Context, q store.Querier, u User) error {
+	return coversUser(ctx, q, u)
+}
+
+// LocaleOf is the language of a user's mails; "" is the panel's.
+func LocaleOf(ctx context.Context, q store.Querier, id ident.User) (string, error) {
+	var locale string
+	err := q.QueryRowContext(ctx, `SELECT locale FROM users WHERE id = ?`, string(id)).Scan(&locale)
+	return locale, wrap("read a user's language", err)
 }

@@ -80,10 +80,12 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{
+	s := &Service{
 		db: cfg.DB, events: cfg.Events, log: cfg.Log, now: cfg.Now, roots: cfg.Roots, texts: t, wake: make(chan struct{}, 1), kinds: map[Kind]Composer{},
 		server: setting.Of(cfg.Settings, "mail", "password", Server{Port: 587, Security: StartTLS}), panel: setting.PanelDocument(cfg.Settings),
-	}, nil
+	}
+	s.Register(alertMail, s.composeAlert)
+	return s, nil
 }
 
 // Register says who composes mails of a kind, before Run.

@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/httpapi"
 	"github.com/berth-panel/berth/controller/setting"
 	"github.com/berth-panel/berth/shared/problem"
@@ -46,7 +47,9 @@ type MailTestBody struct {
 // Mount registers the settings of mail.
 func (s *Service) Mount(a *httpapi.API) {
 	httpapi.Handle(a, setting.Operation("get-mail-settings", http.MethodGet, "mail", "The mail server"), s.getSettings)
-	httpapi.Handle(a, setting.Operation("update-mail-settings", http.MethodPatch, "mail", "Change the mail server"), s.patchSettings)
+	patch := setting.Operation("update-mail-settings", http.MethodPatch, "mail", "Change the mail server")
+	patch.Description = "Only an admin may: it carries links into everybody's account."
+	httpapi.Handle(a, patch, s.patchSettings)
 	test := setting.Operation("test-mail", http.MethodPost, "mail/test", "Send a mail now, to see whether the settings are right")
 	test.Description = "Waits for the mail server. What the server says against it is in the error's message."
 	test.Timeout = 2 * sendTimeout
@@ -69,6 +72,9 @@ func (s *Service) view(ctx context.Context, st setting.State[Server]) (MailSetti
 }
 
 func (s *Service) patchSettings(ctx context.Context, in *struct{ Body MailSettingsBody }) (MailSettingsView, error) {
+	if !access.From(ctx).Admin {
+		return MailSettingsView{}, problem.New(problem.Forbidden, "only an admin may change the mail server: it carries links into everybody's account")
+	}
 	st, err := s.server.Change(ctx, in.Body.apply)
 	if err != nil {
 		return MailSettingsView{}, err

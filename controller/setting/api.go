@@ -25,13 +25,18 @@ type PanelSettingsBody struct {
 
 // PanelView is what everybody may know of the panel, before he logs in.
 type PanelView struct {
-	Name       string   `json:"name"`
-	Locale     string   `json:"locale" enum:"en,de" doc:"Of who has chosen none"`
-	Locales    []string `json:"locales" doc:"All there are"`
-	SupportURL string   `json:"support_url" doc:"Where people find help; empty: nowhere"`
-	OIDC       string   `json:"oidc" doc:"The text on the button of the other login (OpenID Connect); empty: there is none"`
-	Passkeys   bool     `json:"passkeys" doc:"Passkeys work at this address"`
-	Mail       bool     `json:"mail" doc:"Mails can be sent: a forgotten password can be reset without an admin"`
+	Name       string         `json:"name"`
+	Locale     string         `json:"locale" enum:"en,de" doc:"Of who has chosen none"`
+	Locales    []string       `json:"locales" doc:"All there are"`
+	SupportURL string         `json:"support_url" doc:"Where people find help; empty: nowhere"`
+	OIDC       *PanelOIDCView `json:"oidc" doc:"The other login (OpenID Connect); null: there is none"`
+	Passkeys   bool           `json:"passkeys" doc:"Passkeys work at this address"`
+	Mail       bool           `json:"mail" doc:"Mails can be sent: a forgotten password can be reset without an admin"`
+}
+
+// PanelOIDCView is the other login.
+type PanelOIDCView struct {
+	Button string `json:"button" doc:"Whose it is, for its button"`
 }
 
 // Operation is a route of settings: shut to all but who may read or change them.
@@ -84,8 +89,12 @@ func (p *panelAPI) public(ctx context.Context, _ *struct{}) (PanelView, error) {
 		return PanelView{}, err
 	}
 	v := PanelView{Name: st.Value.Name, Locale: st.Value.Locale, Locales: Locales(), SupportURL: st.Value.SupportURL, Passkeys: p.offers.Passkeys()}
-	if v.OIDC, err = p.offers.OIDCButton(ctx); err != nil {
+	button, err := p.offers.OIDCButton(ctx)
+	if err != nil {
 		return PanelView{}, err
+	}
+	if button != "" {
+		v.OIDC = &PanelOIDCView{Button: button}
 	}
 	v.Mail, err = p.offers.Mail(ctx)
 	return v, err

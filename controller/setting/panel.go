@@ -74,7 +74,7 @@ func checkSupport(s string) error {
 // Offers is what the login page may offer, as the rooms of logins and of mail
 // know it.
 type Offers interface {
-	// OIDCButton is the text on the button of the other login; "" when there is none.
+	// OIDCButton is whose the other login is, for its button; "" when there is none.
 	OIDCButton(ctx context.Context) (string, error)
 	// Passkeys says whether passkeys work at the panel's address.
 	Passkeys() bool
