@@ -70,7 +70,7 @@ func (s *instances) Get(_ context.Context, c access.Caller, id ident.Instance) (
 	if s.fail != nil {
 		return instance.Instance{}, s.fail
 	}
-	if !ok || !c.Sees(i.Owner) {
+	if !ok || !c.SeesInstance(i.Of()) {
 		return instance.Instance{}, problem.New(problem.NotFound, "there is no such instance")
 	}
 	return i, nil

@@ -21,7 +21,7 @@ import (
 // whoami registers routes that tell who calls, one per rule.
 func whoami(a *httpapi.API) {
 	for name, rule := range map[string]access.Rule{
-		"public": access.Public(), "read": access.Needs(access.ScopeRead), "write": access.Needs(access.ScopeWrite), "admin": access.AdminNeeds(access.ScopeRead),
+		"public": access.Public(), "read": access.Needs(access.ScopeRead), "write": access.Needs(access.ScopeWrite), "admin": access.Permits(access.ReadNodes),
 	} {
 		op := httpapi.Operation{ID: "who-" + name, Method: "GET", Path: "/api/v1/who/" + name, Access: rule}
 		httpapi.Handle(a, op, func(ctx context.Context, _ *struct{}) (map[string]string, error) {

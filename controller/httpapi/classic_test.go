@@ -39,7 +39,7 @@ func (c *classic) register(a *httpapi.API) {
 				return httpapi.Reply{}, problem.New(problem.Code(code), "the message").Because(errors.New("a secret cause"))
 			}
 		})
-	httpapi.HandleRaw(a, httpapi.Operation{ID: "list", Method: "GET", Path: "/api/list", Access: access.AdminNeeds(access.ScopeRead), Style: httpapi.Classic, Tag: "classic"},
+	httpapi.HandleRaw(a, httpapi.Operation{ID: "list", Method: "GET", Path: "/api/list", Access: access.Permits(access.ReadNodes), Style: httpapi.Classic, Tag: "classic"},
 		func(_ context.Context, r *httpapi.Request) (httpapi.Reply, error) {
 			return httpapi.Reply{Raw: json.RawMessage(`["` + r.Query("q") + r.Header("X-Extra") + `"]`)}, nil
 		})

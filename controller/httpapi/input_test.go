@@ -73,7 +73,7 @@ func (th *things) register(a *httpapi.API) {
 		l := in.Body.Limit
 		return map[string]any{"set": l.Set, "null": l.Null, "value": l.Value}, nil
 	})
-	httpapi.Handle(a, op("delete-thing", "DELETE", "/api/v1/things/{id}", access.AdminNeeds(access.ScopeAdmin)), func(_ context.Context, _ *struct {
+	httpapi.Handle(a, op("delete-thing", "DELETE", "/api/v1/things/{id}", access.Permits(access.WriteNodes)), func(_ context.Context, _ *struct {
 		ID string `path:"id"`
 	}) (httpapi.Done, error) {
 		return httpapi.Did("the thing is gone"), nil

@@ -39,6 +39,10 @@ func (f *flat) DeleteAll(_ context.Context, _ *store.Tx, owner, heir ident.User,
 	return f.fail
 }
 
+func (f *flat) UseOf(_ context.Context, _ store.Querier, owner ident.User) (identity.Use, error) {
+	return identity.Use{Instances: int64(f.of[owner]), MemoryMiB: 64, NanoCPUs: 5e8, DiskMiB: 100}, f.fail
+}
+
 func TestDeleteUser(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
