@@ -178,8 +178,9 @@ func (s *Service) SetPassword(ctx context.Context, password string) error {
 	return err
 }
 
-// UpdateMe changes the caller's own account. Another address isn't known to be his
-// yet, and needs a fresh proof: a forgotten password's link goes there.
+// UpdateMe changes the caller's own account. Another address needs a fresh proof,
+// for a forgotten password's link goes there; where mails can be sent, it becomes
+// his by a link that is mailed to it, else it isn't known to be his.
 func (s *Service) UpdateMe(ctx context.Context, in MeUpdateBody) error {
 	c, err := caller(ctx)
 	if err != nil {
@@ -194,7 +195,13 @@ func (s *Service) UpdateMe(ctx context.Context, in MeUpdateBody) error {
 		if err != nil {
 			return err
 		}
-		if *in.Email != u.Email {
+		switch {
+		case *in.Email == u.Email:
+		case s.emails != nil:
+			if _, err := s.emails.ChangeEmail(ctx, c.User, *in.Email); err != nil {
+				return err
+			}
+		default:
 			unknown := false
 			change.Email, change.Verified = in.Email, &unknown
 		}

@@ -49,6 +49,7 @@ type Deps struct {
 // Service is the logins. Safe for concurrent use. Run it.
 type Service struct {
 	Deps
+	emails     Emails // nil: addresses change at once
 	guesses    *turnstile.Guesses
 	codes      *turnstile.Brake
 	party      *webauthn.WebAuthn

@@ -52,7 +52,7 @@ func (s *Service) Alert(ctx context.Context, who People) {
 }
 
 func (s *Service) follow(ctx context.Context, who People) error {
-	feed, err := s.events.Follow(ctx, s.db, event.Filter{Type: offline})
+	feed, err := s.events.Follow(ctx, s.db, event.Filter{Sight: event.Everything(), Type: offline})
 	if err != nil {
 		return err
 	}
