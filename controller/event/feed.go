@@ -22,8 +22,8 @@ type Feed struct {
 	blind  int // with log.mu: facts since the last wake that the filter did not let through
 }
 
-// Follow gives a feed of the facts that match, from f.After on, or from now on
-// when that is 0. Limit and Offset of the filter count for nothing. A number
+// Follow gives a feed of the facts that match, from f.After on, from now on when
+// that is 0, or from the very first on when it is negative. Limit and Offset of the filter count for nothing. A number
 // that was never given out (of a database that was put back since) is now. Close
 // the feed.
 func (l *Log) Follow(ctx context.Context, db *store.DB, f Filter) (*Feed, error) {
@@ -37,7 +37,7 @@ func (l *Log) Follow(ctx context.Context, db *store.DB, f Filter) (*Feed, error)
 		feed.Close()
 		return nil, err
 	}
-	if feed.after = f.After; f.After <= 0 || f.After > last {
+	if feed.after = max(f.After, 0); f.After == 0 || f.After > last {
 		feed.after = last
 	}
 	return feed, nil

@@ -46,13 +46,13 @@ func (p *page) begin(ctx context.Context) error {
 func (p *page) follow(ctx context.Context) (batches <-chan batch, stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	from := p.after
+	if from == 0 { // the log was empty: not from now on
+		from = -1
+	}
 	feed, err := p.service.Events.Follow(ctx, p.service.DB, event.Filter{Sight: p.sight, After: from})
 	if err != nil {
 		cancel()
 		return nil, func() {}, err
-	}
-	if from == 0 { // an empty log
-		p.after = feed.At()
 	}
 	out, done := make(chan batch), make(chan struct{})
 	go func() {
