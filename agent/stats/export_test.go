@@ -28,3 +28,13 @@ func (s *Service) CPU(id ident.Instance) time.Duration {
 	defer s.mu.Unlock()
 	return s.tracks[id].last.CPU
 }
+
+// Seconds are the times of an instance's points of a second.
+func (s *Service) Seconds(id ident.Instance) (at []time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.tracks[id].series.recent(0, uint32(s.Now().Unix())) {
+		at = append(at, time.Unix(int64(p.at), 0))
+	}
+	return at
+}

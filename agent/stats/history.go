@@ -46,10 +46,19 @@ func notHeld(id ident.Instance) error {
 	return problem.New(problem.NotFound, "this node has no instance %s", id)
 }
 
-// Node gives the newest samples of the node and of all that runs.
+// Node gives the newest samples of the node and of all that runs. It is a look at
+// the node; at the instances it is one, too, when it comes again within a few
+// seconds, as somebody does who shows them. Else theirs are up to ten seconds old.
 func (s *Service) Node() wire.NodeStats {
+	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if now.Sub(s.listed) < listedAgain {
+		for _, t := range s.tracks {
+			t.watched = now
+		}
+	}
+	s.watched, s.listed = now, now
 	all := wire.NodeStats{Node: s.node, Instances: map[ident.Instance]wire.Sample{}}
 	for id, t := range s.tracks {
 		if t.newest.Running {
@@ -65,8 +74,10 @@ func (s *Service) History(id ident.Instance, r wire.Resolution, since time.Time)
 	if !s.Instances.Holds(id) {
 		return wire.StatsHistory{}, notHeld(id)
 	}
+	now := s.Now()
 	points, err := s.points(nameOf(id), r, since, func() *series {
 		if t := s.tracks[id]; t != nil {
+			t.watched = now // who reads what was goes on to what is
 			return &t.series
 		}
 		return nil
@@ -84,7 +95,11 @@ func (s *Service) History(id ident.Instance, r wire.Resolution, since time.Time)
 
 // NodeHistory is History of the node.
 func (s *Service) NodeHistory(r wire.Resolution, since time.Time) (wire.StatsHistory, error) {
-	points, err := s.points(nodeName, r, since, func() *series { return &s.history })
+	now := s.Now()
+	points, err := s.points(nodeName, r, since, func() *series {
+		s.watched = now
+		return &s.history
+	})
 	if err != nil {
 		return wire.StatsHistory{}, err
 	}

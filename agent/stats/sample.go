@@ -11,14 +11,31 @@ import (
 	"github.com/berth-panel/berth/shared/wire"
 )
 
-// sample takes one round: of everything that runs, then of the node.
+// sample takes one round: of what runs and is due, then of the node if that is.
 func (s *Service) sample(ctx context.Context) {
-	running := s.follow(s.Instances.Running(nil))
-	for _, t := range running {
+	running, due := s.follow(s.Instances.Running(nil))
+	for _, t := range due {
 		s.look(ctx, t)
 	}
-	node, over := s.machine.sample(len(running))
+	s.sampleNode(running)
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.round)
+	s.round = make(chan struct{})
+}
+
+// sampleNode measures the node, if it is due.
+func (s *Service) sampleNode(running int) {
+	now := s.Now()
+	s.mu.Lock()
+	due := isDue(now, s.watched)
+	s.mu.Unlock()
+	if !due {
+		return
+	}
+	node, over := s.machine.sample(running)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.node = node
 	if over > 0 {
 		s.history.add(point{
@@ -26,17 +43,27 @@ func (s *Service) sample(ctx context.Context) {
 			read: float32(node.Load1), memory: kib(node.MemoryUsed), disk: kib(node.DiskUsed), pids: uint32(node.Running),
 		}, over)
 	}
-	close(s.round)
-	s.round = make(chan struct{})
-	s.mu.Unlock()
 }
 
-// follow takes over what runs now, and ends what doesn't any more.
-func (s *Service) follow(ups []instance.Up) []*track {
+// isDue says whether a round measures what somebody looked at last then: each
+// second for a while after that, and otherwise at the end of each point of the
+// second level, so that each of those is of all its time.
+func isDue(now, watched time.Time) bool {
+	return now.Sub(watched) < watchedFor || uint32(now.Unix())%tens.step == tens.step-1
+}
+
+// due is isDue of a track. A container's first minute is measured as if somebody
+// looked, and so is what has no rates yet. It needs the mutex.
+func (t *track) due(now time.Time) bool {
+	return !t.rated || now.Sub(t.up.Started) < watchedFor || isDue(now, t.watched)
+}
+
+// follow takes over what runs now, and ends what doesn't any more; due are those
+// to be measured.
+func (s *Service) follow(ups []instance.Up) (running int, due []*track) {
 	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	running := make([]*track, 0, len(ups))
 	present := make(map[ident.Instance]struct{}, len(ups))
 	for _, up := range ups {
 		present[up.Instance] = struct{}{}
@@ -49,7 +76,9 @@ func (s *Service) follow(ups []instance.Up) []*track {
 			t.begin(up)
 		}
 		t.ended = now
-		running = append(running, t)
+		if t.due(now) {
+			due = append(due, t)
+		}
 	}
 	for id, t := range s.tracks {
 		if _, ok := present[id]; !ok && t.running {
@@ -57,13 +86,13 @@ func (s *Service) follow(ups []instance.Up) []*track {
 			t.series.end()
 		}
 	}
-	return running
+	return len(ups), due
 }
 
 // begin is for another life of the container: its counters begin anew.
 func (t *track) begin(up instance.Up) {
 	t.up, t.running, t.pid, t.askAt, t.wait = up, true, 0, time.Time{}, 0
-	t.last, t.newest, t.source, t.box = runtime.Usage{}, wire.Sample{}, unknown, box{}
+	t.last, t.newest, t.rated, t.source, t.box = runtime.Usage{}, wire.Sample{}, false, unknown, box{}
 }
 
 // look takes a sample of one that runs, or does what is needed before it can.
@@ -198,6 +227,7 @@ func (s *Service) take(t *track, u runtime.Usage) {
 	n.CPU = rate(int64(before.CPU), int64(u.CPU), over) / float64(time.Second)
 	n.NetInRate, n.NetOutRate = rate(before.NetIn, u.NetIn, over), rate(before.NetOut, u.NetOut, over)
 	n.ReadRate, n.WriteRate = rate(before.DiskRead, u.DiskRead, over), rate(before.DiskWrite, u.DiskWrite, over)
+	t.rated = true
 	t.series.add(point{
 		at: uint32(s.Now().Unix()), cpu: float32(n.CPU), in: float32(n.NetInRate), out: float32(n.NetOutRate),
 		read: float32(n.ReadRate), write: float32(n.WriteRate),

@@ -33,6 +33,7 @@ const pendingMost = 64
 type series struct {
 	ring    []point // of seconds; made by the first point
 	open    [2]bucket
+	closed  [2]uint32  // the begin of the newest that was finished at its end
 	pending [2][]point // finished, and not in the file yet
 }
 
@@ -43,12 +44,20 @@ func (s *series) add(p point, over float64) {
 	}
 	s.ring[seconds.slot(p.at)] = p
 	for i, l := range inFile {
+		begin := l.begin(p.at)
+		if s.closed[i] == begin {
+			continue // another sample in its last second
+		}
 		b := &s.open[i]
-		if begin := l.begin(p.at); b.at != begin {
+		if b.at != begin {
 			s.finish(i)
 			b.at = begin
 		}
 		b.add(p, over)
+		if p.at == begin+l.step-1 {
+			s.finish(i)
+			s.closed[i] = begin
+		}
 	}
 }
 

@@ -50,6 +50,7 @@ type Options struct {
 const (
 	engineEvery  = 10 * time.Second // between two questions to the engine about one container
 	watchedFor   = time.Minute      // that somebody looked makes it each second for so long
+	listedAgain  = 5 * time.Second  // who asks for all samples again so soon looks at each
 	asksAtOnce   = 4                // to the engine
 	askWithin    = 10 * time.Second
 	retryMost    = 30 * time.Second // between two tries to find a container's counters
@@ -82,6 +83,7 @@ type track struct {
 	watched time.Time // somebody looked then
 	last    runtime.Usage
 	newest  wire.Sample
+	rated   bool // newest has rates
 	disk    holding
 	diskAt  time.Time // when that was measured
 	series  series
@@ -107,6 +109,8 @@ type Service struct {
 	mu         sync.Mutex
 	tracks     map[ident.Instance]*track
 	node       wire.NodeSample
+	listed     time.Time     // somebody asked for all samples then
+	watched    time.Time     // somebody looked at the node then, or it was begun with
 	history    series        // the node's
 	round      chan struct{} // closed when the next samples are there
 	lives      int
@@ -123,7 +127,7 @@ func New(o Options) (*Service, error) {
 	return &Service{
 		Options: o, kernel: k, machine: &machine{k: k, volumes: o.Volumes}, files: files,
 		asks: make(chan struct{}, asksAtOnce), stopped: make(chan struct{}),
-		tracks: map[ident.Instance]*track{}, round: make(chan struct{}),
+		tracks: map[ident.Instance]*track{}, round: make(chan struct{}), watched: o.Now(),
 	}, nil
 }
 
