@@ -56,7 +56,8 @@ func readTexts() (texts, error) {
 func (t texts) render(l Letter, panel setting.Panel) (written, error) {
 	var text *template.Template
 	locale := l.Locale
-	for _, locale = range []string{l.Locale, panel.Locale, "en"} {
+	language, _, _ := strings.Cut(l.Locale, "-") // de of de-AT
+	for _, locale = range []string{l.Locale, language, panel.Locale, "en"} {
 		if text = t.of[locale+"/"+l.Text]; text != nil {
 			break
 		}

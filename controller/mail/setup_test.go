@@ -1,0 +1,200 @@
+package mail_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/berth-panel/berth/controller/access"
+	"github.com/berth-panel/berth/controller/event"
+	"github.com/berth-panel/berth/controller/httpapi"
+	"github.com/berth-panel/berth/controller/mail"
+	"github.com/berth-panel/berth/controller/mail/mailtest"
+	"github.com/berth-panel/berth/controller/secret"
+	"github.com/berth-panel/berth/controller/setting"
+	"github.com/berth-panel/berth/controller/store"
+	"github.com/berth-panel/berth/shared/problem"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+type bundle struct {
+	t      testing.TB
+	path   string
+	db     *store.DB
+	events *event.Log
+	set    *setting.Store
+	svc    *mail.Service
+	api    *httpapi.API
+	clock  *clock
+	server *mailtest.Server
+}
+
+// nobody lets no key in: the tests call by hand.
+type nobody struct{}
+
+func (nobody) Authenticate(context.Context, string) (access.Caller, error) {
+	return access.Caller{}, problem.New(problem.Unauthorized, "nobody")
+}
+
+// setup makes a mail room and a server; it isn't set yet.
+func setup(t testing.TB, o mailtest.Options) *bundle {
+	t.Helper()
+	b := &bundle{t: t, path: filepath.Join(t.TempDir(), "berth.db"), clock: &clock{at: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}, server: mailtest.New(t, o)}
+	b.open()
+	return b
+}
+
+// open opens the database, again after a restart.
+func (b *bundle) open() {
+	b.t.Helper()
+	var err error
+	if b.db, err = store.Open(b.t.Context(), b.path); err != nil {
+		b.t.Fatal(err)
+	}
+	db := b.db
+	b.t.Cleanup(func() { _ = db.Close() })
+	box, err := secret.Open(filepath.Dir(b.path))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	b.events = event.New(b.clock.now)
+	if b.set, err = setting.New(setting.Config{DB: b.db, Events: b.events, Box: box, Now: b.clock.now}); err != nil {
+		b.t.Fatal(err)
+	}
+	b.svc, err = mail.New(mail.Config{DB: b.db, Events: b.events, Settings: b.set, Log: log, Now: b.clock.now, Roots: b.server.Roots})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.svc.Register("hello", hello)
+	if b.api, err = httpapi.New(httpapi.Config{Authenticator: nobody{}, DB: b.db, Logger: log, Now: b.clock.now}); err != nil {
+		b.t.Fatal(err)
+	}
+	b.svc.Mount(b.api)
+	if err := b.api.Err(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// greeting is what the orders of these tests keep.
+type greeting struct{ To, Name, Link, Locale string }
+
+func hello(_ context.Context, about json.RawMessage) (*mail.Letter, error) {
+	var g greeting
+	if err := json.Unmarshal(about, &g); err != nil || g.To == "" {
+		return nil, err
+	}
+	return &mail.Letter{To: g.To, Locale: g.Locale, Text: "reset", Link: g.Link, Fields: map[string]string{"Username": g.Name}}, nil
+}
+
+// use sets the server.
+func (b *bundle) use(change func(*mail.Server)) {
+	b.t.Helper()
+	v := mail.Server{Host: b.server.Host, Port: b.server.Port, Security: mail.Plain, From: "berth@example.test"}
+	change(&v)
+	password := ""
+	if v.Username != "" {
+		password = "geheim"
+	}
+	_, err := setting.Of(b.set, "mail", "password", mail.Server{}).Change(b.t.Context(), func(c *setting.Change[mail.Server]) error {
+		c.Value, c.Secret = v, &password
+		return nil
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func asIs(*mail.Server) {}
+
+// run sends mails until the test's end, or until stop.
+func (b *bundle) run() (stop func()) {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(b.t.Context())
+	done := make(chan struct{})
+	svc := b.svc
+	go func() {
+		defer close(done)
+		svc.Run(ctx)
+	}()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		<-done
+	})
+	b.t.Cleanup(stop)
+	return stop
+}
+
+func (b *bundle) order(g greeting) {
+	b.t.Helper()
+	err := b.db.Write(b.t.Context(), func(tx *store.Tx) error {
+		return b.svc.Order(b.t.Context(), tx, mail.Order{Kind: "hello", About: g, Until: time.Hour})
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// happened gives the types and data of the facts, the oldest first.
+func (b *bundle) happened() string {
+	b.t.Helper()
+	list, _, err := b.events.List(b.t.Context(), b.db.Snapshot(), event.Filter{Sight: event.Everything(), Limit: 1000})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var out []string
+	for _, e := range list {
+		out = append([]string{string(e.Type) + " " + string(e.Data)}, out...)
+	}
+	return strings.Join(out, "\n")
+}
+
+// waiting is how many mails are still to be sent.
+func (b *bundle) waiting() int {
+	b.t.Helper()
+	n, err := store.Count(b.t.Context(), b.db.Snapshot(), `SELECT COUNT(*) FROM mails`)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return n
+}
+
+// until waits for a condition.
+func (b *bundle) until(what string, ok func() bool) {
+	b.t.Helper()
+	deadline := time.After(time.Minute)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			b.t.Fatalf("never: %s", what)
+		}
+	}
+}
