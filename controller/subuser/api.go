@@ -36,7 +36,8 @@ type SubuserInviteBody struct {
 	Email    string `json:"email,omitempty" maxLength:"254" doc:"Who has no account with this address is invited by mail"`
 }
 
-type subuserPath struct {
+// SubuserPath names a subuser of an instance in a path.
+type SubuserPath struct {
 	instance.InstancePath
 	User ident.User `path:"user_id" maxLength:"64"`
 }
@@ -74,13 +75,13 @@ func (s *Service) handleInvite(ctx context.Context, in *struct {
 }
 
 func (s *Service) handlePut(ctx context.Context, in *struct {
-	subuserPath
+	SubuserPath
 	Body SubuserRightsBody
 }) (SubuserView, error) {
 	one, err := s.Put(ctx, access.From(ctx), ident.Instance(in.ID), in.User, in.Body.Rights)
 	return view(one), err
 }
 
-func (s *Service) handleDelete(ctx context.Context, in *subuserPath) (httpapi.Done, error) {
+func (s *Service) handleDelete(ctx context.Context, in *SubuserPath) (httpapi.Done, error) {
 	return httpapi.Did("the instance is not shared with this user any more"), s.Remove(ctx, access.From(ctx), ident.Instance(in.ID), in.User)
 }
