@@ -5,3 +5,6 @@ export { live, socketAddress, useLiveState, useLiveStats, type LiveEvent, type L
 export { begin, can, end, retryUnreachable, useCan, useLogout, useMe, useSession, type Permission, type Session } from './session';
 export { useLiveLink } from './link';
 export { makePasskey, passkeysSupported, showPasskey, type CreationOptions, type RequestOptions } from './passkey';
+export { ended, useJob, type Followed } from './follow';
+export { ConsoleSocket, type ConsoleLine, type ConsolePhase, type ConsoleSink, type ConsoleState, type Verb } from './console';
+export { download, readText, writeText, type TextFile } from './files';

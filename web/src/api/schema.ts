@@ -310,6 +310,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/activity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who did what, the newest first */
+        get: operations["listActivity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The other login (OpenID Connect) */
+        get: operations["get-oidc"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where the provider sends the browser back to */
+        get: operations["finish-oidc"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/oidc/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Begin the other login; browsers go there */
+        get: operations["start-oidc"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/downloads/{ticket}": {
         parameters: {
             query?: never;
@@ -376,6 +444,26 @@ export interface paths {
         get: operations["streamEvents"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/forgot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask for a link for a new password
+         * @description The answer is the same whether there is such an account or not.
+         */
+        post: operations["forgot-password"];
         delete?: never;
         options?: never;
         head?: never;
@@ -488,6 +576,23 @@ export interface paths {
         head?: never;
         /** Change limits, name, variables, ports, network, drift and crash policy or owner */
         patch: operations["changeInstance"];
+        trace?: never;
+    };
+    "/api/v1/instances/{id}/activity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who did what with an instance, the newest first */
+        get: operations["listInstanceActivity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/instances/{id}/command": {
@@ -1072,6 +1177,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/instances/{id}/subusers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who else may use an instance, and what for */
+        get: operations["listSubusers"];
+        put?: never;
+        /** Let somebody use an instance, by his name or address */
+        post: operations["inviteSubuser"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/instances/{id}/subusers/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Say what a user may do with an instance */
+        put: operations["putSubuser"];
+        post?: never;
+        /** Take an instance from a subuser; one's own too */
+        delete: operations["deleteSubuser"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/instances/{id}/suspend": {
         parameters: {
             query?: never;
@@ -1286,6 +1427,131 @@ export interface paths {
         patch: operations["update-key"];
         trace?: never;
     };
+    "/api/v1/links/look": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a one-time link is for */
+        post: operations["look-at-link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/links/use": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Use a one-time link */
+        post: operations["use-link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow what happens, and the figures of what is watched
+         * @description A WebSocket of JSON messages: events that you may see, as GET /events gives them, and the figures of what is asked for by {"type":"watch","instances":[…],"nodes":[…]}, each second. It begins with {"type":"hello","after":N}; who comes back with after=N misses nothing. {"type":"behind"} says that events were left out. It ends with {"type":"closing","code","message"}.
+         */
+        get: operations["openLive"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log in to the panel
+         * @description Sets the panel's cookie. 401 whose details name `second_factor` (`totp`, `recovery`, `passkey`) says that the password was right and what else is needed: the same call again with `code` or `recovery_code`, or a passkey's login.
+         */
+        post: operations["login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/login/passkey/begin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A challenge to log in by a passkey */
+        post: operations["begin-passkey-login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/login/passkey/finish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Log in by a passkey's answer */
+        post: operations["finish-passkey-login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Log out of the panel */
+        post: operations["logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/me": {
         parameters: {
             query?: never;
@@ -1297,6 +1563,265 @@ export interface paths {
         get: operations["get-me"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change one's own account */
+        patch: operations["update-me"];
+        trace?: never;
+    };
+    "/api/v1/me/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** My other logins */
+        get: operations["list-my-oidc"];
+        put?: never;
+        /** Link my account with the other login */
+        post: operations["link-my-oidc"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/oidc/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Unlink it */
+        delete: operations["unlink-my-oidc"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's passkeys */
+        get: operations["list-passkeys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/passkeys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Take a passkey out of use */
+        delete: operations["remove-passkey"];
+        options?: never;
+        head?: never;
+        /** Rename a passkey */
+        patch: operations["rename-passkey"];
+        trace?: never;
+    };
+    "/api/v1/me/passkeys/begin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A challenge for a new passkey */
+        post: operations["begin-passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/passkeys/finish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep a new passkey */
+        post: operations["add-passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Choose another password: all other logins end */
+        post: operations["set-my-password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/prove": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Show once more who one is, for ten minutes */
+        post: operations["prove"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/prove/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A challenge to prove it by a passkey */
+        post: operations["begin-proof"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** New recovery codes instead of the old ones */
+        post: operations["renew-recovery-codes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where one is logged in */
+        get: operations["list-sessions"];
+        put?: never;
+        post?: never;
+        /** End all logins but this one */
+        delete: operations["end-other-sessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End a login */
+        delete: operations["end-session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Take the authenticator app out of use */
+        delete: operations["remove-totp"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/totp/begin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A secret for an authenticator app */
+        post: operations["begin-totp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/totp/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take the authenticator app into use */
+        post: operations["confirm-totp"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1579,6 +2104,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/panel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the login page shows */
+        get: operations["get-panel"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/permissions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What roles and subusers can be allowed */
+        get: operations["list-permissions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/release": {
         parameters: {
             query?: never;
@@ -1594,6 +2153,157 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List roles */
+        get: operations["list-roles"];
+        put?: never;
+        /** Make a role */
+        post: operations["create-role"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roles/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a role */
+        get: operations["get-role"];
+        put?: never;
+        post?: never;
+        /** Delete a role; its people are customers then */
+        delete: operations["delete-role"];
+        options?: never;
+        head?: never;
+        /** Change a role, and what its people may do, at once */
+        patch: operations["update-role"];
+        trace?: never;
+    };
+    "/api/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who is logged in */
+        get: operations["get-session"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings/mail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The mail server */
+        get: operations["get-mail-settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change the mail server
+         * @description Only an admin may: it carries links into everybody's account.
+         */
+        patch: operations["update-mail-settings"];
+        trace?: never;
+    };
+    "/api/v1/settings/mail/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a mail now, to see whether the settings are right
+         * @description Waits for the mail server. What the server says against it is in the error's message.
+         */
+        post: operations["test-mail"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The provider of the other login */
+        get: operations["get-oidc-settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change the provider of the other login
+         * @description Only an admin may: the provider says who gets in as whom.
+         */
+        patch: operations["update-oidc-settings"];
+        trace?: never;
+    };
+    "/api/v1/settings/oidc/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** See whether the provider answers */
+        post: operations["test-oidc"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/settings/panel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the panel says of itself */
+        get: operations["get-panel-settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Change what the panel says of itself */
+        patch: operations["update-panel-settings"];
         trace?: never;
     };
     "/api/v1/stats": {
@@ -1699,6 +2409,43 @@ export interface paths {
         head?: never;
         /** Change a user */
         patch: operations["update-user"];
+        trace?: never;
+    };
+    "/api/v1/users/{id}/invite": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let a user choose his password
+         * @description Mails him a one-time link, or gives it when no mail server is set. For who has a password already it is a link for another one.
+         */
+        post: operations["invite-user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{id}/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Take all second factors from a user who lost his; his logins end */
+        delete: operations["reset-second-factor"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/users/{id}/ssh-keys": {
@@ -2559,6 +3306,13 @@ export interface components {
             message?: string;
             works: boolean;
         };
+        ForgotBody: {
+            email: string;
+        };
+        GroupRole: {
+            group: string;
+            role_id: string;
+        };
         HealthView: {
             /** @enum {string} */
             status: "ok";
@@ -2767,7 +3521,7 @@ export interface components {
              * @enum {string}
              */
             drift_policy: "repair" | "report";
-            /** @description What the container gets */
+            /** @description What the container gets; for who may edit it */
             env: string[];
             /** Format: int64 */
             exit_code?: number;
@@ -2819,6 +3573,8 @@ export interface components {
              * @description When it is started again after a crash
              */
             retry_at?: string;
+            /** @description What the caller may do with it */
+            rights: string[];
             /** Format: date-time */
             started_at?: string;
             /** @description suspended, installing, failed, deleting, else what the container does: unknown, starting, running, stopping, stopped, crashed */
@@ -2829,6 +3585,7 @@ export interface components {
             unheld?: string[];
             /** Format: date-time */
             updated_at: string;
+            /** @description For who may edit it */
             variables: {
                 [key: string]: string;
             };
@@ -2955,12 +3712,26 @@ export interface components {
             power: string;
             /** @description The container image that it runs */
             reference: string;
+            /** @description What the caller may do with it */
+            rights: string[];
             /** @description suspended, installing, failed, deleting, else what the container does: unknown, starting, running, stopping, stopped, crashed */
             status: string;
             suspend_reason?: string;
             suspended: boolean;
             /** Format: date-time */
             updated_at: string;
+        };
+        InviteBody: {
+            /** @description Give the link here, even when it could be mailed */
+            by_hand?: boolean;
+        };
+        InviteView: {
+            /** Format: date-time */
+            expires_at: string;
+            /** @description Works once. It is shown only here */
+            link?: string;
+            /** @description It was mailed; else link is to be handed over */
+            mailed: boolean;
         };
         JobFailureView: {
             code: string;
@@ -3053,6 +3824,8 @@ export interface components {
             uses_left: number;
         };
         KeyCreateBody: {
+            /** @description From where it may be used: addresses such as 192.0.2.7 and networks such as 2001:db8::/32. None: from where the key of the call may */
+            addresses?: string[];
             /** @enum {string} */
             dialect?: "documented" | "v0.3";
             /** Format: date-time */
@@ -3065,10 +3838,12 @@ export interface components {
             rate_limit?: number;
             /** @description admin includes write, write includes read */
             scopes: ("read" | "write" | "admin")[];
-            /** @description Whose key; the caller's without. Another's needs an admin's key of scope admin */
+            /** @description Whose key; the caller's without. Another's needs the permission users.write */
             user_id?: string;
         };
         KeyIssuedView: {
+            /** @description From where it may be used: addresses and networks; none: from everywhere */
+            addresses: string[];
             /** Format: date-time */
             created_at: string;
             /**
@@ -3101,6 +3876,8 @@ export interface components {
             user_id: string;
         };
         KeyUpdateBody: {
+            /** @description All of them; none: from everywhere */
+            addresses?: string[];
             /** @enum {string} */
             dialect?: "documented" | "v0.3";
             /**
@@ -3117,6 +3894,8 @@ export interface components {
             scopes?: ("read" | "write" | "admin")[];
         };
         KeyView: {
+            /** @description From where it may be used: addresses and networks; none: from everywhere */
+            addresses: string[];
             /** Format: date-time */
             created_at: string;
             /**
@@ -3146,14 +3925,166 @@ export interface components {
             scopes: ("read" | "write" | "admin")[];
             user_id: string;
         };
+        LinkLookBody: {
+            /** @description What stands behind the # of the link */
+            token: string;
+        };
+        LinkUseBody: {
+            /** @description The new one, at least 8 bytes; for links that take one */
+            password?: string;
+            /** @description What stands behind the # of the link */
+            token: string;
+        };
+        LinkUsedView: {
+            /** @description For the header X-Csrf-Token of the calls that follow */
+            csrf?: string;
+            /** @description He is logged in now, by the cookie that came along */
+            logged_in: boolean;
+            /** @enum {string} */
+            purpose: "invite" | "reset" | "email";
+            /** @description He must log in, with his password and his second factor */
+            second_factor: boolean;
+            username: string;
+        };
+        LinkView: {
+            /** @description The account's address; with email the new one */
+            email: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** @description Using it takes a password */
+            password: boolean;
+            /**
+             * @description invite: the first password. reset: another password. email: another address
+             * @enum {string}
+             */
+            purpose: "invite" | "reset" | "email";
+            username: string;
+        };
+        LoggedInView: {
+            admin: boolean;
+            /** @description For the header X-Csrf-Token of every call other than GET */
+            csrf: string;
+            key?: components["schemas"]["KeyView"];
+            /** @description Of mails and pages; empty: the browser's */
+            locale: string;
+            /** @description What the caller may do with what isn't his; an admin all there is */
+            permissions: string[];
+            /**
+             * Format: date-time
+             * @description What changes how one logs in needs a proof from then on: POST /me/prove
+             */
+            proved_until: string;
+            role_name?: string;
+            scopes: ("read" | "write" | "admin")[];
+            second_factor: components["schemas"]["SecondFactorsView"];
+            session: components["schemas"]["LoginSessionView"];
+            /** @description What the user's instances have, of his quota */
+            used?: components["schemas"]["UseView"];
+            user?: components["schemas"]["UserView"];
+            /**
+             * @description key: an API key. local: the controller's own socket
+             * @enum {string}
+             */
+            via: "key" | "local";
+        };
+        LoggedOutView: Record<string, never>;
+        LoginBody: {
+            /** @description Of the authenticator app */
+            code?: string;
+            /** @description Username or email */
+            name: string;
+            password: string;
+            /** @description Instead of a code, each once */
+            recovery_code?: string;
+        };
+        LoginSessionView: {
+            /** @description Where it began */
+            address: string;
+            /** @description As the browser calls itself (User-Agent) */
+            browser: string;
+            /** Format: date-time */
+            created_at: string;
+            /** @description The one of this call */
+            current: boolean;
+            /**
+             * Format: date-time
+             * @description Whatever happens; two weeks after its last use in any case
+             */
+            expires_at: string;
+            id: string;
+            /**
+             * Format: date-time
+             * @description Up to half a minute late
+             */
+            last_seen_at: string;
+            /** @enum {string} */
+            means: "password" | "passkey" | "oidc" | "link";
+        };
+        MailSettingsBody: {
+            alerts?: boolean;
+            from?: string;
+            /** @description Empty: no mails are sent */
+            host?: string;
+            /** @description Goes in and never out. Must come again with another host, port, security or username. null takes it away */
+            password?: string | null;
+            /** Format: int64 */
+            port?: number;
+            /** @enum {string} */
+            security?: "starttls" | "tls" | "none";
+            username?: string;
+        };
+        MailSettingsView: {
+            /** @description Admins get a mail when a node goes offline */
+            alerts: boolean;
+            /** @description The address that mails come from */
+            from: string;
+            has_password: boolean;
+            /** @description Empty: no mails are sent */
+            host: string;
+            /** Format: int64 */
+            port: number;
+            /**
+             * @description none is for a server on the controller's own machine only
+             * @enum {string}
+             */
+            security: "starttls" | "tls" | "none";
+            /** @description Empty: the server asks for no login */
+            username: string;
+            /**
+             * Format: int64
+             * @description Mails that are still to be sent
+             */
+            waiting: number;
+        };
+        MailTestBody: {
+            /** @description Who gets it */
+            to: string;
+        };
         MaintenanceBody: {
             /** @description true: it takes no new instances; those that are there go on as before */
             on: boolean;
         };
+        MePasswordBody: {
+            new_password: string;
+            /** @description The present one; not needed after a fresh proof */
+            password?: string;
+        };
+        MeUpdateBody: {
+            /** @description Needs a fresh proof, for it is where a forgotten password's link goes. Where mails can be sent it changes by a link that is mailed there, and the answer still has the old one */
+            email?: string;
+            /** @description Of mails and pages, such as de; empty: the browser's */
+            locale?: string;
+            username?: string;
+        };
         MeView: {
             admin: boolean;
             key?: components["schemas"]["KeyView"];
+            /** @description What the caller may do with what isn't his; an admin all there is */
+            permissions: string[];
+            role_name?: string;
             scopes: ("read" | "write" | "admin")[];
+            /** @description What the user's instances have, of his quota */
+            used?: components["schemas"]["UseView"];
             user?: components["schemas"]["UserView"];
             /**
              * @description key: an API key. local: the controller's own socket
@@ -3436,6 +4367,195 @@ export interface components {
             /** @description How it holds disk limits, and the room there is for them, as the agent said last */
             volumes?: components["schemas"]["Volumes"];
         };
+        OIDCIdentityView: {
+            /** Format: date-time */
+            created_at: string;
+            /** @description His address there */
+            email: string;
+            id: string;
+            issuer: string;
+            /**
+             * Format: date-time
+             * @description null: never
+             */
+            last_used_at: string | null;
+        };
+        OIDCLinkView: {
+            /** @description Works for a minute, in this browser */
+            url: string;
+        };
+        OIDCSettingsBody: {
+            button?: string;
+            client_id?: string;
+            /** @description Goes in and never out. Must come again with another issuer. null takes it away */
+            client_secret?: string | null;
+            create_users?: boolean;
+            default_role_id?: string;
+            group_claim?: string;
+            group_roles?: components["schemas"]["GroupRole"][];
+            issuer?: string;
+            link_by_email?: boolean;
+        };
+        OIDCSettingsView: {
+            /** @description Whose login it is, for its button */
+            button: string;
+            client_id: string;
+            /** @description Who has no account gets one */
+            create_users: boolean;
+            /** @description Of accounts that are made; empty: none */
+            default_role_id: string;
+            group_claim: string;
+            /** @description The first group that fits gives the role, at each login. Empty: groups mean nothing */
+            group_roles: components["schemas"]["GroupRole"][];
+            has_client_secret: boolean;
+            /** @description Empty: there is no other login */
+            issuer: string;
+            /** @description Accounts of customers are linked by a verified address */
+            link_by_email: boolean;
+            /** @description What the provider must know as this client's; empty: the controller needs --public-url */
+            redirect_uri: string;
+        };
+        OIDCView: {
+            /** @description Whose it is, for its button */
+            button: string;
+            enabled: boolean;
+            /** @description Where the browser goes */
+            start: string;
+        };
+        PanelOIDCView: {
+            /** @description Whose it is, for its button */
+            button: string;
+        };
+        PanelSettingsBody: {
+            /** @enum {string} */
+            locale?: "en" | "de";
+            name?: string;
+            /** @description http, https or mailto; empty: none */
+            support_url?: string;
+        };
+        PanelSettingsView: {
+            /**
+             * @description Of who has chosen none
+             * @enum {string}
+             */
+            locale: "en" | "de";
+            /** @description Shown in the header and in mails */
+            name: string;
+            /** @description Where people find help; empty: nowhere */
+            support_url: string;
+        };
+        PanelView: {
+            /**
+             * @description Of who has chosen none
+             * @enum {string}
+             */
+            locale: "en" | "de";
+            /** @description All there are */
+            locales: string[];
+            /** @description Mails can be sent: a forgotten password can be reset without an admin */
+            mail: boolean;
+            name: string;
+            /** @description The other login (OpenID Connect); null: there is none */
+            oidc: components["schemas"]["PanelOIDCView"];
+            /** @description Passkeys work at this address */
+            passkeys: boolean;
+            /** @description Where people find help; empty: nowhere */
+            support_url: string;
+        };
+        PasskeyAddBody: {
+            ceremony: string;
+            /** @description To tell it from others */
+            name: string;
+            /** @description What PublicKeyCredential.toJSON gives */
+            response: unknown;
+        };
+        PasskeyAddedView: {
+            /** Format: date-time */
+            created_at: string;
+            id: string;
+            /**
+             * Format: date-time
+             * @description null: never
+             */
+            last_used_at: string | null;
+            name: string;
+            /** @description Each logs in once. They are shown only here; empty when there were some already */
+            recovery_codes: string[];
+        };
+        PasskeyAnswer: {
+            ceremony: string;
+            /** @description What PublicKeyCredential.toJSON gives */
+            response: unknown;
+        };
+        PasskeyChallengeView: {
+            /** @description To be sent with the answer, once, within five minutes */
+            ceremony: string;
+            /** @description For PublicKeyCredential.parseRequestOptionsFromJSON or parseCreationOptionsFromJSON */
+            options: unknown;
+        };
+        PasskeyRenameBody: {
+            name: string;
+        };
+        PasskeyView: {
+            /** Format: date-time */
+            created_at: string;
+            id: string;
+            /**
+             * Format: date-time
+             * @description null: never
+             */
+            last_used_at: string | null;
+            name: string;
+        };
+        PermissionsView: {
+            /** @description Of roles */
+            permissions: components["schemas"]["PermissionView"][];
+            /** @description Of subusers, to an instance */
+            rights: components["schemas"]["RightView"][];
+        };
+        PermissionView: {
+            /** @description The caller has it, so he may give it */
+            held: boolean;
+            permission: string;
+            /**
+             * @description What an API key needs for it at least
+             * @enum {string}
+             */
+            scope: "read" | "write" | "admin";
+            /** @description What it lets somebody do */
+            text: string;
+        };
+        ProveBody: {
+            /** @description Instead of the password: the answer to POST /me/prove/passkey */
+            passkey?: components["schemas"]["PasskeyAnswer"];
+            password?: string;
+        };
+        QuotaView: {
+            /**
+             * Format: double
+             * @description Cores; null: no limit
+             */
+            cpu?: number | null;
+            /**
+             * Format: int64
+             * @description MiB; null: no limit
+             */
+            disk?: number | null;
+            /**
+             * Format: int64
+             * @description null: no limit
+             */
+            instances?: number | null;
+            /**
+             * Format: int64
+             * @description MiB; null: no limit
+             */
+            memory?: number | null;
+        };
+        RecoveryCodesView: {
+            /** @description Each logs in once. They are shown only here; empty when there were some already */
+            recovery_codes: string[];
+        };
         ReinstallBody: {
             /** @description Throw all of the instance's data away first. Without it the installation is put over the data that is there */
             wipe?: boolean;
@@ -3456,6 +4576,55 @@ export interface components {
             programs: components["schemas"]["ReleaseProgramView"][];
             /** @description Of the agents' programs */
             release: string;
+        };
+        RightView: {
+            right: string;
+            /**
+             * @description What an API key needs for it at least
+             * @enum {string}
+             */
+            scope: "read" | "write" | "admin";
+            /** @description What it lets somebody do */
+            text: string;
+        };
+        RoleCreateBody: {
+            description?: string;
+            name: string;
+            /** @description Of those that GET /permissions lists and the caller has himself */
+            permissions: string[];
+        };
+        RoleUpdateBody: {
+            description?: string;
+            name?: string;
+            /** @description All of them */
+            permissions?: string[];
+        };
+        RoleView: {
+            /** Format: date-time */
+            created_at: string;
+            description: string;
+            id: string;
+            name: string;
+            /** @description See GET /permissions */
+            permissions: string[];
+            /** Format: date-time */
+            updated_at: string;
+            /**
+             * Format: int64
+             * @description Who have it
+             */
+            users: number;
+        };
+        SecondFactorsView: {
+            /** Format: int64 */
+            passkeys: number;
+            /**
+             * Format: int64
+             * @description That are left
+             */
+            recovery_codes: number;
+            /** @description An authenticator app is in use */
+            totp: boolean;
         };
         SFTP: {
             host_key: string;
@@ -3674,6 +4843,28 @@ export interface components {
             /** @enum {string} */
             phase: "installing" | "ready" | "failed";
         };
+        SubuserInviteBody: {
+            /** @description Who has no account with this address is invited by mail */
+            email?: string;
+            /** @description All of them; instance.see is always among them. Only such as the caller has himself */
+            rights: string[];
+            /** @description Of who has an account */
+            username?: string;
+        };
+        SubuserRightsBody: {
+            /** @description All of them; instance.see is always among them. Only such as the caller has himself */
+            rights: string[];
+        };
+        SubuserView: {
+            /** Format: date-time */
+            created_at: string;
+            /** @description See GET /permissions */
+            rights: string[];
+            /** Format: date-time */
+            updated_at: string;
+            user_id: string;
+            username: string;
+        };
         SuspendBody: {
             /** @description Shown to the owner */
             reason?: string;
@@ -3710,13 +4901,27 @@ export interface components {
              */
             wire: number;
         };
+        TOTPConfirmBody: {
+            /** @description That the app shows */
+            code: string;
+        };
+        TOTPSetupView: {
+            /** @description Base32, to be typed */
+            secret: string;
+            /** @description otpauth://…, for a QR code */
+            uri: string;
+        };
         UserCreateBody: {
             admin?: boolean;
             email: string;
             /** @description Free text; a UUID when there is none */
             id?: string;
-            /** @description At least 8 bytes */
-            password: string;
+            /** @description At least 8 bytes. Without one he gets in by an invitation only */
+            password?: string;
+            /** @description No limits without */
+            quota?: components["schemas"]["QuotaView"];
+            /** @description None without */
+            role_id?: string;
             username: string;
             verified?: boolean;
         };
@@ -3725,6 +4930,10 @@ export interface components {
             disabled?: boolean;
             email?: string;
             password?: string;
+            /** @description It replaces the whole; what it leaves out, or has as null, has no limit */
+            quota?: components["schemas"]["QuotaView"];
+            /** @description null: none */
+            role_id?: string | null;
             username?: string;
             verified?: boolean;
         };
@@ -3736,11 +4945,34 @@ export interface components {
             disabled: boolean;
             email: string;
             id: string;
+            /** @description What his instances may have at most, together */
+            quota: components["schemas"]["QuotaView"];
+            /** @description null: none */
+            role_id: string | null;
             /** Format: date-time */
             updated_at: string;
             username: string;
             /** @description The address is known to be his */
             verified: boolean;
+        };
+        UseView: {
+            /**
+             * Format: double
+             * @description Cores
+             */
+            cpu: number;
+            /**
+             * Format: int64
+             * @description MiB
+             */
+            disk: number;
+            /** Format: int64 */
+            instances: number;
+            /**
+             * Format: int64
+             * @description MiB
+             */
+            memory: number;
         };
         Variable: {
             default?: string;
@@ -4375,6 +5607,162 @@ export interface operations {
             };
         };
     };
+    listActivity: {
+        parameters: {
+            query?: {
+                /** @description Id of the user who did it */
+                actor?: string;
+                /** @description Only about this instance */
+                instance_id?: string;
+                /** @description How many on a page */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+                /** @description A text in what happened, or in who did it from where */
+                search?: string;
+                /** @description Then or later */
+                since?: string;
+                /** @description One type, such as file.written, or the thing: file */
+                type?: string;
+                /** @description Before then */
+                until?: string;
+                /** @description Through which door */
+                via?: "key" | "session" | "sftp" | "schedule" | "system" | "local" | "";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EventView"][];
+                        pagination: {
+                            limit: number;
+                            page: number;
+                            pages: number;
+                            total: number;
+                        };
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "get-oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["OIDCView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "finish-oidc": {
+        parameters: {
+            query?: {
+                code?: string;
+                error?: string;
+                state?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Go on there */
+            303: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "start-oidc": {
+        parameters: {
+            query?: {
+                /** @description The page to go on to */
+                next?: string;
+                /** @description Of a login that links: see POST /api/v1/me/oidc */
+                ticket?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Go on there */
+            303: {
+                headers: {
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
     downloadByTicket: {
         parameters: {
             query?: never;
@@ -4483,7 +5871,7 @@ export interface operations {
                 node_id?: string;
                 /** @description Which page, from 1 */
                 page?: number;
-                /** @description Only of this type */
+                /** @description Only of this type, or about this thing: job is all that begins with job. */
                 type?: string;
             };
             header?: never;
@@ -4533,7 +5921,7 @@ export interface operations {
                 job_id?: string;
                 /** @description Only about this node */
                 node_id?: string;
-                /** @description Only of this type */
+                /** @description Only of this type, or about this thing: job is all that begins with job. */
                 type?: string;
             };
             header?: never;
@@ -4549,6 +5937,45 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "forgot-password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ForgotBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
                 };
             };
             /** @description An error */
@@ -5029,6 +6456,65 @@ export interface operations {
                 content: {
                     "application/json": {
                         data: components["schemas"]["InstanceJobView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    listInstanceActivity: {
+        parameters: {
+            query?: {
+                /** @description Id of the user who did it */
+                actor?: string;
+                /** @description How many on a page */
+                limit?: number;
+                /** @description Which page, from 1 */
+                page?: number;
+                /** @description A text in what happened, or in who did it from where */
+                search?: string;
+                /** @description Then or later */
+                since?: string;
+                /** @description One type, such as file.written, or the thing: file */
+                type?: string;
+                /** @description Before then */
+                until?: string;
+                /** @description Through which door */
+                via?: "key" | "session" | "sftp" | "schedule" | "system" | "local" | "";
+            };
+            header?: never;
+            path: {
+                /** @description The instance's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["EventView"][];
+                        pagination: {
+                            limit: number;
+                            page: number;
+                            pages: number;
+                            total: number;
+                        };
                         /** @enum {boolean} */
                         success: true;
                     };
@@ -6632,6 +8118,162 @@ export interface operations {
             };
         };
     };
+    listSubusers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The instance's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["SubuserView"][];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    inviteSubuser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The instance's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubuserInviteBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["SubuserView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    putSubuser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The instance's id */
+                id: string;
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SubuserRightsBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["SubuserView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    deleteSubuser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The instance's id */
+                id: string;
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
     suspendInstance: {
         parameters: {
             query?: never;
@@ -7266,6 +8908,252 @@ export interface operations {
             };
         };
     };
+    "look-at-link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkLookBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["LinkView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "use-link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkUseBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["LinkUsedView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    openLive: {
+        parameters: {
+            query?: {
+                /** @description The number of the last event that you have */
+                after?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is a WebSocket from here on */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    login: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LoginBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["LoggedInView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "begin-passkey-login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["PasskeyChallengeView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "finish-passkey-login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyAnswer"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["LoggedInView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    logout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["LoggedOutView"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
     "get-me": {
         parameters: {
             query?: never;
@@ -7283,6 +9171,677 @@ export interface operations {
                 content: {
                     "application/json": {
                         data: components["schemas"]["MeView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "update-me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MeUpdateBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["LoggedInView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "list-my-oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["OIDCIdentityView"][];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "link-my-oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["OIDCLinkView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "unlink-my-oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "list-passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["PasskeyView"][];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "remove-passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "rename-passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyRenameBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["PasskeyView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "begin-passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["PasskeyChallengeView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "add-passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyAddBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["PasskeyAddedView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "set-my-password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MePasswordBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    prove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProveBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["LoggedInView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "begin-proof": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["PasskeyChallengeView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "renew-recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RecoveryCodesView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "list-sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["LoginSessionView"][];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "end-other-sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "end-session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "remove-totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "begin-totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["TOTPSetupView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "confirm-totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TOTPConfirmBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RecoveryCodesView"];
                         /** @enum {boolean} */
                         success: true;
                     };
@@ -8129,6 +10688,72 @@ export interface operations {
             };
         };
     };
+    "get-panel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["PanelView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "list-permissions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["PermissionsView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
     getRelease: {
         parameters: {
             query?: never;
@@ -8146,6 +10771,507 @@ export interface operations {
                 content: {
                     "application/json": {
                         data: components["schemas"]["ReleaseView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "list-roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RoleView"][];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "create-role": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text. The same call under the same text within 24 hours is carried out once and gets the first answer, without its secrets, again. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoleCreateBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RoleView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "get-role": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RoleView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "delete-role": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "update-role": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RoleUpdateBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RoleView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "get-session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["LoggedInView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "get-mail-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["MailSettingsView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "update-mail-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MailSettingsBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["MailSettingsView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "test-mail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MailTestBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "get-oidc-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["OIDCSettingsView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "update-oidc-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OIDCSettingsBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["OIDCSettingsView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "test-oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "get-panel-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["PanelSettingsView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "update-panel-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PanelSettingsBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["PanelSettingsView"];
                         /** @enum {boolean} */
                         success: true;
                     };
@@ -8480,6 +11606,84 @@ export interface operations {
                 content: {
                     "application/json": {
                         data: components["schemas"]["UserView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "invite-user": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["InviteBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["InviteView"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    "reset-second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
                         /** @enum {boolean} */
                         success: true;
                     };
