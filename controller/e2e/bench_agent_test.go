@@ -25,6 +25,7 @@ const (
 	heldInstances = 500 // that don't run
 	idleInstances = 20  // that run and do nothing
 	agentRounds   = 9
+	youngFor      = time.Minute // that the figures of what was started are taken each second, looked at or not
 	idleWindows   = 4
 	idleWindow    = 10 * time.Second
 )
@@ -103,7 +104,7 @@ func BenchmarkAgentAtWork(b *testing.B) {
 	for _, id := range ids {
 		p.awaitStatus(id, "running")
 	}
-	time.Sleep(settleFor)
+	time.Sleep(youngFor + settleFor)
 	var used []float64
 	for range idleWindows {
 		before := cpuTime(b, h.process.pid)

@@ -3,6 +3,7 @@ package docker_test
 import (
 	"net"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/berth-panel/berth/agent/runtime"
@@ -21,7 +22,7 @@ func TestSuite(t *testing.T) {
 		runtimetest.CleanDocker(t, host, node, beside)
 		return runtimetest.Harness{
 			Engine: engineOf(t, host, node), Beside: engineOf(t, host, beside), Away: awayEngine(t),
-			Image: image, Pullable: registry.Offer(t, host, "bt/game"), Unknown: registry.Address + "/bt/nope:1",
+			Image: image, Pullable: sync.OnceValue(func() string { return registry.Offer(t, host, "bt/game") }), Unknown: registry.Address + "/bt/nope:1",
 			Hand: runtimetest.DockerHand(host), Occupy: occupy, Address: "127.0.0.1", BlindToOOM: runtimetest.BlindToOOM(t, host),
 		}
 	})

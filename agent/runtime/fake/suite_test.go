@@ -27,7 +27,7 @@ func TestSuite(t *testing.T) {
 		return runtimetest.Harness{
 			Hand:   handOf(engine),
 			Engine: engine, Beside: engine.Beside(runtimetest.NewNode()), Away: away,
-			Image: "bt/probe:1", Pullable: "registry.example/bt/game:1", Unknown: "registry.example/bt/nope:1",
+			Image: "bt/probe:1", Pullable: func() string { return "registry.example/bt/game:1" }, Unknown: "registry.example/bt/nope:1",
 			Occupy: func(t testing.TB, port uint16, protocol runtime.Protocol) { t.Cleanup(engine.Occupy(port, protocol)) },
 		}
 	})

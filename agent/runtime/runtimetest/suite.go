@@ -17,9 +17,9 @@ type Harness struct {
 	Beside runtime.Engine // of another node, on the same machine
 	Away   runtime.Engine // one that nobody answers for
 
-	Image    string // the probe's image, which is there
-	Pullable string // an image that is not there, and that a pull brings
-	Unknown  string // an image that is not there, and that its registry does not have
+	Image    string        // the probe's image, which is there
+	Pullable func() string // an image that is not there, and that a pull brings; made when it is asked for first
+	Unknown  string        // an image that is not there, and that its registry does not have
 
 	// BlindToOOM says that the engine may miss that memory ran out; only the
 	// kill is sure then.

@@ -38,22 +38,22 @@ func stored(t testing.TB, e runtime.Engine, id string) *runtime.StoredImage {
 // pulled brings the harness's image from its registry.
 func (h Harness) pulled(t testing.TB) runtime.Image {
 	t.Helper()
-	must(t, "Pull", h.Engine.Pull(t.Context(), h.Pullable, nil))
-	image, err := h.Engine.Image(t.Context(), h.Pullable)
+	must(t, "Pull", h.Engine.Pull(t.Context(), h.Pullable(), nil))
+	image, err := h.Engine.Image(t.Context(), h.Pullable())
 	must(t, "Image", err)
 	return image
 }
 
 func clearUnused(t *testing.T, h Harness) {
 	image := h.pulled(t)
-	name, err := runtime.FullName(h.Pullable)
+	name, err := runtime.FullName(h.Pullable())
 	must(t, "FullName", err)
 	s := stored(t, h.Engine, image.ID)
 	if s == nil || s.Used || !slices.Equal(s.Tags, []string{name}) {
 		t.Fatalf("pulled, it is listed as %+v", s)
 	}
 	must(t, "RemoveImage", h.Engine.RemoveImage(t.Context(), image.ID))
-	_, err = h.Engine.Image(t.Context(), h.Pullable)
+	_, err = h.Engine.Image(t.Context(), h.Pullable())
 	refused(t, "Image", err, runtime.ImageMissing)
 	if s := stored(t, h.Engine, image.ID); s != nil {
 		t.Fatalf("removed, it is listed as %+v", s)
@@ -65,13 +65,13 @@ func clearUnused(t *testing.T, h Harness) {
 func clearUsed(t *testing.T, h Harness) {
 	image := h.pulled(t)
 	spec := h.spec()
-	spec.Image, spec.Entrypoint = h.Pullable, []string{"/probe"}
+	spec.Image, spec.Entrypoint = h.Pullable(), []string{"/probe"}
 	id := create(t, h.Engine, spec)
 	if s := stored(t, h.Engine, image.ID); s == nil || !s.Used {
 		t.Fatalf("with a container, it is listed as %+v", s)
 	}
 	refused(t, "RemoveImage", h.Engine.RemoveImage(t.Context(), image.ID), runtime.Conflict)
-	again, err := h.Engine.Image(t.Context(), h.Pullable)
+	again, err := h.Engine.Image(t.Context(), h.Pullable())
 	if must(t, "Image", err); again.ID != image.ID {
 		t.Fatal("its tag is another image's")
 	}
@@ -82,7 +82,7 @@ func clearUsed(t *testing.T, h Harness) {
 func clearForeign(t *testing.T, h Harness) {
 	image := h.pulled(t)
 	spec := h.spec()
-	spec.Image, spec.Entrypoint = h.Pullable, []string{"/probe"}
+	spec.Image, spec.Entrypoint = h.Pullable(), []string{"/probe"}
 	create(t, h.Beside, spec)
 	if s := stored(t, h.Engine, image.ID); s == nil || !s.Used {
 		t.Fatalf("with another node's container, it is listed as %+v", s)

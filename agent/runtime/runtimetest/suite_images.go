@@ -71,11 +71,11 @@ func pullUnknown(t *testing.T, h Harness) {
 }
 
 func pull(t *testing.T, h Harness) {
-	_, err := h.Engine.Image(t.Context(), h.Pullable)
+	_, err := h.Engine.Image(t.Context(), h.Pullable())
 	refused(t, "Image before", err, runtime.ImageMissing)
 	var told []runtime.PullProgress
-	must(t, "Pull", h.Engine.Pull(t.Context(), h.Pullable, func(p runtime.PullProgress) { told = append(told, p) }))
-	image, err := h.Engine.Image(t.Context(), h.Pullable)
+	must(t, "Pull", h.Engine.Pull(t.Context(), h.Pullable(), func(p runtime.PullProgress) { told = append(told, p) }))
+	image, err := h.Engine.Image(t.Context(), h.Pullable())
 	must(t, "Image after", err)
 	if !strings.HasPrefix(image.ID, "sha256:") || image.SizeBytes <= 0 {
 		t.Fatalf("Image is %+v", image)
@@ -91,13 +91,13 @@ func pull(t *testing.T, h Harness) {
 	if last := told[len(told)-1]; last.DoneBytes == 0 || last.DoneBytes != last.TotalBytes {
 		t.Fatalf("the last progress is %+v, want all of it", last)
 	}
-	must(t, "Pull again, without progress", h.Engine.Pull(t.Context(), h.Pullable, nil))
+	must(t, "Pull again, without progress", h.Engine.Pull(t.Context(), h.Pullable(), nil))
 }
 
 func pullCancelled(t *testing.T, h Harness) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := h.Engine.Pull(ctx, h.Pullable, nil); !errors.Is(err, context.Canceled) {
+	if err := h.Engine.Pull(ctx, h.Pullable(), nil); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Pull: %v, want the context's error", err)
 	}
 }
@@ -174,11 +174,11 @@ func loadGarbage(t *testing.T, h Harness) {
 }
 
 func loadOverStranger(t *testing.T, h Harness) {
-	must(t, "Pull", h.Engine.Pull(t.Context(), h.Pullable, nil))
-	before, err := h.Engine.Image(t.Context(), h.Pullable)
+	must(t, "Pull", h.Engine.Pull(t.Context(), h.Pullable(), nil))
+	before, err := h.Engine.Image(t.Context(), h.Pullable())
 	must(t, "Image", err)
-	refused(t, "Load", h.Engine.Load(t.Context(), h.Pullable, Rootfs(t), ProbeConfig()), runtime.Conflict)
-	after, err := h.Engine.Image(t.Context(), h.Pullable)
+	refused(t, "Load", h.Engine.Load(t.Context(), h.Pullable(), Rootfs(t), ProbeConfig()), runtime.Conflict)
+	after, err := h.Engine.Image(t.Context(), h.Pullable())
 	must(t, "Image again", err)
 	if before.ID != after.ID {
 		t.Fatalf("the stranger's image %s was replaced by %s", before.ID, after.ID)
