@@ -81,6 +81,11 @@ func (s *Service) patchSettings(ctx context.Context, in *struct{ Body OIDCSettin
 		if err := s.checkRoles(ctx, c.Value); err != nil {
 			return err
 		}
+		if c.Value.Issuer == "" && c.HasSecret {
+			none := ""
+			c.Secret = &none
+			return nil
+		}
 		if c.Value.Issuer != before && c.HasSecret && c.Secret == nil {
 			return problem.Invalid("client_secret", "must be given again, or null, with another issuer")
 		}
