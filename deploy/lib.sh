@@ -78,6 +78,18 @@ need_compiler() {
   compiles || die "the C compiler (${CC:-gcc}) does not work; SQLite needs one"
 }
 
+# need_glewlwyd: a provider of OpenID Connect, of which the tests run their own. The
+# package starts one for everybody, with a password that everybody knows: not here.
+need_glewlwyd() {
+  have glewlwyd && return
+  apt_install glewlwyd
+  if have systemctl; then
+    as_root systemctl disable --now glewlwyd >/dev/null 2>&1 || true
+  elif have service; then
+    as_root service glewlwyd stop >/dev/null 2>&1 || true
+  fi
+}
+
 need_curl() { need curl curl ca-certificates; }
 
 need_go() {

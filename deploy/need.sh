@@ -14,6 +14,7 @@ for what in "$@"; do
     node) need_node ;;
     chromium) need chromium chromium ;;
     ssh) need sftp openssh-client ;;
+    glewlwyd) need_glewlwyd ;;
     network)
       need ip iproute2
       need nsenter util-linux
