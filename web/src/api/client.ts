@@ -5,11 +5,16 @@ import type { components, paths } from './schema';
 /** A named type of the API: View<'InstanceView'>. */
 export type View<N extends keyof components['schemas']> = components['schemas'][N];
 
+interface Detail {
+  field: string;
+  message: string;
+}
+
 /** What the controller said about a call that it did not carry out. */
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
-  readonly details: unknown;
+  readonly details: Detail[];
   readonly requestId: string;
 
   constructor(status: number, code: string, message: string, details?: unknown, requestId = '') {
@@ -17,24 +22,19 @@ export class ApiError extends Error {
     this.name = 'ApiError';
     this.status = status;
     this.code = code;
-    this.details = details;
+    this.details = Array.isArray(details) ? (details as Detail[]) : [];
     this.requestId = requestId;
+  }
+
+  /** What the details say of one thing: the ways of a second factor. */
+  named(field: string): string[] {
+    return this.details.filter((each) => each.field === field).map((each) => each.message);
   }
 
   /** The fields of a VALIDATION_ERROR and what is wrong with each. */
   get fields(): Record<string, string> {
     const found: Record<string, string> = {};
-    const details = this.details;
-    if (Array.isArray(details)) {
-      for (const each of details as { field?: string; location?: string; message?: string }[]) {
-        const name = (each.field ?? each.location ?? '').replace(/^body\./, '');
-        if (name && each.message) found[name] ??= each.message;
-      }
-    } else if (details && typeof details === 'object') {
-      for (const [name, text] of Object.entries(details)) {
-        if (typeof text === 'string') found[name.replace(/^body\./, '')] = text;
-      }
-    }
+    for (const { field, message } of this.details) found[field.replace(/^body\./, '')] ??= message;
     return found;
   }
 }
@@ -83,11 +83,6 @@ export function list<P extends Has<'get'>>(path: P, ...args: Args<Op<P, 'get'>>)
   });
 }
 
-/** A call whose path is not in the document of the controller yet. */
-export function untyped<T>(method: Method, path: string, options?: Loose): Promise<T> {
-  return request(method, path, options).then((answer) => answer.data as T);
-}
-
 interface Loose {
   path?: Record<string, string | number>;
   query?: Record<string, unknown>;
@@ -101,7 +96,7 @@ interface Envelope {
   data?: unknown;
   message?: string;
   pagination?: { page: number; limit: number; total: number; pages: number };
-  error?: { code: string; message: string; details?: unknown };
+  error?: { code: string; message: string; details?: Detail[] };
   request_id?: string;
 }
 
@@ -157,7 +152,7 @@ async function request(method: Method, path: string, options: Loose = {}): Promi
   }
   const answer = await envelope(response);
   if (response.ok && answer.success !== false) return answer;
-  const error = answer.error ?? { code: 'BAD_ANSWER', message: '' };
+  const error: Envelope['error'] & object = answer.error ?? { code: 'BAD_ANSWER', message: '' };
   if (response.status === 401 && !path.startsWith('/api/v1/log') && path !== '/api/v1/session') onLoggedOut();
   throw new ApiError(
     response.status,

@@ -20,7 +20,9 @@ export type LiveState = 'connecting' | 'open' | 'ended';
 interface Message {
   type: string;
   event?: LiveEvent;
-  reason?: string;
+  /** The number of the last fact that was told or passed over. */
+  after?: number;
+  code?: string;
   [more: string]: unknown;
 }
 
@@ -44,9 +46,10 @@ export class Live {
   private readonly states = new Set<() => void>();
   private readonly watched = { instances: new Map<string, Set<Sink<LiveStats>>>(), nodes: new Map<string, Set<Sink<LiveStats>>>() };
   private asked = false;
-  private readonly open: () => WebSocket;
+  private readonly open: (after: number) => WebSocket;
 
-  constructor(open: () => WebSocket) {
+  /** `open` makes a socket that tells what came after a fact; after 0: from now on. */
+  constructor(open: (after: number) => WebSocket) {
     this.open = open;
   }
 
@@ -67,6 +70,7 @@ export class Live {
     this.socket?.close(1000);
     this.socket = undefined;
     this.last = 0;
+    this.tries = 0;
     this.move('connecting');
   }
 
@@ -103,11 +107,10 @@ export class Live {
 
   private connect(): void {
     if (!this.wanted) return;
-    const socket = this.open();
+    const socket = this.open(this.last);
     this.socket = socket;
     socket.onopen = () => {
       this.tries = 0;
-      if (this.last > 0) socket.send(JSON.stringify({ type: 'resume', after: this.last }));
       this.move('open');
       this.ask();
     };
@@ -137,10 +140,12 @@ export class Live {
       const sinks = stats.instance_id ? this.watched.instances.get(stats.instance_id) : this.watched.nodes.get(stats.node_id ?? '');
       sinks?.forEach((sink) => sink(stats));
     } else if (message.type === 'behind') {
+      this.last = Math.max(this.last, message.after ?? 0);
       this.behind.forEach((run) => run());
-    } else if (message.type === 'end') {
+    } else if (message.type === 'hello' || message.type === 'beat') {
+      this.last = Math.max(this.last, message.after ?? 0);
+    } else if (message.type === 'closing' && (message.code === 'UNAUTHORIZED' || message.code === 'FORBIDDEN')) {
       this.move('ended');
-      this.behind.forEach((run) => run());
     }
   }
 
@@ -169,7 +174,7 @@ export function socketAddress(path: string): string {
   return `${protocol === 'https:' ? 'wss' : 'ws'}://${host}${path}`;
 }
 
-export const live = new Live(() => new WebSocket(socketAddress('/api/v1/live')));
+export const live = new Live((after) => new WebSocket(socketAddress(`/api/v1/live${after > 0 ? `?after=${after}` : ''}`)));
 
 export function useLiveState(): LiveState {
   return useSyncExternalStore(

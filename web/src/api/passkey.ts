@@ -23,22 +23,19 @@ interface Descriptor {
   transports?: AuthenticatorTransport[];
 }
 
-/** Options as the controller sends them. */
-export interface RequestOptions {
-  publicKey: Omit<PublicKeyCredentialRequestOptions, 'challenge' | 'allowCredentials'> & { challenge: string; allowCredentials?: Descriptor[] };
-}
-export interface CreationOptions {
-  publicKey: Omit<PublicKeyCredentialCreationOptions, 'challenge' | 'user' | 'excludeCredentials'> & {
-    challenge: string;
-    user: { id: string; name: string; displayName: string };
-    excludeCredentials?: Descriptor[];
-  };
-}
+// Options as the controller sends them, without the word publicKey around them.
+type RequestOptions = Omit<PublicKeyCredentialRequestOptions, 'challenge' | 'allowCredentials'> & { challenge: string; allowCredentials?: Descriptor[] };
+type CreationOptions = Omit<PublicKeyCredentialCreationOptions, 'challenge' | 'user' | 'excludeCredentials'> & {
+  challenge: string;
+  user: { id: string; name: string; displayName: string };
+  excludeCredentials?: Descriptor[];
+};
 
 const descriptors = (list: Descriptor[] | undefined) => list?.map((each) => ({ ...each, id: toBytes(each.id) }));
 
 /** Lets the user show a passkey. Rejects when he doesn't. */
-export async function showPasskey({ publicKey }: RequestOptions): Promise<unknown> {
+export async function showPasskey(options: unknown): Promise<unknown> {
+  const publicKey = options as RequestOptions;
   const credential = await navigator.credentials.get({
     publicKey: { ...publicKey, challenge: toBytes(publicKey.challenge), allowCredentials: descriptors(publicKey.allowCredentials) ?? [] },
   });
@@ -60,7 +57,8 @@ export async function showPasskey({ publicKey }: RequestOptions): Promise<unknow
 }
 
 /** Lets the user make a passkey. Rejects when he doesn't. */
-export async function makePasskey({ publicKey }: CreationOptions): Promise<unknown> {
+export async function makePasskey(options: unknown): Promise<unknown> {
+  const publicKey = options as CreationOptions;
   const credential = await navigator.credentials.create({
     publicKey: {
       ...publicKey,

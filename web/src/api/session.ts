@@ -1,22 +1,18 @@
 // Who is logged in, and what he may.
 import { useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
-import { ApiError, setCsrf, untyped, type View } from './client';
+import { ApiError, call, setCsrf, type View } from './client';
 import { keys } from './keys';
 
 export type Permission =
   | 'users.read' | 'users.write' | 'roles.write' | 'nodes.read' | 'nodes.write' | 'images.write'
   | 'instances.read' | 'instances.write' | 'jobs.write' | 'activity.read' | 'settings.read' | 'settings.write' | 'system.write';
 
-export interface Session {
-  csrf: string;
-  admin: boolean;
-  permissions?: Permission[];
-  user: View<'UserView'> & { locale?: string };
-}
+/** A session always has its user; only other ways to call have none. */
+export type Session = View<'LoggedInView'> & { user: View<'UserView'> };
 
 async function fetchSession(): Promise<Session | null> {
   try {
-    const session = await untyped<Session>('get', '/api/v1/session');
+    const session = (await call('get', '/api/v1/session')) as Session;
     setCsrf(session.csrf);
     return session;
   } catch (error) {
@@ -34,7 +30,7 @@ export function useSession() {
 }
 
 export function retryUnreachable(tries: number, error: Error): boolean {
-  return tries < 3 && error instanceof ApiError && (error.status === 0 || error.status === 502 || error.status === 503);
+  return tries < 3 && error instanceof ApiError && (error.status === 0 || (error.status >= 502 && error.code === 'BAD_ANSWER'));
 }
 
 /** The caller's own account; only below a page that needs a login. */
@@ -46,7 +42,7 @@ export function useMe(): Session {
 
 /** Whether he has a permission; an admin has all. */
 export function can(session: Session | null | undefined, permission: Permission): boolean {
-  return !!session && (session.admin || (session.permissions ?? []).includes(permission));
+  return !!session && (session.admin || session.permissions.includes(permission));
 }
 
 export function useCan(): (permission: Permission) => boolean {
@@ -55,7 +51,7 @@ export function useCan(): (permission: Permission) => boolean {
 }
 
 /** A login that worked: what is cached belongs to somebody else. */
-export function begin(client: QueryClient, session: Session): void {
+export function begin(client: QueryClient, session: View<'LoggedInView'>): void {
   client.clear();
   setCsrf(session.csrf);
   client.setQueryData(keys.session, session);
@@ -71,7 +67,7 @@ export function end(client: QueryClient): void {
 export function useLogout(): () => Promise<void> {
   const client = useQueryClient();
   return async () => {
-    await untyped('post', '/api/v1/logout');
+    await call('post', '/api/v1/logout');
     end(client);
   };
 }

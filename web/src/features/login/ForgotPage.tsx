@@ -1,7 +1,7 @@
 import { Anchor, Button, Stack, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { Link } from 'wouter';
-import { untyped } from '@/api';
+import { call } from '@/api';
 import { t } from '@/text';
 import { ErrorNotice, useSubmit } from '@/ui';
 import { Frame } from './Frame';
@@ -10,7 +10,7 @@ import { Frame } from './Frame';
 export default function ForgotPage() {
   const [email, setEmail] = useState('');
   const [sent, setSent] = useState(false);
-  const send = useSubmit(() => untyped('post', '/api/v1/forgot', { body: { email } }), ['email']);
+  const send = useSubmit(() => call('post', '/api/v1/forgot', { body: { email } }), ['email']);
   const back = (
     <Anchor component={Link} href="/login" size="sm">
       {t('login.toLogin')}

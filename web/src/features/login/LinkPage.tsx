@@ -2,16 +2,12 @@ import { Anchor, Button, PasswordInput, Stack } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useLocation } from 'wouter';
-import { keys, untyped } from '@/api';
+import { call, keys, type View } from '@/api';
 import { t } from '@/text';
 import { ErrorNotice, PageSkeleton, useSubmit } from '@/ui';
 import { Frame } from './Frame';
 
-interface LinkLook {
-  purpose: 'invite' | 'reset' | 'email';
-  username?: string;
-  email?: string;
-}
+type LinkLook = View<'LinkView'>;
 
 const shortest = 8;
 
@@ -20,7 +16,7 @@ export default function LinkPage() {
   const [token] = useState(() => window.location.hash.slice(1));
   const look = useQuery({
     queryKey: ['link', token],
-    queryFn: () => untyped<LinkLook>('post', '/api/v1/links/look', { body: { token } }),
+    queryFn: () => call('post', '/api/v1/links/look', { body: { token } }),
     enabled: token !== '',
     retry: false,
     staleTime: Infinity,
@@ -41,7 +37,7 @@ export default function LinkPage() {
       </Frame>
     );
   }
-  return look.data.purpose === 'email' ? <ConfirmEmail token={token} look={look.data} /> : <SetPassword token={token} look={look.data} />;
+  return look.data.password ? <SetPassword token={token} look={look.data} /> : <ConfirmEmail token={token} look={look.data} />;
 }
 
 function SetPassword({ token, look }: { token: string; look: LinkLook }) {
@@ -50,8 +46,8 @@ function SetPassword({ token, look }: { token: string; look: LinkLook }) {
   const [password, setPassword] = useState('');
   const [repeat, setRepeat] = useState('');
   const differs = repeat !== '' && repeat !== password;
-  const send = useSubmit(() => untyped('post', '/api/v1/links/use', { body: { token, password } }), ['password']);
-  const name = look.username ?? '';
+  const send = useSubmit(() => call('post', '/api/v1/links/use', { body: { token, password } }), ['password']);
+  const name = look.username;
   const invited = look.purpose === 'invite';
   return (
     <Frame
@@ -106,7 +102,7 @@ function SetPassword({ token, look }: { token: string; look: LinkLook }) {
 function ConfirmEmail({ token, look }: { token: string; look: LinkLook }) {
   const client = useQueryClient();
   const [done, setDone] = useState(false);
-  const send = useSubmit(() => untyped('post', '/api/v1/links/use', { body: { token } }));
+  const send = useSubmit(() => call('post', '/api/v1/links/use', { body: { token } }));
   if (done) {
     return (
       <Frame title={t('login.linkEmailDone')}>
@@ -117,7 +113,7 @@ function ConfirmEmail({ token, look }: { token: string; look: LinkLook }) {
     );
   }
   return (
-    <Frame title={t('login.linkEmail')} hint={t('login.linkEmailHint', { name: look.username ?? '', email: look.email ?? '' })}>
+    <Frame title={t('login.linkEmail')} hint={t('login.linkEmailHint', { name: look.username, email: look.email })}>
       <Stack gap="sm">
         <ErrorNotice error={send.error} />
         <Button

@@ -3,8 +3,8 @@ import { useQueryClient } from '@tanstack/react-query';
 import { IconFingerprint } from '@tabler/icons-react';
 import { useState } from 'react';
 import { Link, Redirect, useSearch } from 'wouter';
-import { ApiError, begin, passkeysSupported, untyped, useSession, type Session } from '@/api';
-import { t } from '@/text';
+import { ApiError, begin, call, passkeysSupported, useSession } from '@/api';
+import { t, tAny } from '@/text';
 import { ErrorNotice, useSubmit } from '@/ui';
 import { Frame } from './Frame';
 import { usePanel } from './panel';
@@ -37,7 +37,7 @@ function FirstStep({ given, onChange, onSecond, problem }: Props) {
   const send = useSubmit(
     async () => {
       try {
-        begin(client, await untyped<Session>('post', '/api/v1/login', { body: given }));
+        begin(client, await call('post', '/api/v1/login', { body: given }));
       } catch (error) {
         const factors = secondFactors(error);
         if (!factors) throw error;
@@ -55,7 +55,7 @@ function FirstStep({ given, onChange, onSecond, problem }: Props) {
         }}
       >
         <Stack gap="sm">
-          {problem && <ErrorNotice error={{ code: 'OIDC', message: t('login.problemOidc', { reason: problem }) }} />}
+          {problem && <ErrorNotice error={{ code: 'OIDC', message: tAny(`login.${problem}`, t('login.oidc_failed')) }} />}
           <TextInput
             label={t('login.name')}
             autoComplete="username webauthn"
@@ -130,6 +130,6 @@ function PasskeyButton() {
 
 function secondFactors(error: unknown): Factor[] | undefined {
   if (!(error instanceof ApiError) || error.status !== 401) return undefined;
-  const wanted = (error.details as { second_factor?: Factor[] } | undefined)?.second_factor;
-  return Array.isArray(wanted) && wanted.length > 0 ? wanted : undefined;
+  const wanted = error.named('second_factor') as Factor[];
+  return wanted.length > 0 ? wanted : undefined;
 }

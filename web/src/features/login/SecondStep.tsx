@@ -2,7 +2,7 @@ import { Anchor, Button, Stack, TextInput } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { IconFingerprint } from '@tabler/icons-react';
 import { useState } from 'react';
-import { begin, passkeysSupported, untyped, type Session } from '@/api';
+import { begin, call, passkeysSupported } from '@/api';
 import { t } from '@/text';
 import { ErrorNotice, useSubmit } from '@/ui';
 import { Frame } from './Frame';
@@ -23,9 +23,9 @@ export function SecondStep({ given, factors, again }: Props) {
   const [code, setCode] = useState('');
   const send = useSubmit(
     async () => {
-      if (kind === 'passkey') return begin(client, await loginByPasskey(given));
+      if (kind === 'passkey') return begin(client, await loginByPasskey());
       const field = kind === 'totp' ? { code: code.replace(/\s/g, '') } : { recovery_code: code.trim() };
-      begin(client, await untyped<Session>('post', '/api/v1/login', { body: { ...given, ...field } }));
+      begin(client, await call('post', '/api/v1/login', { body: { ...given, ...field } }));
     },
     ['code', 'recovery_code'],
   );
