@@ -128,6 +128,12 @@ func LoggedIn() Rule { return Rule{scope: ScopeRead, login: true} }
 // IsPublic says whether the rule asks for nothing.
 func (r Rule) IsPublic() bool { return r.public }
 
+// Right is the right to an instance that the rule asks for; "" for none.
+func (r Rule) Right() Right { return r.right }
+
+// Permission is the permission that the rule asks for; "" for none.
+func (r Rule) Permission() Permission { return r.permission }
+
 // String names the rule, for the table of routes.
 func (r Rule) String() string {
 	switch {

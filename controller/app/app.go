@@ -14,6 +14,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/activity"
 	"github.com/berth-panel/berth/controller/allocation"
+	"github.com/berth-panel/berth/controller/certificate"
 	"github.com/berth-panel/berth/controller/classic"
 	"github.com/berth-panel/berth/controller/console"
 	"github.com/berth-panel/berth/controller/event"
@@ -51,6 +52,9 @@ type Config struct {
 	// Proxies are trusted to say where a call comes from, and whether by https.
 	Proxies []netip.Prefix
 	HSTS    bool // browsers that came by https shall come by nothing else
+	// TLS says where certificates come from; without any HTTPS is a proxy's.
+	TLS        certificate.Options
+	HTTPListen string // HOST:PORT of a plain door that leads to HTTPS and answers an authority; "" none
 	// KeepEvents is how long the log of events goes back; 0 for ever.
 	KeepEvents time.Duration
 	// APIKey and AdminPassword become the first admin's at the first start; ""
@@ -61,6 +65,7 @@ type Config struct {
 	SFTPListen    string            // HOST:PORT of the controller's own SFTP door; "" none
 	MetricsListen string            // "host:port" of the page for Prometheus, which asks for no key there; "" is none
 	Placement     node.Strategy     // of instances whose node is left open; "" is spread
+	Hash          identity.Cost     // of passwords; zero is the usual
 	Log           *slog.Logger
 	Now           func() time.Time
 }
@@ -96,6 +101,8 @@ type App struct {
 	Releases  *release.Service
 	Stats     *stats.Service
 	Live      *live.Service
+	// Certificates of HTTPS; nil: it isn't spoken here.
+	Certificates *certificate.Service
 	Metrics   *stats.Metrics
 	SFTP      *sftp.Service
 }
@@ -123,6 +130,9 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.url = cfg.PublicURL
+	if err := a.certified(ctx); err != nil {
+		return err
+	}
 	if err := a.beforeMigration(ctx); err != nil {
 		return err
 	}
@@ -143,7 +153,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.Events = event.New(cfg.Now)
 	a.Jobs = job.NewService(a.DB, a.Events, cfg.Log, cfg.Now)
 	a.Fleet = fleet.New(fleet.Options{Authority: authority, Logger: cfg.Log, Now: cfg.Now})
-	if a.Users, err = identity.New(identity.Config{DB: a.DB, Events: a.Events, Logger: cfg.Log, Now: cfg.Now}); err != nil {
+	if a.Users, err = identity.New(identity.Config{DB: a.DB, Events: a.Events, Logger: cfg.Log, Now: cfg.Now, Hash: cfg.Hash}); err != nil {
 		return err
 	}
 	a.Logins, err = login.New(login.Deps{DB: a.DB, Events: a.Events, Users: a.Users, Secrets: box, PublicURL: cfg.PublicURL, Log: cfg.Log, Now: cfg.Now})
@@ -163,7 +173,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.Instances = instance.NewService(instance.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
 		Log: cfg.Log, Now: cfg.Now})
 	links.Service = a.Instances
-	a.Subusers = subuser.NewService(subuser.Deps{DB: a.DB, Events: a.Events, Instances: a.Instances, Now: cfg.Now})
+	a.Subusers = subuser.NewService(subuser.Deps{DB: a.DB, Events: a.Events, Instances: a.Instances, Inviter: a.Invites, Now: cfg.Now})
 	a.Users.AttachShares(a.Subusers)
 	a.Instances.AttachSharing(a.Subusers)
 	a.Grants = grant.NewService(grant.Deps{DB: a.DB, Events: a.Events, Instances: a.Instances, Callers: a.Logins, Log: cfg.Log, Now: cfg.Now})
@@ -248,9 +258,13 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	if err != nil {
 		return errors.Join(err, ln.Close(), socket.Close())
 	}
+	in, err := a.openDoors(ctx, ln)
+	if err != nil {
+		return errors.Join(err, ln.Close(), socket.Close(), closeIfOpen(metrics))
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.serveMetrics(ctx, metrics) })
-	group.Go(func() error { return a.API.Serve(ctx, ln) })
+	a.serveDoors(ctx, group, in)
 	group.Go(func() error { return a.API.Serve(ctx, socket) })
 	group.Go(func() error { a.Users.Run(ctx); return nil })
 	group.Go(func() error { a.Logins.Run(ctx); return nil })

@@ -53,7 +53,8 @@ type bundle struct {
 }
 
 func config(t testing.TB, data string) app.Config {
-	return app.Config{Data: data, PublicURL: "http://panel.test", APIKey: adminKey, AdminPassword: password, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	return app.Config{Data: data, PublicURL: "http://panel.test", APIKey: adminKey, AdminPassword: password, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Hash: identity.Cost{MemoryKiB: 8, Passes: 1}}
 }
 
 // setup runs a controller on a new data directory until the test ends.
@@ -204,6 +205,21 @@ func (b *bundle) user(name string) ident.User {
 		b.t.Fatal(err)
 	}
 	return u.ID
+}
+
+// holder makes a user whose role has the permissions.
+func (b *bundle) holder(name string, permissions ...access.Permission) ident.User {
+	b.t.Helper()
+	ctx := access.With(b.t.Context(), access.Local())
+	role, err := b.app.Users.CreateRole(ctx, identity.Role{Name: name, Permissions: permissions})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	id := b.user(name)
+	if _, err := b.app.Users.UpdateUser(ctx, id, identity.UserChange{Role: &role.ID}); err != nil {
+		b.t.Fatal(err)
+	}
+	return id
 }
 
 // tables are those in which something half-made would show.
