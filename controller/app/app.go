@@ -103,8 +103,8 @@ type App struct {
 	Live      *live.Service
 	// Certificates of HTTPS; nil: it isn't spoken here.
 	Certificates *certificate.Service
-	Metrics   *stats.Metrics
-	SFTP      *sftp.Service
+	Metrics      *stats.Metrics
+	SFTP         *sftp.Service
 }
 
 // New opens the data directory and makes every room. ErrInUse says that another

@@ -22,6 +22,7 @@ type serveCommand struct {
 	PublicURL  string        `help:"What agents and people call, such as https://panel.example.com; made from --listen when absent." env:"BERTH_PUBLIC_URL"`
 	Proxies    []string      `name:"trusted-proxy" help:"Address or network of a proxy in front of this, such as 10.0.0.0/8: it says where calls come from, and whether by https. Repeatable." sep:"," env:"BERTH_TRUSTED_PROXY"`
 	HSTS       bool          `name:"hsts" help:"Tell browsers that came by https to come by nothing else for a year." env:"BERTH_HSTS"`
+	HTTPS      httpsFlags    `embed:""`
 	RateLimit  int           `help:"Calls that a key may make in a minute; 0 for any number." default:"100" env:"BERTH_RATE_LIMIT"`
 	Placement  string        `help:"Which of the nodes with room a new instance goes to when none is named: spread, the one with the most left, or pack, the least." enum:"spread,pack" default:"spread" env:"BERTH_PLACEMENT"`
 	KeepEvents time.Duration `help:"How long the log of events goes back, such as 720h; 0 for ever." default:"2160h" env:"BERTH_KEEP_EVENTS"`
@@ -44,11 +45,11 @@ func (s serveCommand) Run(ctx context.Context, out *output) error {
 		return fmt.Errorf("listen on %s: %w; name another HOST:PORT with --listen", s.Listen, err)
 	}
 	if s.PublicURL == "" {
-		s.PublicURL = guessURL(ln.Addr())
+		s.PublicURL = s.HTTPS.guessURL(ln.Addr())
 	}
 	a, err := app.New(ctx, app.Config{
 		Data: s.Data, PublicURL: strings.TrimRight(s.PublicURL, "/"), RateLimit: s.RateLimit, KeepEvents: s.KeepEvents, SFTPListen: s.SFTPListen, Placement: node.Strategy(s.Placement), MetricsListen: s.Metrics,
-		Proxies: proxies, HSTS: s.HSTS, Log: log, Now: time.Now,
+		Proxies: proxies, HSTS: s.HSTS, TLS: s.HTTPS.options(), HTTPListen: s.HTTPS.HTTPListen, Log: log, Now: time.Now,
 		// Secrets are no flags: those are in the list of processes.
 		APIKey: os.Getenv(envKey), AdminPassword: os.Getenv(envPassword),
 	})
@@ -106,13 +107,17 @@ func greet(out *output, first identity.FirstRun) error {
 	return err
 }
 
-// guessURL is where this machine can be reached, as far as it can know.
-func guessURL(addr net.Addr) string {
+// guessURL is where this machine can be reached, as far as it can know; name is
+// what it is called, if that is known.
+func guessURL(scheme, name string, addr net.Addr) string {
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {
-		return "http://" + addr.String()
+		return scheme + "://" + addr.String()
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+	switch ip := net.ParseIP(host); {
+	case name != "":
+		host = name
+	case ip != nil && ip.IsUnspecified():
 		host = "127.0.0.1"
 		// No packet is sent: this only asks which of our addresses routes outwards.
 		if conn, err := net.Dial("udp", "192.0.2.1:9"); err == nil {
@@ -122,7 +127,10 @@ func guessURL(addr net.Addr) string {
 			_ = conn.Close()
 		}
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	if scheme == "https" && port == "443" {
+		return scheme + "://" + host
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
 func logger(out *output, format, level string) (*slog.Logger, error) {
