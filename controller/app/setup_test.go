@@ -123,6 +123,12 @@ type answer struct {
 // call sends v as JSON; text goes as it is.
 func (b *bundle) call(key, method, path string, v any) answer {
 	b.t.Helper()
+	return b.callWith(nil, key, method, path, v)
+}
+
+// callWith is call with more headers, which win.
+func (b *bundle) callWith(header map[string]string, key, method, path string, v any) answer {
+	b.t.Helper()
 	var body io.Reader = http.NoBody
 	switch v := v.(type) {
 	case nil:
@@ -144,6 +150,9 @@ func (b *bundle) call(key, method, path string, v any) answer {
 	}
 	if v != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	for name, value := range header {
+		req.Header.Set(name, value)
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {

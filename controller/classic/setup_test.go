@@ -76,7 +76,7 @@ func setup(t testing.TB) *bundle {
 	b.events = event.New(time.Now)
 	b.jobs = job.NewService(b.db, b.events, log, time.Now)
 	b.fleet = fleet.New(fleet.Options{Authority: authority, Logger: log, Now: time.Now})
-	b.users = must(identity.New(identity.Config{DB: b.db, Events: b.events, Logger: log, Now: time.Now}))(t)
+	b.users = must(identity.New(identity.Config{DB: b.db, Events: b.events, Logger: log, Now: time.Now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}}))(t)
 	late := &links{}
 	b.nodes = node.NewService(node.Deps{DB: b.db, Events: b.events, Fleet: b.fleet, Authority: authority, Secrets: box, Instances: late,
 		PublicURL: "http://controller.test", Log: log, Now: time.Now})

@@ -18,6 +18,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/app"
 	"github.com/berth-panel/berth/controller/cli"
+	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/shared/build"
 )
 
@@ -44,6 +45,7 @@ func start(t *testing.T, data string) (url string, stop func()) {
 	url = "http://" + ln.Addr().String()
 	a, err := app.New(t.Context(), app.Config{
 		Data: data, PublicURL: "http://panel.test", APIKey: adminKey, AdminPassword: "long enough", Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Hash: identity.Cost{MemoryKiB: 8, Passes: 1},
 	})
 	if err != nil {
 		t.Fatal(err)

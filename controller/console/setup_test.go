@@ -96,7 +96,7 @@ func setup(t testing.TB, options ...func(*console.Service)) *bench {
 	b.fleet = fleet.New(fleet.Options{Authority: authority, Logger: log, Now: time.Now})
 	b.events = event.New(time.Now)
 	jobs := job.NewService(b.db, b.events, log, time.Now)
-	b.users = must(identity.New(identity.Config{DB: b.db, Events: b.events, Logger: log, Now: time.Now}))(t)
+	b.users = must(identity.New(identity.Config{DB: b.db, Events: b.events, Logger: log, Now: time.Now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}}))(t)
 	links := &late{}
 	nodes := node.NewService(node.Deps{DB: b.db, Events: b.events, Fleet: b.fleet, Authority: authority, Secrets: must(secret.Open(dir))(t),
 		Instances: links, PublicURL: "http://panel.test", Log: log, Now: time.Now})

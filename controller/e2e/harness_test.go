@@ -21,6 +21,7 @@ import (
 	"github.com/berth-panel/berth/agent/runtime/docker"
 	"github.com/berth-panel/berth/agent/runtime/runtimetest"
 	"github.com/berth-panel/berth/controller/app"
+	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/wire"
 )
@@ -58,6 +59,7 @@ func startPanelAt(t testing.TB, data, listen string) *panel {
 	p := &panel{t: t, data: data, url: "http://" + ln.Addr().String()}
 	p.app, err = app.New(t.Context(), app.Config{
 		Data: data, PublicURL: p.url, APIKey: adminKey, AdminPassword: adminPassword, SFTPListen: "127.0.0.1:0", Log: logger(t, "controller"), Now: time.Now,
+		Hash: identity.Cost{MemoryKiB: 8, Passes: 1},
 	})
 	if err != nil {
 		t.Fatal(err)

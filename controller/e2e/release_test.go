@@ -23,6 +23,7 @@ import (
 
 	"github.com/berth-panel/berth/agent/runtime/runtimetest"
 	"github.com/berth-panel/berth/controller/app"
+	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/controller/release"
 	"github.com/berth-panel/berth/shared/ident"
 )
@@ -91,7 +92,7 @@ func startRelease(t *testing.T, dir, listen string, agents *release.Programs) *p
 	}
 	p := &panel{t: t, data: dir, url: "http://" + ln.Addr().String()}
 	p.app, err = app.New(t.Context(), app.Config{Data: dir, PublicURL: p.url, APIKey: adminKey, AdminPassword: adminPassword, Agents: agents,
-		Log: logger(t, "controller"), Now: time.Now})
+		Log: logger(t, "controller"), Now: time.Now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func setup(t *testing.T) *bundle {
 	t.Cleanup(func() { _ = db.Close() })
 	b := &bundle{t: t, db: db, clock: &clock{at: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}, instances: &instances{of: map[ident.Instance]instance.Instance{}}}
 	b.events = event.New(b.clock.now)
-	if b.users, err = identity.New(identity.Config{DB: db, Events: b.events, Logger: log, Now: b.clock.now}); err != nil {
+	if b.users, err = identity.New(identity.Config{DB: db, Events: b.events, Logger: log, Now: b.clock.now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	b.grants = grant.NewService(grant.Deps{DB: db, Events: b.events, Instances: b.instances, Callers: b.users, Log: log, Now: b.clock.now})

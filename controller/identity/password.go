@@ -12,27 +12,45 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// What argon2id costs: 19 MiB, two passes, one lane.
+// Cost is what it costs to hash a password with argon2id, on one lane. The zero
+// Cost is the usual one; only tests, which hash thousands, have a cheaper one.
+type Cost struct{ MemoryKiB, Passes uint32 }
+
+// usualCost is 19 MiB and two passes.
+func usualCost() Cost { return Cost{MemoryKiB: 19 * 1024, Passes: 2} }
+
 const (
-	hashMemory   = 19 * 1024 // KiB
-	hashTime     = 2
 	hashLanes    = 1
 	hashLength   = 32
 	saltLength   = 16
 	hashesAtOnce = 2
 )
 
-// decoy is a hash that no password has, to spend as much time on unknown users as
-// on known ones.
-const decoy = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-
 var errHashForm = errors.New("the stored password hash has no form that is known here")
 
 // hasher hashes passwords, two at a time, so that a crowd of them costs 38 MiB
 // and not the machine.
-type hasher struct{ turns chan struct{} }
+type hasher struct {
+	turns chan struct{}
+	cost  Cost
+}
 
-func newHasher() *hasher { return &hasher{turns: make(chan struct{}, hashesAtOnce)} }
+func newHasher(c Cost) *hasher {
+	if c == (Cost{}) {
+		c = usualCost()
+	}
+	return &hasher{turns: make(chan struct{}, hashesAtOnce), cost: c}
+}
+
+// decoy is a hash that no password has, to spend as much time on unknown users as
+// on known ones.
+func (h *hasher) decoy() string { return h.phc(make([]byte, saltLength), make([]byte, hashLength)) }
+
+// phc writes a hash as a PHC string.
+func (h *hasher) phc(salt, sum []byte) string {
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.cost.MemoryKiB, h.cost.Passes, hashLanes,
+		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(sum))
+}
 
 // turn waits for one; the caller gives it back.
 func (h *hasher) turn(ctx context.Context) error {
@@ -54,9 +72,7 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	defer h.done()
 	salt := make([]byte, saltLength)
 	_, _ = rand.Read(salt) // never fails: crypto/rand aborts the process instead
-	sum := argon2.IDKey([]byte(password), salt, hashTime, hashMemory, hashLanes, hashLength)
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, hashMemory, hashTime, hashLanes,
-		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(sum)), nil
+	return h.phc(salt, argon2.IDKey([]byte(password), salt, h.cost.Passes, h.cost.MemoryKiB, hashLanes, hashLength)), nil
 }
 
 // verify says whether the password is the one of the PHC string, which may have

@@ -10,7 +10,7 @@ import (
 
 func TestHashAndVerify(t *testing.T) {
 	t.Parallel()
-	h := newHasher()
+	h := newHasher(Cost{})
 	one, err := h.hash(t.Context(), "correct")
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func TestHashAndVerify(t *testing.T) {
 func TestVerifyTakesOthersHashes(t *testing.T) {
 	t.Parallel()
 	const phc = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
-	if ok, err := newHasher().verify(t.Context(), "password", phc); !ok || err != nil {
+	if ok, err := newHasher(Cost{}).verify(t.Context(), "password", phc); !ok || err != nil {
 		t.Fatalf("%v %v", ok, err)
 	}
 }
@@ -42,7 +42,7 @@ func TestVerifyRefusesOtherForms(t *testing.T) {
 		"$argon2id$v=19$m=8,t=0,p=1$AAAA$AAAA", "$argon2id$v=19$m=8,t=1,p=0$AAAA$AAAA", "$argon2id$v=19$m=99999999,t=1,p=1$AAAA$AAAA",
 		"$argon2id$v=19$m=8,t=1,p=1$!$AAAA", "$argon2id$v=19$m=8,t=1,p=1$AAAA$", "$argon2id$v=19$m=8,t=1,p=1$AAAA",
 	} {
-		if ok, err := newHasher().verify(t.Context(), "x", phc); ok || !errors.Is(err, errHashForm) {
+		if ok, err := newHasher(Cost{}).verify(t.Context(), "x", phc); ok || !errors.Is(err, errHashForm) {
 			t.Errorf("%q: %v %v", phc, ok, err)
 		}
 	}
@@ -50,7 +50,7 @@ func TestVerifyRefusesOtherForms(t *testing.T) {
 
 func TestTwoHashesAtATime(t *testing.T) {
 	t.Parallel()
-	h := newHasher()
+	h := newHasher(Cost{})
 	for range hashesAtOnce {
 		if err := h.turn(t.Context()); err != nil {
 			t.Fatal(err)
@@ -73,12 +73,12 @@ func TestTwoHashesAtATime(t *testing.T) {
 
 func TestDecoyIsAHashThatNothingFits(t *testing.T) {
 	t.Parallel()
-	s := &Service{hasher: newHasher()}
+	s := &Service{hasher: newHasher(Cost{})}
 	made, err := New(Config{})
 	if made != nil || err == nil {
 		t.Fatal("an empty configuration was taken")
 	}
-	if ok, err := s.hasher.verify(t.Context(), strings.Repeat("x", 10), decoy); ok || err != nil {
+	if ok, err := s.hasher.verify(t.Context(), strings.Repeat("x", 10), s.hasher.decoy()); ok || err != nil {
 		t.Fatalf("%v %v", ok, err)
 	}
 }

@@ -42,6 +42,7 @@ type Config struct {
 	Events *event.Log
 	Logger *slog.Logger
 	Now    func() time.Time
+	Hash   Cost // of passwords; zero is the usual
 }
 
 // Service is users and keys. It is safe for concurrent use. Its methods take the
@@ -65,7 +66,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("identity: DB, Events, Logger and Now must be given")
 	}
 	return &Service{
-		db: cfg.DB, events: cfg.Events, log: cfg.Logger, now: cfg.Now, hasher: newHasher(), uses: uses{at: map[ident.Key]int64{}},
+		db: cfg.DB, events: cfg.Events, log: cfg.Logger, now: cfg.Now, hasher: newHasher(cfg.Hash), uses: uses{at: map[ident.Key]int64{}},
 	}, nil
 }
 
@@ -374,7 +375,7 @@ func (s *Service) login(ctx context.Context, name, password string) (User, strin
 	}
 	id, hash, err := findLogin(ctx, s.db.Snapshot(), name)
 	if errors.Is(err, store.ErrNoRows) || (err == nil && hash == "") { // nobody, or one who was invited and has no password yet
-		_, err := s.hasher.verify(ctx, password, decoy)
+		_, err := s.hasher.verify(ctx, password, s.hasher.decoy())
 		return User{}, "", errors.Join(wrong, err)
 	}
 	if err != nil {

@@ -59,7 +59,18 @@ type bundle struct {
 // setup makes a service with its first admin, whose key is adminKey.
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	b := empty(t)
+	return filled(empty(t))
+}
+
+// costly is setup with the usual cost of passwords.
+func costly(t testing.TB) *bundle {
+	t.Helper()
+	return filled(emptyAt(t, identity.Cost{}))
+}
+
+func filled(b *bundle) *bundle {
+	t := b.t
+	t.Helper()
 	if _, err := b.svc.Bootstrap(b.ctx(), adminKey, adminPassword); err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +85,11 @@ func setup(t testing.TB) *bundle {
 // empty makes a service without users.
 func empty(t testing.TB) *bundle {
 	t.Helper()
+	return emptyAt(t, identity.Cost{MemoryKiB: 8, Passes: 1})
+}
+
+func emptyAt(t testing.TB, cost identity.Cost) *bundle {
+	t.Helper()
 	b := &bundle{t: t, clock: &clock{at: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}, path: filepath.Join(t.TempDir(), "berth.db")}
 	var err error
 	if b.db, err = store.Open(t.Context(), b.path); err != nil {
@@ -82,7 +98,7 @@ func empty(t testing.TB) *bundle {
 	t.Cleanup(func() { _ = b.db.Close() })
 	b.events = event.New(b.clock.now)
 	logger := slog.New(slog.DiscardHandler)
-	b.svc, err = identity.New(identity.Config{DB: b.db, Events: b.events, Logger: logger, Now: b.clock.now})
+	b.svc, err = identity.New(identity.Config{DB: b.db, Events: b.events, Logger: logger, Now: b.clock.now, Hash: cost})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -345,7 +345,7 @@ func TestLogin(t *testing.T) {
 
 func TestPasswordsAreStoredAsTheyShould(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := costly(t)
 	if _, err := b.svc.CreateUser(b.ctx(), alice()); err != nil {
 		t.Fatal(err)
 	}
@@ -366,7 +366,7 @@ func TestPasswordsAreStoredAsTheyShould(t *testing.T) {
 
 func TestHashingHonoursTheContext(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := costly(t)
 	ctx, cancel := context.WithCancel(b.ctx())
 	var wg sync.WaitGroup
 	for i := range 30 {

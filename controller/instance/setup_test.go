@@ -171,7 +171,7 @@ func setup(t *testing.T) *bundle {
 	authority := must(fleet.OpenAuthority(dir, time.Now))(t)
 	events := event.New(time.Now)
 	b.jobs = job.NewService(b.db, events, log, time.Now)
-	b.users = must(identity.New(identity.Config{DB: b.db, Events: events, Logger: log, Now: time.Now}))(t)
+	b.users = must(identity.New(identity.Config{DB: b.db, Events: events, Logger: log, Now: time.Now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}}))(t)
 	late := &links{}
 	b.nodes = node.NewService(node.Deps{DB: b.db, Events: events, Fleet: b.links,
 		Authority: authority, Secrets: must(secret.Open(dir))(t), Instances: late, PublicURL: "http://panel.test", Log: log, Now: time.Now})
