@@ -50,7 +50,7 @@ func (s *Service) List(ctx context.Context, c access.Caller, id ident.Instance) 
 		if err != nil {
 			return err
 		}
-		if !c.Entitled(access.EditSubusers, i.Of()) && !c.Holds(access.ReadInstances) {
+		if !c.Entitled(access.EditSubusers, i.Of()) {
 			return problem.New(problem.Forbidden, "you lack the right %s for instance %s: ask its owner for it", access.EditSubusers, id)
 		}
 		subusers, err = ofInstance(ctx, q, id)
