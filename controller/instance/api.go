@@ -180,7 +180,13 @@ func (s *Service) handleGet(ctx context.Context, in *InstancePath) (InstanceDeta
 	if err != nil {
 		return InstanceDetailView{}, err
 	}
-	return i.Detail().For(access.From(ctx)), nil
+	d := i.Detail().For(access.From(ctx))
+	n, err := s.Nodes.Find(ctx, s.DB.Snapshot(), i.Node)
+	if err != nil {
+		return d, err
+	}
+	d.Host = n.Host()
+	return d, nil
 }
 
 func (s *Service) handleChange(ctx context.Context, in *changeInput) (InstanceJobView, error) {

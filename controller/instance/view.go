@@ -61,6 +61,7 @@ type InstanceDetailView struct {
 	Variables map[string]string `json:"variables" doc:"For who may edit it"`
 	Env       []string          `json:"env" doc:"What the container gets; for who may edit it"`
 	Volume    string            `json:"volume" doc:"Where the data is mounted in the container"`
+	Host      string            `json:"host,omitempty" doc:"Where people reach its ports: the name or address of its node"`
 	ExitCode  *int              `json:"exit_code,omitempty"`
 	OOM       bool              `json:"oom,omitempty" doc:"It ended for want of memory"`
 	StartedAt *time.Time        `json:"started_at,omitempty"`
