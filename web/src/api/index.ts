@@ -2,8 +2,9 @@
 export { ApiError, address, call, csrfHeader, idempotencyKey, list, type Data, type Page, type View } from './client';
 export { keys } from './keys';
 export { live, socketAddress, useLiveState, useLiveStats, type LiveEvent, type LiveState, type LiveStats } from './live';
-export { begin, can, end, retryUnreachable, useCan, useLogout, useMe, useSession, type Permission, type Session } from './session';
+export { begin, can, end, renew, retryUnreachable, useCan, useLogout, useMe, useSession, type Permission, type Session } from './session';
 export { useLiveLink } from './link';
+export { usePanel } from './panel';
 export { makePasskey, passkeysSupported, showPasskey } from './passkey';
 export { ended, useJob, type Followed } from './follow';
 export { ConsoleSocket, type ConsoleLine, type ConsolePhase, type ConsoleSink, type ConsoleState, type Verb } from './console';

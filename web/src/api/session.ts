@@ -57,6 +57,12 @@ export function begin(client: QueryClient, session: View<'LoggedInView'>): void 
   client.setQueryData(keys.session, session);
 }
 
+/** The same session with something new about it: another proof, another name. */
+export function renew(client: QueryClient, session: View<'LoggedInView'>): void {
+  setCsrf(session.csrf);
+  client.setQueryData(keys.session, session);
+}
+
 /** The session is over, here or at the controller. */
 export function end(client: QueryClient): void {
   setCsrf('');

@@ -7,6 +7,7 @@ import { NotFoundPage } from './NotFoundPage';
 import { pages, publicPages } from './pages';
 import { ErrorBoundary } from './ErrorBoundary';
 import { Shell } from './Shell';
+import { useSpoken } from './useSpoken';
 import css from './app.module.css';
 
 /** Which page stands at the address. */
@@ -30,6 +31,7 @@ export function Routes() {
 function Guarded() {
   const { data: session, error, refetch } = useSession();
   const [path] = useLocation();
+  useSpoken(session?.locale);
   if (error && session === undefined) {
     return (
       <main className={css.alone}>
@@ -41,7 +43,7 @@ function Guarded() {
   if (session === null) return <Redirect to={path === '/' ? '/login' : `/login?to=${encodeURIComponent(path)}`} replace />;
   return (
     <Shell session={session}>
-      <ErrorBoundary key={path}>
+      <ErrorBoundary place={path}>
         <Suspense fallback={<PageSkeleton />}>
           <Pages session={session} />
         </Suspense>

@@ -1,10 +1,10 @@
 import { ActionIcon, Drawer, Kbd, UnstyledButton } from '@mantine/core';
 import { IconMenu2, IconSearch } from '@tabler/icons-react';
-import { lazy, Suspense, useState, type ReactNode } from 'react';
+import { lazy, Suspense, useEffect, useState, type ReactNode } from 'react';
 import { Link, useLocation } from 'wouter';
-import { useLiveState, type Session } from '@/api';
+import { useLiveState, usePanel, type Session } from '@/api';
 import { t, tAny } from '@/text';
-import { Mark } from '@/ui';
+import { Mark, setTitleSuffix } from '@/ui';
 import { navigation } from './home';
 import { UserMenu } from './UserMenu';
 import css from './app.module.css';
@@ -53,10 +53,12 @@ export function Shell({ session, children }: { session: Session; children: React
 }
 
 function Brand() {
+  const name = usePanel()?.name || 'Berth';
+  useEffect(() => setTitleSuffix(name), [name]);
   return (
     <Link href="/" className={css.brand}>
       <Mark size={24} />
-      <span>Berth</span>
+      <span className={css.brandName}>{name}</span>
     </Link>
   );
 }

@@ -1,7 +1,8 @@
 import { Menu, UnstyledButton, useMantineColorScheme, type MantineColorScheme } from '@mantine/core';
 import { IconApi, IconCheck, IconChevronDown, IconDeviceDesktop, IconLogout, IconMoon, IconSun, IconUser, type Icon } from '@tabler/icons-react';
+import { useQueryClient } from '@tanstack/react-query';
 import { useLocation } from 'wouter';
-import { useLogout, type Session } from '@/api';
+import { call, renew, useLogout, type Session } from '@/api';
 import { isLanguage, languages, speak, spoken, t, type TextKey } from '@/text';
 import { notifyError } from '@/ui';
 import css from './app.module.css';
@@ -16,6 +17,8 @@ const schemes: [MantineColorScheme, TextKey, Icon][] = [
 export function UserMenu({ session }: { session: Session }) {
   const [, go] = useLocation();
   const logout = useLogout();
+  const client = useQueryClient();
+  const keep = async (locale: string) => renew(client, await call('patch', '/api/v1/me', { body: { locale } }));
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   return (
     <Menu width={220}>
@@ -56,7 +59,7 @@ export function UserMenu({ session }: { session: Session }) {
             role="menuitemradio"
             aria-checked={spoken() === code}
             onClick={() => {
-              if (isLanguage(code)) void speak(code, true);
+              if (isLanguage(code)) void speak(code, true).then(() => keep(code)).catch(notifyError);
             }}
           >
             {name}

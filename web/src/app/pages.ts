@@ -32,4 +32,5 @@ export const pages: PageRoute[] = [
     page: lazy(() => import('@/features/account/AccountPage')),
     nav: { label: 'nav.account', icon: IconUser, group: 'yours' },
   },
+  { path: '/account/:tab', page: lazy(() => import('@/features/account/AccountPage')) },
 ];

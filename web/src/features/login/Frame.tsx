@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react';
+import { usePanel } from '@/api';
 import { Mark, useTitle } from '@/ui';
-import { usePanel } from './panel';
 import css from './login.module.css';
 
 /** The frame of the pages that need no login. */

@@ -1,0 +1,93 @@
+import { Button, Group, Modal, PasswordInput, Stack, Text } from '@mantine/core';
+import { useQueryClient } from '@tanstack/react-query';
+import { IconFingerprint } from '@tabler/icons-react';
+import { useState, type ReactNode } from 'react';
+import { ApiError, call, passkeysSupported, renew, showPasskey } from '@/api';
+import { t } from '@/text';
+import { ErrorNotice, useSubmit } from '@/ui';
+
+interface Asked {
+  ways: string[];
+  done: () => void;
+  stop: () => void;
+}
+
+/**
+ * Runs what changes how one logs in. When the controller wants a fresh proof, it
+ * is asked for, and the call is made once more. `dialog` has to be drawn.
+ */
+export function useProof(): { guard: <T>(run: () => Promise<T>) => Promise<T>; dialog: ReactNode } {
+  const [asked, setAsked] = useState<Asked>();
+  const guard = async <T,>(run: () => Promise<T>): Promise<T> => {
+    try {
+      return await run();
+    } catch (error) {
+      const ways = error instanceof ApiError && error.status === 403 ? error.named('proof') : [];
+      if (ways.length === 0) throw error;
+      await new Promise<void>((resolve, reject) => {
+        setAsked({ ways, done: resolve, stop: () => reject(new ApiError(403, 'NOT_PROVED', t('account.proofCancelled'))) });
+      }).finally(() => setAsked(undefined));
+      return run();
+    }
+  };
+  const dialog = (
+    <Modal opened={!!asked} onClose={() => asked?.stop()} title={t('account.proofTitle')}>
+      {asked && <Question {...asked} />}
+    </Modal>
+  );
+  return { guard, dialog };
+}
+
+function Question({ ways, done, stop }: Asked) {
+  const client = useQueryClient();
+  const [password, setPassword] = useState('');
+  const byPassword = useSubmit(async () => {
+    renew(client, await call('post', '/api/v1/me/prove', { body: { password } }));
+    done();
+  }, ['password']);
+  const byPasskey = useSubmit(async () => {
+    renew(client, await call('post', '/api/v1/me/prove', { body: { passkey: await answerPasskey() } }));
+    done();
+  });
+  return (
+    <form
+      onSubmit={(e) => {
+        e.preventDefault();
+        void byPassword.run();
+      }}
+    >
+      <Stack gap="md">
+        <Text>{t('account.proofHint')}</Text>
+        <PasswordInput
+          data-autofocus
+          label={t('account.password')}
+          autoComplete="current-password"
+          value={password}
+          error={byPassword.of('password')}
+          onChange={(e) => setPassword(e.currentTarget.value)}
+        />
+        <ErrorNotice error={byPassword.error ?? byPasskey.error} />
+        <Group justify="flex-end" gap="xs">
+          <Button onClick={stop}>{t('common.cancel')}</Button>
+          {ways.includes('passkey') && passkeysSupported() && (
+            <Button leftSection={<IconFingerprint size={16} />} loading={byPasskey.busy} onClick={() => void byPasskey.run()}>
+              {t('account.proofPasskey')}
+            </Button>
+          )}
+          <Button type="submit" variant="filled" loading={byPassword.busy} disabled={password === ''}>
+            {t('common.continue')}
+          </Button>
+        </Group>
+      </Stack>
+    </form>
+  );
+}
+
+async function answerPasskey(): Promise<{ ceremony: string; response: unknown }> {
+  const { ceremony, options } = await call('post', '/api/v1/me/prove/passkey');
+  try {
+    return { ceremony, response: await showPasskey(options) };
+  } catch {
+    throw new ApiError(400, 'PASSKEY', t('account.passkeyFailed'));
+  }
+}
