@@ -34,9 +34,45 @@ func newRelay() *relay {
 	return r
 }
 
+// interruptible is a source whose Read can be ended by another goroutine.
+type interruptible interface{ Interrupt() }
+
+// watch interrupts a source that waits when nobody wants it any more, until the
+// function that it gives has returned.
+func (r *relay) watch(from io.Reader) (stop func()) {
+	source, ok := from.(interruptible)
+	if !ok {
+		return func() {}
+	}
+	filled, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-r.over:
+			source.Interrupt()
+		case <-filled:
+		}
+	}()
+	return func() {
+		close(filled)
+		<-watched
+	}
+}
+
+// closed says whether nobody reads any more.
+func (r *relay) closed() bool {
+	select {
+	case <-r.over:
+		return true
+	default:
+		return false
+	}
+}
+
 // fill reads from until its end, or until the relay is closed. It is called once.
 func (r *relay) fill(from io.Reader) error {
 	defer close(r.full)
+	defer r.watch(from)()
 	for {
 		var b []byte
 		select {
@@ -56,11 +92,14 @@ func (r *relay) fill(from io.Reader) error {
 			}
 		}
 		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				r.err = err
-				return err
+			switch {
+			case errors.Is(err, io.EOF):
+				return nil
+			case r.closed():
+				return errRelayClosed
 			}
-			return nil
+			r.err = err
+			return err
 		}
 	}
 }

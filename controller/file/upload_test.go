@@ -302,9 +302,19 @@ func TestFinishingAgain(t *testing.T) {
 	b.head(at).is(200, nil).offset(0)
 }
 
-// The right to write ends in the middle of a part.
+// The right to write ends in the middle of a part: the client is told so, also one
+// who sends nothing more, and not that he was too slow.
 func TestUploadIsCutWithItsRight(t *testing.T) {
 	t.Parallel()
+	for name, stalls := range map[string]bool{"a client who sends on": false, "a client who stalls": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			uploadIsCut(t, stalls)
+		})
+	}
+}
+
+func uploadIsCut(t *testing.T, stalls bool) {
 	b := setup(t)
 	at := b.begin(1<<20, "filename "+b64("a"))
 	pipe, end := io.Pipe()
@@ -322,8 +332,8 @@ func TestUploadIsCutWithItsRight(t *testing.T) {
 		return under
 	})
 	b.at(b.admin, "POST", "/api/v1/instances/"+string(b.id)+"/suspend", map[string]any{"reason": "unpaid"}).is(202, nil)
-	go func() { // the client sends on, as clients do
-		for {
+	go func() {
+		for !stalls {
 			if _, err := end.Write(noise(64 << 10)); err != nil {
 				return
 			}

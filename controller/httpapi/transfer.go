@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -29,7 +30,9 @@ type Transfer struct {
 	Request
 	// Body is read as it comes, within the operation's BodyLimit, and never nil.
 	// An error of its own is a *problem.Problem: too large, broken off, or stalled
-	// (a client must get 64 KiB across in 30 s of waiting for it).
+	// (a client must get 64 KiB across in 30 s of waiting for it). It has a method
+	// Interrupt, which ends a Read that waits, and may be called by another
+	// goroutine until the handler returns.
 	Body io.Reader
 	Size int64 // of Body, as announced; -1 when the client doesn't know
 }
@@ -215,8 +218,11 @@ type upload struct {
 	read   int64
 	since  int64         // read since left was full
 	left   time.Duration // that may be waited yet
-	over   bool          // all of it was read
+	over   bool          // all of it was read; written under mu, too
 	failed error         // the first
+
+	mu          sync.Mutex
+	interrupted bool
 }
 
 func (k *call) upload() *upload {
@@ -239,10 +245,14 @@ func (u *upload) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	began := time.Now() //nolint:forbidigo // the kernel's clock is the real one
-	if err := u.call.http.Conn().SetReadDeadline(began.Add(u.left)); err != nil {
-		return 0, u.fail(err)
+	if err := u.wait(began.Add(u.left)); err != nil {
+		return 0, err
 	}
 	n, err := u.from.Read(p)
+	if err != nil && u.wait(began) == errInterrupted { //nolint:errorlint // its own
+		u.call.door.spoiled(u.call.http)
+		return 0, errInterrupted
+	}
 	u.left -= time.Since(began)
 	u.read += int64(n)
 	if u.since += int64(n); u.since >= stallBytes {
@@ -257,12 +267,42 @@ func (u *upload) Read(p []byte) (int, error) {
 	}
 	switch {
 	case errors.Is(err, io.EOF) && (u.size < 0 || u.read == u.size):
+		u.mu.Lock()
+		defer u.mu.Unlock()
 		u.over = true
 		return n, io.EOF
 	case err != nil:
 		return n, u.fail(err)
 	}
 	return n, nil
+}
+
+// errInterrupted is no failure of the body: whoever interrupted knows what to answer.
+var errInterrupted = errors.New("the body is not wanted any more")
+
+// Interrupt ends a Read that waits, and all that follow: a client who sends
+// nothing holds nobody up who has his answer already.
+func (u *upload) Interrupt() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.over || u.interrupted {
+		return // what comes next on the connection is another call
+	}
+	u.interrupted = true
+	_ = u.call.http.Conn().SetReadDeadline(time.Unix(1, 0)) // one that fails is broken, and so is the Read
+}
+
+// wait lets the connection be read from until a moment.
+func (u *upload) wait(until time.Time) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.interrupted {
+		return errInterrupted
+	}
+	if err := u.call.http.Conn().SetReadDeadline(until); err != nil {
+		return u.fail(err)
+	}
+	return nil
 }
 
 // fail ends the connection: where the next request begins is not known.

@@ -52,6 +52,20 @@ func (x *transfers) register(a *httpapi.API) {
 			Params: []httpapi.Param{{Name: "path", Doc: "Where", Required: true}, {Name: "Upload-Offset", In: "header", Integer: true}}}
 	}
 	write, read := access.Needs(access.ScopeWrite), access.Needs(access.ScopeRead)
+	unwanted := op("unwanted", "PATCH", "/api/v1/unwanted", write)
+	httpapi.HandleTransfer(a, unwanted, httpapi.Shape{Takes: "application/offset+octet-stream"},
+		func(_ context.Context, t *httpapi.Transfer) (httpapi.Answer, error) {
+			_, err := io.ReadFull(t.Body, make([]byte, min(t.Size, 50_000)))
+			body, ok := t.Body.(interface{ Interrupt() })
+			if err != nil || !ok {
+				return httpapi.Answer{}, errors.Join(err, errors.New("the body can't be interrupted"))
+			}
+			go body.Interrupt()
+			_, err = io.Copy(io.Discard, t.Body)
+			body.Interrupt() // again, which waits for the other
+			x.over <- err
+			return httpapi.Answer{}, problem.New(problem.Conflict, "not wanted")
+		})
 	httpapi.HandleTransfer(a, op("sink", "PATCH", "/api/v1/sink/{id}", write), httpapi.Shape{Takes: "application/offset+octet-stream", Statuses: []int{204}},
 		func(_ context.Context, t *httpapi.Transfer) (httpapi.Answer, error) {
 			sum := sha256.New()
@@ -220,6 +234,39 @@ func TestStalledUploadIsCut(t *testing.T) {
 	if over := <-x.over; res.StatusCode != 408 || over == nil || !res.Close {
 		t.Errorf("%d, %v", res.StatusCode, over)
 	}
+}
+
+// A body that nobody wants any more is waited for no longer, and the answer is
+// what the handler says.
+func TestUploadIsInterrupted(t *testing.T) {
+	t.Parallel()
+	b, x := transferring(t)
+	conn := b.begin(t, "PATCH /api/v1/unwanted HTTP/1.1\r\nContent-Length: 1000000", strings.Repeat("x", 100_000))
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if over := <-x.over; over == nil || problem.Is(over, problem.BadRequest) || res.StatusCode != 409 || !res.Close {
+		t.Errorf("%d, %v", res.StatusCode, over)
+	}
+	// One that has come as a whole leaves the connection to the next call.
+	conn = b.begin(t, "PATCH /api/v1/unwanted HTTP/1.1\r\nContent-Length: 5", "hello")
+	in := bufio.NewReader(conn)
+	for range 2 {
+		if res, err = http.ReadResponse(in, nil); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		if over := <-x.over; over != nil || res.StatusCode != 409 || res.Close {
+			t.Errorf("%d, %v", res.StatusCode, over)
+		}
+		if _, err := io.WriteString(conn, "PATCH /api/v1/unwanted HTTP/1.1\r\nHost: x\r\nX-Api-Key: write\r\nContent-Length: 5\r\n\r\nhello"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-x.over
 }
 
 func TestBrokenUploadIsTold(t *testing.T) {
