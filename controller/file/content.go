@@ -2,9 +2,11 @@ package file
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 
 	"github.com/berth-panel/berth/controller/access"
@@ -39,20 +41,25 @@ func (s *Service) Read(ctx context.Context, c access.Caller, id ident.Instance, 
 	if header.Get("Range") == "" {
 		header.Del("If-Range")
 	}
-	return s.fetch(ctx, c, id, func(i instance.Instance) (fleet.Request, error) {
+	return s.fetch(ctx, c, id, []wire.Path{p}, func(i instance.Instance) (fleet.Request, error) {
 		return fleet.Request{Method: http.MethodGet, Path: address(i.ID, "content"), Query: query(p), Header: header}, nil
 	})
 }
 
 // Bundle opens entries as one archive, made while it is sent.
 func (s *Service) Bundle(ctx context.Context, c access.Caller, id ident.Instance, b wire.FileBundle) (Content, error) {
-	return s.fetch(ctx, c, id, func(i instance.Instance) (fleet.Request, error) {
+	of := b.Paths
+	if len(of) == 0 {
+		of = []wire.Path{b.Folder}
+	}
+	return s.fetch(ctx, c, id, of, func(i instance.Instance) (fleet.Request, error) {
 		return withJSON(fleet.Request{Method: http.MethodPost, Path: address(i.ID, "bundle")}, b)
 	})
 }
 
-// fetch makes a call whose answer is long, within the right to read.
-func (s *Service) fetch(ctx context.Context, c access.Caller, id ident.Instance, request func(i instance.Instance) (fleet.Request, error)) (Content, error) {
+// fetch makes a call whose answer is long, within the right to read, and notes
+// what of is read.
+func (s *Service) fetch(ctx context.Context, c access.Caller, id ident.Instance, of []wire.Path, request func(i instance.Instance) (fleet.Request, error)) (Content, error) {
 	i, held, release, err := s.hold(ctx, c, id, access.ReadFiles)
 	if err != nil {
 		return Content{}, err
@@ -74,7 +81,17 @@ func (s *Service) fetch(ctx context.Context, c access.Caller, id ident.Instance,
 		}
 	}
 	out.Body = fetched(held, answer.Body, release)
+	if begins(out) {
+		if err := s.tell(ctx, c.Actor, i, Downloaded, about(of)); err != nil {
+			return Content{}, errors.Join(err, out.Body.Close())
+		}
+	}
 	return out, nil
+}
+
+// begins says whether the answer has a file's first byte.
+func begins(c Content) bool {
+	return c.Status == http.StatusOK || c.Status == http.StatusPartialContent && strings.HasPrefix(c.Header["Content-Range"], "bytes 0-")
 }
 
 // hold is Allow and Hold.

@@ -25,6 +25,7 @@ const (
 const (
 	Written    event.Type = "file.written"
 	Uploaded   event.Type = "file.uploaded"
+	Downloaded event.Type = "file.downloaded" // its beginning was sent: a part from further on is the same download
 	FolderMade event.Type = "file.folder_made"
 	Renamed    event.Type = "file.renamed"
 	ModeSet    event.Type = "file.mode_set"
