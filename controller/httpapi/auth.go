@@ -62,7 +62,7 @@ func (k *call) admit() error {
 func (k *call) authenticate() error {
 	k.key = k.keyText()
 	if cookie := k.cookie(); k.key == "" && cookie != "" {
-		return k.bySession(cookie)
+		return k.bySession(k.door.requests, cookie)
 	}
 	var err error
 	k.caller, err = k.api.identify(k.door.requests, k.address, k.key)
@@ -130,7 +130,7 @@ func (r *Request) Identify(ctx context.Context) (access.Caller, error) {
 	}
 	key := k.keyText()
 	if cookie := k.cookie(); key == "" && cookie != "" {
-		err := k.bySession(cookie)
+		err := k.bySession(ctx, cookie)
 		return k.caller, err
 	}
 	if key == "" {

@@ -57,7 +57,7 @@ func TestClassicErrors(t *testing.T) {
 		"no key":          {"POST", "/api/echo", `{}`, "", 401, `{"error":"API key is required"}`},
 		"wrong key":       {"POST", "/api/echo", `{}`, "wrong", 401, `{"error":"API Key Invalid"}`},
 		"no right":        {"POST", "/api/fail/x", `{}`, "read", 403, `{"error":"this API key lacks the scope write"}`},
-		"no admin":        {"GET", "/api/list", ``, "write", 403, `{"error":"only an admin may do this"}`},
+		"no admin":        {"GET", "/api/list", ``, "write", 403, `{"error":"only an admin, or whose role has the permission nodes.read, may do this"}`},
 		"unknown path":    {"GET", "/api/none", ``, "read", 404, `{"error":"there is nothing at /api/none"}`},
 		"wrong method":    {"GET", "/api/echo", ``, "read", 405, `{"error":"the method GET isn't allowed here"}`},
 		"validation":      {"POST", "/api/fail/VALIDATION_ERROR", ``, "write", 400, `{"error":"the message"}`},

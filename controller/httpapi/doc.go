@@ -10,7 +10,7 @@
 //
 // # The way of a request
 //
-//	request id → who calls (key or local socket) → rate limit → rule → body
+//	request id → who calls (key, panel's cookie or local socket) → rate limit → rule → body
 //	within the route's limit → Idempotency-Key → decode and validate → handler
 //
 // Nothing of a body is read before the rule let the caller pass.
@@ -40,10 +40,33 @@
 //
 // Wrong keys are counted per address: see guard.
 //
+// A login of the panel may call twelve times as often as a key: a page asks for
+// much at a time. Wrong cookies are counted with the calls without a key.
+//
+// # The panel's cookie
+//
+// A key in a header wins over the cookie. A browser sends the cookie whoever's page
+// makes the call, so that what it says is taken only with a proof that the page is
+// ours: a call other than GET and HEAD needs the header X-Csrf-Token (made of the
+// cookie's text: no page of another site can know it) and no Origin or
+// Sec-Fetch-Site of another site; a socket needs our Origin. Where any site may open
+// a socket (AnyOrigin) the cookie counts for nothing. Public routes with SameOrigin,
+// logins, are held to the same origins. With https the cookie's name begins with
+// __Host-, so that neither http nor a neighbouring name can set it.
+//
+// An origin is ours when it is Config.PublicURL's, or the very host that was called:
+// a stranger's name that leads here has its own cookies. Links that are mailed are
+// made of the public URL alone, never of a call's Host.
+//
+// # Proxies
+//
+// X-Forwarded-For and X-Forwarded-Proto count when Config.Proxies has who sent them:
+// the client is the first address from the right that is no proxy of ours.
+//
 // # Idempotency
 //
-// A create that carries Idempotency-Key is carried out once per API key and
-// text for 24 hours; the same call again gets the first answer with
+// A create that carries Idempotency-Key is carried out once per API key (by the
+// panel: user) and text for 24 hours; the same call again gets the first answer with
 // Idempotency-Replayed: true. See answers for the details. The table
 // idempotent_answers is this room's own, the one table that is: what it holds
 // are answers of this door, and no feature should know that it exists. A
@@ -64,8 +87,8 @@
 // marshals through a registry of formats and would need its package variables
 // set to speak our envelope.
 //
-// A cancelled key ends its streams and sockets: each is authenticated again every
-// two seconds.
+// A cancelled key, and a login that ended, ends its streams and sockets: each is
+// authenticated again every two seconds.
 //
 // A body that is a stream (HandleTransfer) has no time limit as a whole, but its
 // client must get 64 KiB across in every 30 s that are spent waiting for it: one

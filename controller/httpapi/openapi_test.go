@@ -132,7 +132,7 @@ func TestEveryRouteHasARule(t *testing.T) {
 	for _, r := range b.api.Routes() {
 		table = append(table, r.Access.String()+" "+r.Method+" "+r.Path+" "+r.Style.String())
 	}
-	want := `user:write POST /api/v1/things envelope`
+	want := `user with write POST /api/v1/things envelope`
 	if all := strings.Join(table, "\n"); !strings.Contains(all, want) || strings.Contains(all, "nobody") {
 		t.Fatal(all)
 	}

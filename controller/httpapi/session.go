@@ -149,11 +149,11 @@ func (r *Request) Cookie(name string) string { return string(r.call.http.Request
 // bySession finds out who is logged in, and that it is a page of ours that calls.
 // What a wrong cookie asks for is counted by address: nobody guesses 256 bits, but
 // looking costs.
-func (k *call) bySession(text string) error {
+func (k *call) bySession(ctx context.Context, text string) error {
 	if err := k.ownPage(text); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(k.door.requests, defaultTimeout)
+	ctx, cancel := context.WithTimeout(ctx, defaultTimeout)
 	caller, err := k.api.cfg.Sessions.Authenticate(ctx, text)
 	cancel()
 	if err != nil {
