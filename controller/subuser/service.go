@@ -146,9 +146,12 @@ func (s *Service) Invite(ctx context.Context, c access.Caller, id ident.Instance
 			return err
 		}
 		user, err = identity.Named(ctx, q, in.Username, in.Email)
+		if problem.Is(err, problem.NotFound) {
+			user, err = "", nil
+		}
 		return err
 	})
-	if problem.Is(err, problem.NotFound) && i.ID != "" {
+	if err == nil && user == "" {
 		user, err = s.host(ctx, c, i, in)
 	}
 	if err != nil {
