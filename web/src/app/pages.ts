@@ -1,6 +1,6 @@
 // Every page: its address, its code (loaded when it is first gone to), what it
 // needs, and where it stands in the sidebar. A page is added by a line here.
-import { IconUser, type Icon } from '@tabler/icons-react';
+import { IconServer2, IconUser, type Icon } from '@tabler/icons-react';
 import { lazy, type ComponentType, type LazyExoticComponent } from 'react';
 import type { Permission } from '@/api';
 import type { TextKey } from '@/text';
@@ -27,6 +27,14 @@ export const publicPages: PageRoute[] = [
 
 /** Pages of who is logged in, in the order of the sidebar. */
 export const pages: PageRoute[] = [
+  {
+    path: '/nodes',
+    page: lazy(() => import('@/features/node/NodesPage')),
+    needs: 'nodes.read',
+    nav: { label: 'nav.nodes', icon: IconServer2, group: 'administration' },
+  },
+  { path: '/nodes/new', page: lazy(() => import('@/features/node/NodeNewPage')), needs: 'nodes.write' },
+  { path: '/nodes/:id', page: lazy(() => import('@/features/node/NodePage')), needs: 'nodes.read' },
   {
     path: '/account',
     page: lazy(() => import('@/features/account/AccountPage')),

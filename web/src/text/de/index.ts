@@ -3,9 +3,15 @@ import type { Translation } from '../catalogue';
 import type { English } from '../en';
 import { account } from './account';
 import { common } from './common';
+import { console } from './console';
 import { error } from './error';
+import { file } from './file';
+import { instance } from './instance';
+import { job } from './job';
 import { login } from './login';
 import { nav } from './nav';
+import { node } from './node';
 import { state } from './state';
+import { stats } from './stats';
 
-export const de: Translation<English> = { account, common, error, login, nav, state };
+export const de: Translation<English> = { account, common, error, job, node, login, nav, state, console, file, instance, stats };

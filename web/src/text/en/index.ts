@@ -1,10 +1,16 @@
 // English: the language that names the keys. One file for each namespace.
 import { account } from './account';
 import { common } from './common';
+import { console } from './console';
 import { error } from './error';
+import { file } from './file';
+import { instance } from './instance';
+import { job } from './job';
 import { login } from './login';
 import { nav } from './nav';
+import { node } from './node';
 import { state } from './state';
+import { stats } from './stats';
 
-export const en = { account, common, error, login, nav, state };
+export const en = { account, common, error, job, node, login, nav, state, console, file, instance, stats };
 export type English = typeof en;

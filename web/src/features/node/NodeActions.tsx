@@ -1,0 +1,124 @@
+import { Button, Menu, Modal } from '@mantine/core';
+import { IconChevronDown } from '@tabler/icons-react';
+import { useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import { useLocation } from 'wouter';
+import { call, keys, useCan } from '@/api';
+import { JobLive } from '@/parts';
+import { t } from '@/text';
+import { ConfirmByName, notifyDone, notifyError, useCommands } from '@/ui';
+import type { Node } from './node';
+
+type Asked = 'drain' | 'update' | 'revoke' | 'remove';
+
+/** What can be done with a node. */
+export function NodeActions({ node }: { node: Node }) {
+  const can = useCan();
+  const client = useQueryClient();
+  const [asked, setAsked] = useState<Asked>();
+  const [job, setJob] = useState<string>();
+  const path = { id: node.id };
+  const maintenance = async () => {
+    try {
+      await call('post', '/api/v1/nodes/{id}/maintenance', { path, body: { on: !node.maintenance } });
+      notifyDone(t(node.maintenance ? 'node.maintenanceEnded' : 'node.maintenanceDone'));
+      await client.invalidateQueries({ queryKey: keys.nodes() });
+    } catch (error) {
+      notifyError(error);
+    }
+  };
+  const write = can('nodes.write');
+  useCommands(
+    write
+      ? [
+          { id: 'node.maintenance', label: t(node.maintenance ? 'node.maintenanceOff' : 'node.maintenanceOn'), run: () => void maintenance() },
+          { id: 'node.drain', label: t('node.drain'), run: () => setAsked('drain') },
+        ]
+      : [],
+  );
+  if (!write && !can('system.write')) return null;
+  return (
+    <>
+      {write && (
+        <Button onClick={() => void maintenance()} title={t('node.maintenanceHint')}>
+          {t(node.maintenance ? 'node.maintenanceOff' : 'node.maintenanceOn')}
+        </Button>
+      )}
+      <Menu>
+        <Menu.Target>
+          <Button rightSection={<IconChevronDown size={14} aria-hidden />}>{t('common.actions')}</Button>
+        </Menu.Target>
+        <Menu.Dropdown>
+          {write && <Menu.Item onClick={() => setAsked('drain')}>{t('node.drain')}</Menu.Item>}
+          {can('system.write') && <Menu.Item onClick={() => setAsked('update')}>{t('node.update')}</Menu.Item>}
+          {write && (
+            <>
+              <Menu.Divider />
+              <Menu.Item color="red" onClick={() => setAsked('revoke')} disabled={node.state === 'unconfigured' || node.state === 'revoked'}>
+                {t('node.revoke')}
+              </Menu.Item>
+              <Menu.Item color="red" onClick={() => setAsked('remove')}>
+                {t('node.remove')}
+              </Menu.Item>
+            </>
+          )}
+        </Menu.Dropdown>
+      </Menu>
+      <Questions node={node} asked={asked} close={() => setAsked(undefined)} onJob={setJob} />
+      <Modal opened={!!job} onClose={() => setJob(undefined)} title={t('job.one')} size="lg">
+        {job && <JobLive id={job} onRetry={setJob} />}
+      </Modal>
+    </>
+  );
+}
+
+interface QuestionsProps {
+  node: Node;
+  asked: Asked | undefined;
+  close: () => void;
+  onJob: (id: string) => void;
+}
+
+function Questions({ node, asked, close, onJob }: QuestionsProps) {
+  const client = useQueryClient();
+  const [, go] = useLocation();
+  const path = { id: node.id };
+  const again = () => client.invalidateQueries({ queryKey: keys.nodes() });
+  const name = node.name;
+  return (
+    <>
+      <ConfirmByName opened={asked === 'drain'} onClose={close} title={t('node.drainTitle', { name })} confirm={t('node.drain')}
+        run={async () => {
+          onJob((await call('post', '/api/v1/nodes/{id}/drain', { path })).id);
+          await again();
+        }}
+      >
+        {t('node.drainText')}
+      </ConfirmByName>
+      <ConfirmByName opened={asked === 'update'} onClose={close} title={t('node.updateTitle', { name })} confirm={t('node.update')}
+        run={async () => onJob((await call('post', '/api/v1/nodes/{id}/update', { path })).id)}
+      >
+        {t('node.updateText')}
+      </ConfirmByName>
+      <ConfirmByName opened={asked === 'revoke'} onClose={close} title={t('node.revokeTitle', { name })} name={name} confirm={t('node.revoke')}
+        run={async () => {
+          await call('post', '/api/v1/nodes/{id}/revoke', { path });
+          notifyDone(t('node.revoked'));
+          await again();
+        }}
+      >
+        {t('node.revokeText')}
+      </ConfirmByName>
+      <ConfirmByName opened={asked === 'remove'} onClose={close} title={t('node.removeTitle', { name })} name={name} confirm={t('node.remove')}
+        run={async () => {
+          await call('delete', '/api/v1/nodes/{id}', { path });
+          notifyDone(t('node.removed'));
+          go('/nodes');
+          await again();
+        }}
+      >
+        {t('node.removeText')}
+      </ConfirmByName>
+    </>
+  );
+}

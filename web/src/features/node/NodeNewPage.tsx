@@ -1,0 +1,61 @@
+import { Anchor, Button, Group, Stack } from '@mantine/core';
+import { useState } from 'react';
+import { Link } from 'wouter';
+import { call, idempotencyKey, type View } from '@/api';
+import { t } from '@/text';
+import { ErrorNotice, PageHeader, Section, useSubmit } from '@/ui';
+import { NodeCommand } from '@/parts';
+import { nodeFields, NodeFields, type NodeForm } from './NodeFields';
+
+export default function NodeNewPage() {
+  const [form, setForm] = useState<NodeForm>({ name: '', address: '', memory: 8192, disk: 102_400 });
+  const [once] = useState(idempotencyKey);
+  const [made, setMade] = useState<View<'NodeEnrolmentView'>>();
+  const submit = useSubmit(async () => setMade(await call('post', '/api/v1/nodes', { body: form, idempotencyKey: once })), nodeFields);
+  return (
+    <>
+      <PageHeader
+        title={made ? made.node.name : t('node.add')}
+        crumb={
+          <Anchor component={Link} href="/nodes">
+            {t('node.title')}
+          </Anchor>
+        }
+      />
+      {made ? (
+        <Section title={t('node.commandTitle')}>
+          <Stack gap="md">
+            <NodeCommand node={made.node.id} enrolment={made.enrolment} />
+            <Group justify="flex-end">
+              <Button component={Link} href={`/nodes/${made.node.id}`} variant="filled">
+                {t('node.toNode')}
+              </Button>
+            </Group>
+          </Stack>
+        </Section>
+      ) : (
+        <Section>
+          <form
+            onSubmit={(e) => {
+              e.preventDefault();
+              void submit.run();
+            }}
+          >
+            <Stack gap="md">
+              <NodeFields form={form} set={(change) => setForm({ ...form, ...change })} submit={submit} />
+              <ErrorNotice error={submit.error} />
+              <Group justify="flex-end" gap="xs">
+                <Button component={Link} href="/nodes">
+                  {t('common.cancel')}
+                </Button>
+                <Button type="submit" variant="filled" loading={submit.busy}>
+                  {t('node.create')}
+                </Button>
+              </Group>
+            </Stack>
+          </form>
+        </Section>
+      )}
+    </>
+  );
+}

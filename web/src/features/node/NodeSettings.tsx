@@ -1,0 +1,43 @@
+import { Button, Group, Stack } from '@mantine/core';
+import { useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import { call, keys, type View } from '@/api';
+import { t } from '@/text';
+import { ErrorNotice, notifyDone, Section, useSubmit } from '@/ui';
+import { nodeFields, NodeFields, type NodeForm } from './NodeFields';
+import type { Node } from './node';
+
+/** What of a form differs from how the node is. */
+export function changed(node: Node, form: NodeForm): View<'NodeChangeBody'> {
+  return Object.fromEntries(nodeFields.filter((field) => JSON.stringify(form[field]) !== JSON.stringify(node[field])).map((field) => [field, form[field]]));
+}
+
+export function NodeSettings({ node }: { node: Node }) {
+  const [form, setForm] = useState<NodeForm>(() => Object.fromEntries(nodeFields.map((field) => [field, node[field]])) as unknown as NodeForm);
+  const client = useQueryClient();
+  const submit = useSubmit(async () => {
+    await call('patch', '/api/v1/nodes/{id}', { path: { id: node.id }, body: changed(node, form) });
+    notifyDone(t('node.saved'));
+    await client.invalidateQueries({ queryKey: keys.nodes() });
+  }, nodeFields);
+  return (
+    <Section title={t('node.tabSettings')}>
+      <form
+        onSubmit={(e) => {
+          e.preventDefault();
+          void submit.run();
+        }}
+      >
+        <Stack gap="md">
+          <NodeFields form={form} set={(change) => setForm({ ...form, ...change })} submit={submit} all />
+          <ErrorNotice error={submit.error} />
+          <Group justify="flex-end">
+            <Button type="submit" variant="filled" loading={submit.busy} disabled={Object.keys(changed(node, form)).length === 0}>
+              {t('common.save')}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Section>
+  );
+}

@@ -1,0 +1,5 @@
+// Pieces that more than one feature's pages are made of and that know the API:
+// ui doesn't, and a feature knows no other.
+export { JobLive } from './JobLive';
+export { NodeCommand } from './NodeCommand';
+export { UserName, UserSelect } from './UserSelect';

@@ -1,0 +1,35 @@
+import { TextInput } from '@mantine/core';
+import { IconSearch } from '@tabler/icons-react';
+import { useEffect, useState, type ReactNode } from 'react';
+import { t } from '@/text';
+import css from './ui.module.css';
+
+/** A row above a list that narrows it. */
+export function Filters({ children }: { children: ReactNode }) {
+  return (
+    <div className={css.filters} role="search">
+      {children}
+    </div>
+  );
+}
+
+/** Finds as one types, a moment behind. */
+export function SearchField({ value, onChange, placeholder }: { value: string; onChange: (to: string) => void; placeholder?: string }) {
+  const [typed, setTyped] = useState(value);
+  useEffect(() => {
+    if (typed === value) return;
+    const timer = setTimeout(() => onChange(typed), 250);
+    return () => clearTimeout(timer);
+  }, [typed, value, onChange]);
+  return (
+    <TextInput
+      data-wide
+      type="search"
+      aria-label={t('common.search')}
+      placeholder={placeholder ?? t('common.search')}
+      leftSection={<IconSearch size={16} aria-hidden />}
+      value={typed}
+      onChange={(e) => setTyped(e.currentTarget.value)}
+    />
+  );
+}

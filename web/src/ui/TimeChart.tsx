@@ -1,0 +1,98 @@
+import 'uplot/dist/uPlot.min.css';
+import { useEffect, useRef } from 'react';
+import uPlot from 'uplot';
+import { dateTime } from '@/text';
+import css from './ui.module.css';
+
+export interface Series {
+  name: string;
+  /** One for each moment; null where nothing was measured. */
+  values: (number | null)[];
+  /** 1 to 4: the chart colours of tokens.css. */
+  colour: 1 | 2 | 3 | 4;
+}
+
+interface Props {
+  label: string;
+  /** Unix seconds, rising. */
+  at: number[];
+  series: Series[];
+  format: (value: number) => string;
+  /** The top of the axis at least: a limit. */
+  top?: number;
+  height?: number;
+}
+
+/** Figures over time. Who doesn't see it is told the newest ones. Load it lazily: it brings uPlot. */
+export default function TimeChart({ label, at, series, format, top, height = 160 }: Props) {
+  const box = useRef<HTMLDivElement>(null);
+  const shape = `${series.map((each) => `${each.name}${each.colour}`).join('|')}|${top ?? ''}|${height}`;
+  const plot = useRef<uPlot | null>(null);
+  const now = useRef({ at, series, format });
+  useEffect(() => {
+    now.current = { at, series, format };
+  });
+  useEffect(() => {
+    const host = box.current;
+    if (!host) return;
+    const draw = () => {
+      plot.current?.destroy();
+      plot.current = make(host, now.current, top, height);
+    };
+    draw();
+    const resize = new ResizeObserver(() => plot.current?.setSize({ width: host.clientWidth, height }));
+    resize.observe(host);
+    const scheme = new MutationObserver(draw);
+    scheme.observe(document.documentElement, { attributeFilter: ['data-mantine-color-scheme'] });
+    return () => {
+      resize.disconnect();
+      scheme.disconnect();
+      plot.current?.destroy();
+      plot.current = null;
+    };
+  }, [shape, top, height]);
+  useEffect(() => {
+    plot.current?.setData([at, ...series.map((each) => each.values)]);
+  }, [at, series]);
+  const newest = series.map((each) => `${each.name} ${format(each.values.findLast((value) => value !== null) ?? 0)}`).join(', ');
+  return (
+    <figure className={css.chart}>
+      <figcaption>
+        <span>{label}</span>
+        <span className="nums quiet">{newest}</span>
+      </figcaption>
+      <div ref={box} role="img" aria-label={`${label}: ${newest}`} style={{ height }} />
+    </figure>
+  );
+}
+
+function make(host: HTMLElement, data: Pick<Props, 'at' | 'series' | 'format'>, top: number | undefined, height: number): uPlot {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name: string) => style.getPropertyValue(name).trim();
+  const axis = { stroke: colour('--ink-3'), grid: { stroke: colour('--edge'), width: 1 }, ticks: { show: false }, font: `11px ${colour('--font')}` };
+  return new uPlot(
+    {
+      width: host.clientWidth || 300,
+      height,
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false } },
+      scales: { y: { range: (_, __, most) => [0, Math.max(top ?? 0, (most || 0) * 1.1, 0.0001)] } },
+      axes: [
+        { ...axis, space: 70, values: (_, ticks) => ticks.map((s) => dateTime(s * 1000, { timeStyle: 'short' })) },
+        { ...axis, size: 64, space: 32, values: (_, ticks) => ticks.map(data.format) },
+      ],
+      series: [
+        {},
+        ...data.series.map((each) => ({
+          label: each.name,
+          stroke: colour(`--chart-${each.colour}`),
+          fill: `${colour(`--chart-${each.colour}`)}22`,
+          width: 1.5,
+          points: { show: false },
+        })),
+      ],
+    },
+    [data.at, ...data.series.map((each) => each.values)],
+    host,
+  );
+}
