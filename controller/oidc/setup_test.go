@@ -130,7 +130,7 @@ func panel(t testing.TB) *bundle {
 	box, err := secret.Open(dir)
 	must(err)
 	b.events = event.New(b.clock.now)
-	b.users, err = identity.New(identity.Config{DB: b.db, Events: b.events, Logger: log, Now: b.clock.now})
+	b.users, err = identity.New(identity.Config{DB: b.db, Events: b.events, Logger: log, Now: b.clock.now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}})
 	must(err)
 	_, err = b.users.Bootstrap(t.Context(), adminKey, "correct horse battery")
 	must(err)
