@@ -52,7 +52,7 @@ export function useCan(): (permission: Permission) => boolean {
 
 /** A login that worked: what is cached belongs to somebody else. */
 export function begin(client: QueryClient, session: View<'LoggedInView'>): void {
-  client.clear();
+  forget(client);
   setCsrf(session.csrf);
   client.setQueryData(keys.session, session);
 }
@@ -66,8 +66,13 @@ export function renew(client: QueryClient, session: View<'LoggedInView'>): void 
 /** The session is over, here or at the controller. */
 export function end(client: QueryClient): void {
   setCsrf('');
-  client.clear();
+  forget(client);
   client.setQueryData(keys.session, null);
+}
+
+// All but the session's own entry, which pages are looking at, and what everybody may know.
+function forget(client: QueryClient): void {
+  client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== keys.session[0] && queryKey[0] !== keys.panel[0] });
 }
 
 export function useLogout(): () => Promise<void> {

@@ -18,7 +18,11 @@ export function UserMenu({ session }: { session: Session }) {
   const [, go] = useLocation();
   const logout = useLogout();
   const client = useQueryClient();
-  const keep = async (locale: string) => renew(client, await call('patch', '/api/v1/me', { body: { locale } }));
+  const choose = async (code: string) => {
+    if (!isLanguage(code)) return;
+    await speak(code, true);
+    renew(client, await call('patch', '/api/v1/me', { body: { locale: code } }));
+  };
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   return (
     <Menu width={220}>
@@ -37,34 +41,22 @@ export function UserMenu({ session }: { session: Session }) {
         </Menu.Item>
         <Menu.Divider />
         <Menu.Label>{t('nav.theme')}</Menu.Label>
-        {schemes.map(([scheme, label, Shape]) => (
-          <Menu.Item
-            key={scheme}
-            leftSection={<Shape size={16} />}
-            rightSection={colorScheme === scheme && <IconCheck size={16} />}
-            role="menuitemradio"
-            aria-checked={colorScheme === scheme}
-            onClick={() => setColorScheme(scheme)}
-          >
-            {t(label)}
-          </Menu.Item>
-        ))}
+        <Menu.RadioGroup value={colorScheme} onChange={(to) => setColorScheme(to as MantineColorScheme)}>
+          {schemes.map(([scheme, label, Shape]) => (
+            <Menu.RadioItem key={scheme} value={scheme} checkIcon={<IconCheck size={16} />} rightSection={<Shape size={16} aria-hidden />}>
+              {t(label)}
+            </Menu.RadioItem>
+          ))}
+        </Menu.RadioGroup>
         <Menu.Divider />
         <Menu.Label>{t('nav.language')}</Menu.Label>
-        {Object.entries(languages).map(([code, name]) => (
-          <Menu.Item
-            key={code}
-            lang={code}
-            rightSection={spoken() === code && <IconCheck size={16} />}
-            role="menuitemradio"
-            aria-checked={spoken() === code}
-            onClick={() => {
-              if (isLanguage(code)) void speak(code, true).then(() => keep(code)).catch(notifyError);
-            }}
-          >
-            {name}
-          </Menu.Item>
-        ))}
+        <Menu.RadioGroup value={spoken()} onChange={(to) => void choose(to).catch(notifyError)}>
+          {Object.entries(languages).map(([code, name]) => (
+            <Menu.RadioItem key={code} value={code} lang={code} checkIcon={<IconCheck size={16} />}>
+              {name}
+            </Menu.RadioItem>
+          ))}
+        </Menu.RadioGroup>
         <Menu.Divider />
         <Menu.Item leftSection={<IconLogout size={16} />} onClick={() => void logout().catch(notifyError)}>
           {t('nav.logout')}

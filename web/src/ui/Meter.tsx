@@ -13,6 +13,7 @@ interface Props {
 
 /** How much of something is used: figures first, a thin bar below them. */
 export function Meter({ label, value, max, text }: Props) {
+  const bar = max ? { min: 0, max, now: Math.min(value, max) } : undefined;
   const share = max ? Math.min(1, Math.max(0, value / max)) : 0;
   const tone = share >= 0.95 ? css.fillBad : share >= 0.8 ? css.fillWarn : '';
   return (
@@ -21,17 +22,19 @@ export function Meter({ label, value, max, text }: Props) {
         <span>{text}</span>
         {!!max && <span className="quiet">{percent(share)}</span>}
       </div>
-      <div
-        className={css.track}
-        role="meter"
-        aria-label={label}
-        aria-valuemin={0}
-        aria-valuemax={max || 1}
-        aria-valuenow={max ? Math.min(value, max) : 0}
-        aria-valuetext={text}
-      >
-        <div className={`${css.fill} ${tone}`} style={{ transform: `scaleX(${share})` }} />
-      </div>
+      {bar && (
+        <div
+          className={css.track}
+          role="meter"
+          aria-label={label}
+          aria-valuemin={bar.min}
+          aria-valuemax={bar.max}
+          aria-valuenow={bar.now}
+          aria-valuetext={text}
+        >
+          <div className={`${css.fill} ${tone}`} style={{ transform: `scaleX(${share})` }} />
+        </div>
+      )}
     </div>
   );
 }
