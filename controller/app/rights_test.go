@@ -71,7 +71,7 @@ func ask() map[string]asked {
 func (b *bundle) anInstance(owner ident.User) ident.Instance {
 	b.t.Helper()
 	node, _ := b.call(adminKey, "POST", "/api/v1/nodes", object{"name": "a", "address": "192.0.2.1", "port": 8443, "memory": 1024, "disk": 20480}).object(201)["node"].(object)["id"].(string)
-	image, _ := b.call(adminKey, "POST", "/api/v1/images", object{"name": "Game", "references": []string{"example/game:1"}}).object(201)["id"].(string)
+	image, _ := b.call(adminKey, "POST", "/api/v1/images", object{"name": "Game", "references": []string{"example/game:1"}, "env": []string{"SECRET=x"}}).object(201)["id"].(string)
 	if err := b.app.DB.Write(b.t.Context(), func(tx *store.Tx) error {
 		_, err := tx.ExecContext(b.t.Context(), `UPDATE nodes SET enrolled_at = 1, hello = '{"engine":{"cores":4}}' WHERE id = ?`, node)
 		return err

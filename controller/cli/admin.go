@@ -153,7 +153,7 @@ func (k keyList) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	return k.show(out, data, "id", "name", "user_id", "hint", "scopes", "dialect", "expires_at")
+	return k.show(out, data, "id", "name", "user_id", "hint", "scopes", "dialect", "addresses", "expires_at")
 }
 
 type keyCreate struct {
@@ -161,6 +161,7 @@ type keyCreate struct {
 	User    string   `default:"admin" help:"Whose key: id, username or email."`
 	Name    string   `default:"by hand" help:"What it is for."`
 	Scopes  []string `default:"admin" help:"read, write, admin."`
+	Address []string `help:"From where alone it may be used: addresses and networks (192.0.2.7, 2001:db8::/32)."`
 	Dialect string   `default:"documented" enum:"documented,v0.3" help:"How the classic API answers to it."`
 }
 
@@ -169,7 +170,7 @@ func (k keyCreate) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	data, err := k.call(ctx, http.MethodPost, "/api/v1/keys", map[string]any{"user_id": user, "name": k.Name, "scopes": k.Scopes, "dialect": k.Dialect})
+	data, err := k.call(ctx, http.MethodPost, "/api/v1/keys", map[string]any{"user_id": user, "name": k.Name, "scopes": k.Scopes, "dialect": k.Dialect, "addresses": k.Address})
 	if err != nil {
 		return err
 	}
