@@ -27,6 +27,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berth-panel/berth/agent/egress"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/wire"
 )
@@ -144,6 +145,7 @@ func TestEnrolAndServe(t *testing.T) {
 	if text, err := command(t, append(enrol, "--force")...).CombinedOutput(); err != nil {
 		t.Errorf("%v, %s", err, text)
 	}
+	t.Cleanup(func() { _ = egress.Uninstall("n-1") }) // without root there is nothing
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		serve := command(t, "serve", "--data", dir, "--volumes", "directory", "--listen", "127.0.0.1:0", "--log-format", "json")
 		log, err := serve.StderrPipe()
