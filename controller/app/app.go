@@ -181,7 +181,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.Files = file.NewService(file.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Grants: a.Grants, Agents: a.Fleet, Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
 	a.Stats = stats.NewService(stats.Deps{Agents: a.Fleet, Instances: a.Instances, Nodes: a.Nodes, Grants: a.Grants, Log: cfg.Log, Now: cfg.Now})
 	a.Metrics = stats.NewMetrics(a.metricCounts)
-	a.Live = live.NewService(live.Deps{DB: a.DB, Events: a.Events, Callers: a.Users, Grants: a.Grants, Figures: a.Stats, Nodes: a.Nodes, Log: cfg.Log})
+	a.Live = live.NewService(live.Deps{DB: a.DB, Events: a.Events, Callers: a.Logins, Grants: a.Grants, Figures: a.Stats, Nodes: a.Nodes, Log: cfg.Log})
 	a.Moves = move.NewService(move.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
 		Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
 	a.Releases = release.NewService(release.Deps{DB: a.DB, Jobs: a.Jobs, Nodes: a.Nodes, Agents: a.Fleet, Programs: cfg.Agents, PublicURL: cfg.PublicURL, Log: cfg.Log})

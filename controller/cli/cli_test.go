@@ -149,6 +149,9 @@ func userCommands(t *testing.T, data string) {
 	if out := works(t, data, "user", "password", "anna@example.org", "--password", "another one"); out != "The password of anna@example.org is set.\n" {
 		t.Errorf("%q", out)
 	}
+	if out := works(t, data, "user", "reset-second-factor", "ANNA"); out != "ANNA logs in with the password alone from now on.\n" {
+		t.Errorf("%q", out)
+	}
 	works(t, data, "user", "create", "--username", "bert", "--email", "bert@example.org", "--password", "long enough")
 	if out := works(t, data, "user", "delete", "bert"); out != "bert is deleted.\n" {
 		t.Errorf("%q", out)

@@ -78,7 +78,7 @@ func (LoggedOutView) Message() string { return "you are logged out" }
 type MeUpdateBody struct {
 	Username *string `json:"username,omitempty" minLength:"1" maxLength:"64"`
 	Email    *string `json:"email,omitempty" minLength:"3" maxLength:"254" doc:"Needs a fresh proof, for it is where a forgotten password's link goes. Where mails can be sent it changes by a link that is mailed there, and the answer still has the old one"`
-	Locale   *string `json:"locale,omitempty" maxLength:"16" doc:"Of mails and pages, such as de; empty: the browser's"`
+	Locale   *string `json:"locale,omitempty" maxLength:"16" pattern:"^([a-z]{2,3}(-[A-Za-z0-9]{2,8})*)?$" doc:"Of mails and pages, such as de; empty: the browser's"`
 }
 
 // MePasswordBody gives the caller another password.

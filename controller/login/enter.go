@@ -206,11 +206,8 @@ func (s *Service) UpdateMe(ctx context.Context, in MeUpdateBody) error {
 			change.Email, change.Verified = in.Email, &unknown
 		}
 	}
-	if in.Locale != nil {
-		if err := s.Users.SetLocale(ctx, c.User, *in.Locale); err != nil {
-			return err
-		}
+	if _, err := s.Users.UpdateUser(ctx, c.User, change); err != nil || in.Locale == nil {
+		return err
 	}
-	_, err = s.Users.UpdateUser(ctx, c.User, change)
-	return err
+	return s.Users.SetLocale(ctx, c.User, *in.Locale)
 }

@@ -86,7 +86,7 @@ func setup(t testing.TB, public string) *bundle {
 	}
 	logger := slog.New(slog.DiscardHandler)
 	b.events = event.New(b.clock.now)
-	if b.users, err = identity.New(identity.Config{DB: b.db, Events: b.events, Logger: logger, Now: b.clock.now}); err != nil {
+	if b.users, err = identity.New(identity.Config{DB: b.db, Events: b.events, Logger: logger, Now: b.clock.now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	b.svc, err = login.New(login.Deps{DB: b.db, Events: b.events, Users: b.users, Secrets: box, PublicURL: b.public, Log: logger, Now: b.clock.now})
