@@ -90,6 +90,18 @@ need_glewlwyd() {
   fi
 }
 
+# need_nginx: a proxy, of which the tests run their own. The package starts one on
+# port 80: not here.
+need_nginx() {
+  have nginx && return
+  apt_install nginx-light
+  if have systemctl; then
+    as_root systemctl disable --now nginx >/dev/null 2>&1 || true
+  elif have service; then
+    as_root service nginx stop >/dev/null 2>&1 || true
+  fi
+}
+
 need_curl() { need curl curl ca-certificates; }
 
 need_go() {

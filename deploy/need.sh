@@ -14,6 +14,7 @@ for what in "$@"; do
     node) need_node ;;
     chromium) need chromium chromium ;;
     ssh) need sftp openssh-client ;;
+    nginx) need_nginx ;;
     glewlwyd) need_glewlwyd ;;
     network)
       need ip iproute2

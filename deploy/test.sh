@@ -14,7 +14,7 @@ read -r -a more <<<"${TEST_FLAGS:-}"
 
 # Everything that installs comes first, so that nothing fails late for want of it.
 # debootstrap makes the image of a real server without asking a registry.
-"$here/need.sh" go compiler curl debootstrap network filesystems ssh node glewlwyd
+"$here/need.sh" go compiler curl debootstrap network filesystems ssh node glewlwyd nginx
 
 trap '"$here/engine.sh" stop --for $$' EXIT
 trap 'exit 130' INT

@@ -65,7 +65,13 @@ func setup(t testing.TB) *bundle {
 
 func setupAt(t testing.TB, data string) *bundle {
 	t.Helper()
-	a, err := app.New(t.Context(), config(t, data))
+	return setupWith(t, config(t, data))
+}
+
+// setupWith runs a controller as it is configured.
+func setupWith(t testing.TB, c app.Config) *bundle {
+	t.Helper()
+	a, err := app.New(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +79,7 @@ func setupAt(t testing.TB, data string) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bundle{t: t, app: a, data: data, url: "http://" + ln.Addr().String()}
+	b := &bundle{t: t, app: a, data: c.Data, url: "http://" + ln.Addr().String()}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
