@@ -173,9 +173,9 @@ func TestAdminsHearOfANodeThatIsGone(t *testing.T) {
 		}
 	}
 	// Who listens has no other sign of it: told until a mail is there.
-	b.until("a mail", func() bool { gone(); return b.server.Count() >= 2 })
+	b.until("a mail", func() bool { gone(); return b.server.Count() > 0 })
 	got := map[string]string{}
-	for range 2 {
+	for len(got) < 2 { // each fact orders one for each of them
 		m := b.server.Next()
 		got[m.To] = m.Subject + m.Plain
 	}

@@ -43,7 +43,7 @@ type OIDCLinkView struct {
 func (s *Service) Mount(a *httpapi.API) {
 	s.cookie = a.CookieName(flowCookie)
 	op := func(id, method, path, summary string, rule access.Rule) httpapi.Operation {
-		return httpapi.Operation{ID: id, Method: method, Path: path, Tag: "login", Access: rule, Summary: summary}
+		return httpapi.Operation{ID: id, Method: method, Path: path, Tag: "login", Access: rule, Summary: summary, Timeout: 4 * s.Timeout}
 	}
 	httpapi.Handle(a, op("get-oidc", http.MethodGet, "/api/v1/auth/oidc", "The other login (OpenID Connect)", access.Public()), s.get)
 	start := op("start-oidc", http.MethodGet, startPath, "Begin the other login; browsers go there", access.Public())

@@ -134,7 +134,7 @@ func (s *Service) exchange(ctx context.Context, f flow, code string) (claims, *p
 	if p.settings.Issuer != f.Issuer || p.settings.ClientID != f.Client {
 		return claims{}, nil, refused(expired, errors.New("the provider was changed meanwhile"))
 	}
-	ctx, cancel := context.WithTimeout(gooidc.ClientContext(ctx, client()), 2*callTimeout)
+	ctx, cancel := context.WithTimeout(gooidc.ClientContext(ctx, s.client()), 2*s.Timeout)
 	defer cancel()
 	tokens, err := p.oauth.Exchange(ctx, code, oauth2.VerifierOption(f.Verifier))
 	if err != nil {

@@ -62,7 +62,8 @@ type Logins interface {
 	Authenticate(ctx context.Context, cookie string) (access.Caller, error)
 }
 
-// Deps are what the service is made of. All but PublicURL must be there.
+// Deps are what the service is made of. All but PublicURL and Timeout
+// must be there.
 type Deps struct {
 	DB        *store.DB
 	Events    *event.Log
@@ -70,7 +71,8 @@ type Deps struct {
 	Logins    Logins
 	Settings  *setting.Store
 	Box       *secret.Box
-	PublicURL string // without a slash at the end
+	PublicURL string        // without a slash at the end
+	Timeout   time.Duration // of one call to the provider; 0 is 10 s
 	Log       *slog.Logger
 	Now       func() time.Time
 }
@@ -89,7 +91,10 @@ type Service struct {
 // New makes the service.
 func New(d Deps) (*Service, error) {
 	if d.DB == nil || d.Events == nil || d.Users == nil || d.Logins == nil || d.Settings == nil || d.Box == nil || d.Log == nil || d.Now == nil {
-		return nil, errors.New("oidc: all but PublicURL must be given")
+		return nil, errors.New("oidc: all but PublicURL and Timeout must be given")
+	}
+	if d.Timeout <= 0 {
+		d.Timeout = callTimeout
 	}
 	d.PublicURL = strings.TrimRight(d.PublicURL, "/")
 	return &Service{Deps: d, settings: setting.Of(d.Settings, "oidc", "client_secret", Settings{GroupClaim: "groups", GroupRoles: []GroupRole{}})}, nil

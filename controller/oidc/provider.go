@@ -40,9 +40,9 @@ type failure struct {
 }
 
 // client speaks to providers: a while, so much, and encrypted.
-func client() *http.Client {
+func (s *Service) client() *http.Client {
 	return &http.Client{
-		Timeout:   callTimeout,
+		Timeout:   s.Timeout,
 		Transport: limited{http.DefaultTransport},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if len(via) > 3 {
@@ -115,7 +115,7 @@ func (s *Service) discover(ctx context.Context, st setting.State[Settings]) (*pr
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(gooidc.ClientContext(ctx, client()), callTimeout)
+	ctx, cancel := context.WithTimeout(gooidc.ClientContext(ctx, s.client()), s.Timeout)
 	defer cancel()
 	found, err := gooidc.NewProvider(ctx, st.Value.Issuer)
 	if err != nil {

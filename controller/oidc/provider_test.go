@@ -264,6 +264,8 @@ func (b *bundle) person(p person) {
 	if p.groups != nil {
 		body["groups"] = p.groups
 	}
+	// Of an earlier run of the same test (-count): it needn't be there.
+	_ = provider.call(b.t.Context(), provider.admin, "DELETE", "/user/"+url.PathEscape(p.name), nil)
 	if err := provider.call(b.t.Context(), provider.admin, "POST", "/user/", body); err != nil {
 		b.t.Fatal(err)
 	}
@@ -283,23 +285,16 @@ func (b *bundle) registerClient() {
 	}
 }
 
-// consent logs somebody in at the provider, as its page does, and gives where the
-// provider sends his browser.
+// consent is what somebody does at the provider's page, and gives where the provider
+// sends his browser. He logs in there once for each test: that is dear.
 func (b *bundle) consent(name, authorize string) string {
 	b.t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		b.t.Fatal(err)
+	his := b.there[name]
+	if his == nil {
+		his = b.loginThere(name)
+		b.there[name] = his
 	}
-	his := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	ctx := b.t.Context()
-	if err := provider.call(ctx, his, "POST", "/auth/", map[string]any{"username": name, "password": "a long password"}); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := provider.call(ctx, his, "PUT", "/auth/grant/"+url.PathEscape(b.client), map[string]any{"scope": "openid email profile"}); err != nil {
-		b.t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, authorize+"&g_continue", nil)
+	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, authorize+"&g_continue", nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -309,4 +304,20 @@ func (b *bundle) consent(name, authorize string) string {
 	}
 	_ = res.Body.Close()
 	return res.Header.Get("Location")
+}
+
+func (b *bundle) loginThere(name string) *http.Client {
+	b.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	his := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if err := provider.call(b.t.Context(), his, "POST", "/auth/", map[string]any{"username": name, "password": "a long password"}); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := provider.call(b.t.Context(), his, "PUT", "/auth/grant/"+url.PathEscape(b.client), map[string]any{"scope": "openid email profile"}); err != nil {
+		b.t.Fatal(err)
+	}
+	return his
 }

@@ -87,7 +87,8 @@ type bundle struct {
 	clock   *clock
 	url     string
 	address string
-	client  string // its id at the provider
+	client  string                  // its id at the provider
+	there   map[string]*http.Client // people's browsers at the provider
 }
 
 // setup makes a panel whose other login is the real provider, with settings that
@@ -112,7 +113,7 @@ func setup(t testing.TB, change func(*oidc.Settings)) *bundle {
 // panel makes one without another login.
 func panel(t testing.TB) *bundle {
 	t.Helper()
-	b := &bundle{t: t, clock: &clock{}}
+	b := &bundle{t: t, clock: &clock{}, there: map[string]*http.Client{}}
 	dir, log := t.TempDir(), slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	must := func(err error) {
 		t.Helper()
@@ -139,7 +140,7 @@ func panel(t testing.TB) *bundle {
 	b.users.AttachLogins(logins)
 	b.set, err = setting.New(setting.Config{DB: b.db, Events: b.events, Box: box, Now: b.clock.now})
 	must(err)
-	svc, err := oidc.New(oidc.Deps{DB: b.db, Events: b.events, Users: b.users, Logins: logins, Settings: b.set, Box: box, PublicURL: b.url, Log: log, Now: b.clock.now})
+	svc, err := oidc.New(oidc.Deps{DB: b.db, Events: b.events, Users: b.users, Logins: logins, Settings: b.set, Box: box, PublicURL: b.url, Timeout: patience, Log: log, Now: b.clock.now})
 	must(err)
 	api, err := httpapi.New(httpapi.Config{Authenticator: b.users, Sessions: logins, PublicURL: b.url, DB: b.db, Logger: log, Now: b.clock.now})
 	must(err)
