@@ -31,13 +31,18 @@ func (s *Service) Await(ctx context.Context, id ident.Job) (Job, error) {
 	return s.AwaitThat(ctx, id, func(j Job) bool { return j.State.Ended() })
 }
 
-// AwaitThat waits until the job is as asked for, has ended, or ctx has.
+// AwaitThat waits until the job is as asked for, has ended, or ctx has, and gives
+// it as it was seen last.
 func (s *Service) AwaitThat(ctx context.Context, id ident.Job, that func(Job) bool) (Job, error) {
 	changes, stop := s.Watch(id)
 	defer stop()
+	var last Job
 	for {
 		j, err := get(ctx, s.db.Snapshot(), id)
-		if err != nil || j.State.Ended() || that(j) {
+		if err != nil && ctx.Err() != nil && last.ID != "" { // it ended while the job was read
+			return last, ctx.Err()
+		}
+		if last = j; err != nil || j.State.Ended() || that(j) {
 			return j, err
 		}
 		select {
