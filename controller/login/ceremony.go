@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,23 +27,28 @@ func newParty(public string) (*webauthn.WebAuthn, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, scheme, port := u.Hostname(), u.Scheme, u.Port()
+	host, schemes := strings.ToLower(u.Hostname()), []string{u.Scheme}
 	if _, err := netip.ParseAddr(host); err == nil || host == "" {
-		host, scheme = "localhost", "http"
+		host, schemes = "localhost", []string{"http", "https"}
 	}
-	origin := scheme + "://" + host
-	if port != "" {
-		origin = scheme + "://" + net.JoinHostPort(host, port)
+	origins := make([]string, len(schemes))
+	for n, scheme := range schemes {
+		origins[n] = scheme + "://" + host
+		if port := u.Port(); port != "" && port != defaultPorts[scheme] { // browsers leave those out
+			origins[n] = scheme + "://" + net.JoinHostPort(host, port)
+		}
 	}
 	required := true
 	return webauthn.New(&webauthn.Config{
-		RPID: host, RPDisplayName: "Berth", RPOrigins: []string{origin},
+		RPID: host, RPDisplayName: "Berth", RPOrigins: origins,
 		AttestationPreference: protocol.PreferNoAttestation,
 		AuthenticatorSelection: protocol.AuthenticatorSelection{
 			ResidentKey: protocol.ResidentKeyRequirementRequired, RequireResidentKey: &required, UserVerification: protocol.VerificationRequired,
 		},
 	})
 }
+
+var defaultPorts = map[string]string{"http": "80", "https": "443"}
 
 // What a ceremony is for: an answer to one is none to another.
 type purpose string

@@ -81,6 +81,12 @@ func TestTOTP(t *testing.T) {
 	if ok, err := b.users.MayUsePassword(t.Context(), b.anna.ID); ok || err != nil {
 		t.Errorf("the password alone is enough for SFTP: %v", err)
 	}
+	if _, err := b.users.LoginPerson(t.Context(), "anna", password); !problem.Is(err, problem.Unauthorized) {
+		t.Errorf("the password alone logs in over SFTP: %v", err)
+	}
+	if people, err := b.users.People(t.Context()); err != nil || len(people) != 1 || people[0].Password != "" {
+		t.Errorf("agents would let what the password opened go on: %+v %v", people, err)
+	}
 	w.call(http.MethodDelete, "/me/totp", nil).is(http.StatusOK)
 	w.call(http.MethodDelete, "/me/totp", nil).is(http.StatusNotFound)
 	b.in("anna")
