@@ -47,7 +47,7 @@ var permissions = []permissionText{
 	{WriteJobs, "Cancel and retry everybody's jobs."},
 	{ReadAll, "See what everybody did."},
 	{ReadSettings, "See the settings, without their secrets."},
-	{WriteSettings, "Change the settings: mail, logins, the panel."},
+	{WriteSettings, "Change what the panel says of itself, and test mails. The mail server and the other login take an admin: they lead into everybody's account."},
 	{WriteSystem, "Bring the agents to the controller's release."},
 }
 

@@ -32,6 +32,11 @@
 //   - When a key was last used is written every half minute, not on the request's
 //     path: what is shown may be as old as that, and a crash loses it.
 //
+// Who is invited, or comes by another login, has no password yet: none opens his
+// account, and trying costs what it costs with others. Links (controller/invite) and
+// other logins (controller/oidc) change accounts by Enter and Admit, in their own
+// transactions.
+//
 // A user has SSH keys too, public ones, by which he logs in over SFTP: his own or
 // an admin may add and remove them. Weak ones are refused, and private ones that
 // were pasted by mistake, with the advice to make another. What the doors for SSH
