@@ -130,18 +130,20 @@ func TestOwnersSeeTheirOwnOnly(t *testing.T) {
 		if len(b.get(key, "/api/images").list(200)) == 0 {
 			t.Error("the catalogue is empty for a user")
 		}
-		const no = "only an admin may do this"
-		b.get(key, "/api/users").says(403, no)
-		b.get(key, "/api/nodes").says(403, no)
-		b.post(key, "/api/getUser", object{"type": "username", "value": "anna"}).says(403, no)
-		b.post(key, "/api/auth/create-user", object{"username": "x", "email": "x@example.org", "password": "pw"}).says(403, no)
-		b.post(key, "/api/auth/reset-password", object{"email": "x@example.org"}).says(403, no)
-		b.post(key, "/api/instances/deploy", order(h, anna, 30009, nil)).says(403, no)
-		b.delete(key, "/api/instance/delete", object{"id": hers}).says(403, no)
-		b.post(key, "/api/instances/suspend/"+hers, nil).says(403, no)
-		b.post(key, "/api/instances/unsuspend/"+hers, nil).says(403, no)
-		b.post(key, "/api/nodes/create", newNode(nil)).says(403, no)
-		b.delete(key, "/api/nodes/delete", object{"nodeId": h.id}).says(403, no)
+		no := func(permission string) string {
+			return "only an admin, or whose role has the permission " + permission + ", may do this"
+		}
+		b.get(key, "/api/users").says(403, no("users.read"))
+		b.get(key, "/api/nodes").says(403, no("nodes.read"))
+		b.post(key, "/api/getUser", object{"type": "username", "value": "anna"}).says(403, no("users.read"))
+		b.post(key, "/api/auth/create-user", object{"username": "x", "email": "x@example.org", "password": "pw"}).says(403, no("users.write"))
+		b.post(key, "/api/auth/reset-password", object{"email": "x@example.org"}).says(403, no("users.write"))
+		b.post(key, "/api/instances/deploy", order(h, anna, 30009, nil)).says(403, no("instances.write"))
+		b.delete(key, "/api/instance/delete", object{"id": hers}).says(403, no("instances.write"))
+		b.post(key, "/api/instances/suspend/"+hers, nil).says(403, no("instances.write"))
+		b.post(key, "/api/instances/unsuspend/"+hers, nil).says(403, no("instances.write"))
+		b.post(key, "/api/nodes/create", newNode(nil)).says(403, no("nodes.write"))
+		b.delete(key, "/api/nodes/delete", object{"nodeId": h.id}).says(403, no("nodes.write"))
 	}
 	if n := b.rows("instances"); n != 2 {
 		t.Errorf("%d instances are there", n)
