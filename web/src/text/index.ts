@@ -26,7 +26,7 @@ let rules = new Intl.PluralRules('en');
 const listeners = new Set<() => void>();
 
 export function isLanguage(text: string | null | undefined): text is Language {
-  return !!text && text in languages;
+  return !!text && Object.hasOwn(languages, text);
 }
 
 /** What was chosen in this browser, else the browser's own, else English. */
@@ -69,7 +69,8 @@ export function tAny(key: string, fallback: string, values: Values = {}): string
 
 function find(key: string, values: Values): string | undefined {
   const dot = key.indexOf('.');
-  const space = catalogue[key.slice(0, dot)];
+  const word = key.slice(0, dot);
+  const space = Object.hasOwn(catalogue, word) ? catalogue[word] : undefined;
   const name = key.slice(dot + 1);
   if (!space || !Object.hasOwn(space, name)) return undefined;
   const text = space[name] as string | Plural;

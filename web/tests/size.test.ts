@@ -1,0 +1,56 @@
+// How much a browser loads before the first page can be used. Measured on what
+// was built; `deploy/web.sh test` builds it first.
+import { existsSync, readFileSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+
+interface Chunk {
+  file: string;
+  isEntry?: boolean;
+  imports?: string[];
+  css?: string[];
+}
+
+const dist = `${process.cwd()}/dist/app`;
+const most = 200_000;
+
+const first = ['index.html', 'src/text/en/index.ts', 'src/app/Palette.tsx'];
+const pages: Record<string, string[]> = {
+  login: [...first, 'src/features/login/LoginPage.tsx'],
+  account: [...first, 'src/features/account/AccountPage.tsx'],
+  instances: [...first, 'src/features/instance/InstancesPage.tsx'],
+};
+
+function files(manifest: Record<string, Chunk>, roots: string[]): Set<string> {
+  const seen = new Set<string>();
+  const found = new Set<string>();
+  const visit = (name: string) => {
+    const chunk = manifest[name];
+    if (!chunk || seen.has(name)) return;
+    seen.add(name);
+    found.add(chunk.file);
+    chunk.css?.forEach((each) => found.add(each));
+    chunk.imports?.forEach(visit);
+  };
+  roots.forEach(visit);
+  return found;
+}
+
+describe.skipIf(!existsSync(`${dist}/manifest.json`))('what a page loads', () => {
+  const manifest = existsSync(`${dist}/manifest.json`) ? (JSON.parse(readFileSync(`${dist}/manifest.json`, 'utf8')) as Record<string, Chunk>) : {};
+
+  it.each(Object.keys(pages))('%s stays below 200 kB', (page) => {
+    const roots = pages[page] ?? [];
+    for (const root of roots) expect(manifest[root], root).toBeDefined();
+    const sizes = [...files(manifest, roots)].map((file) => [file, gzipSync(readFileSync(`${dist}/${file}`)).length] as const);
+    const total = sizes.reduce((sum, [, size]) => sum + size, 0);
+    expect(total, JSON.stringify(sizes.sort((a, b) => b[1] - a[1]))).toBeLessThan(most);
+  });
+
+  it('keeps the console, the editor and the charts out of the first page', () => {
+    for (const file of files(manifest, [...first, 'src/features/login/LoginPage.tsx'])) {
+      const text = readFileSync(`${dist}/${file}`, 'utf8');
+      expect(/xterm-helper|cm-editor|uplot/.test(text), file).toBe(false);
+    }
+  });
+});
