@@ -24,7 +24,7 @@
 //     into memory at once, up to pipeSize.
 //   - A reader is held up by its own connection only. It has a place in the record
 //     and no queue; what the record no longer has when it comes there is told as
-//     missed, and it goes on with the newest wire.ConsoleBacklog lines. Lines are
+//     missed, and it goes on a quarter of the record behind that. Lines are
 //     encoded once for all who read along; who lags behind reads the files.
 //   - While the disk is full, lines are kept in memory as far as recentSize goes, and
 //     the record is one that begins anew when the agent is restarted.

@@ -312,8 +312,7 @@ func (c *console) take(r *reader) ([]*chunk, *wire.ConsoleMissed, error) {
 		}
 		c.mu.Unlock()
 		if !ok || r.next < first {
-			// Not the oldest line there is: who is so late would lose that, too.
-			return nil, &wire.ConsoleMissed{From: r.next, To: max(first, end-wire.ConsoleBacklog) - 1}, nil
+			return nil, &wire.ConsoleMissed{From: r.next, To: landing(first, end) - 1}, nil
 		}
 		found, err := c.fromDisk(r, segment, behind-1)
 		switch {
@@ -326,6 +325,13 @@ func (c *console) take(r *reader) ([]*chunk, *wire.ConsoleMissed, error) {
 		}
 		return found, nil, nil
 	}
+}
+
+// landing is where a reader goes on whose next line is gone, of the lines from first
+// up to end. Not at the oldest there is: who is so late would lose that, too. A
+// quarter of what is kept is a lead that he can keep if he was held up only once.
+func landing(first, end int64) int64 {
+	return max(first, min(end-wire.ConsoleBacklog, first+(end-first)/4))
 }
 
 // inMemory finds the chunk that a line is in; the caller holds mu.
