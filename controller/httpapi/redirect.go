@@ -13,7 +13,7 @@ type Redirect struct {
 	// To is an absolute URL, or a path of the panel. It must not be made of a
 	// request's text.
 	To      string
-	Cookies []http.Cookie // Path, HttpOnly, Secure and SameSite=Lax are set here
+	Cookies []http.Cookie // Path, Domain, HttpOnly, Secure and SameSite=Lax are set here
 	Session string        // the text of the panel's cookie, of who has logged in; "" leaves it
 	Life    time.Duration // of the panel's cookie
 }
@@ -56,7 +56,7 @@ func HandleRedirect(a *API, op Operation, h func(ctx context.Context, r *Request
 // dress protects a cookie as the panel's own is protected.
 func (a *API) dress(c http.Cookie) *http.Cookie {
 	c.Name = a.CookieName(c.Name)
-	c.Path, c.HttpOnly, c.Secure, c.SameSite = "/", true, a.site.secure(), http.SameSiteLaxMode
+	c.Path, c.Domain, c.HttpOnly, c.Secure, c.SameSite = "/", "", true, a.site.secure(), http.SameSiteLaxMode
 	return &c
 }
 
