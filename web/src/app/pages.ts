@@ -1,6 +1,8 @@
 // Every page: its address, its code (loaded when it is first gone to), what it
 // needs, and where it stands in the sidebar. A page is added by a line here.
-import { IconServer2, IconUser, type Icon } from '@tabler/icons-react';
+import {
+  IconActivity, IconBox, IconLayoutDashboard, IconListCheck, IconServer2, IconSettings, IconShieldHalf, IconStack2, IconUser, IconUsers, type Icon,
+} from '@tabler/icons-react';
 import { lazy, type ComponentType, type LazyExoticComponent } from 'react';
 import type { Permission } from '@/api';
 import type { TextKey } from '@/text';
@@ -28,6 +30,20 @@ export const publicPages: PageRoute[] = [
 /** Pages of who is logged in, in the order of the sidebar. */
 export const pages: PageRoute[] = [
   {
+    path: '/overview',
+    page: lazy(() => import('@/features/overview/OverviewPage')),
+    needs: 'nodes.read',
+    nav: { label: 'nav.overview', icon: IconLayoutDashboard, group: 'hosting' },
+  },
+  { path: '/welcome', page: lazy(() => import('@/features/onboarding/WelcomePage')), needs: 'nodes.write' },
+  {
+    path: '/instances',
+    page: lazy(() => import('@/features/instance/InstancesPage')),
+    nav: { label: 'nav.instances', icon: IconBox, group: 'hosting' },
+  },
+  { path: '/instances/new', page: lazy(() => import('@/features/instance/admin/DeployPage')), needs: 'instances.write' },
+  { path: '/instances/:id/*?', page: lazy(() => import('./InstancePages')) },
+  {
     path: '/nodes',
     page: lazy(() => import('@/features/node/NodesPage')),
     needs: 'nodes.read',
@@ -35,6 +51,49 @@ export const pages: PageRoute[] = [
   },
   { path: '/nodes/new', page: lazy(() => import('@/features/node/NodeNewPage')), needs: 'nodes.write' },
   { path: '/nodes/:id', page: lazy(() => import('@/features/node/NodePage')), needs: 'nodes.read' },
+  {
+    path: '/images',
+    page: lazy(() => import('@/features/image/ImagesPage')),
+    needs: 'images.write',
+    nav: { label: 'nav.images', icon: IconStack2, group: 'administration' },
+  },
+  { path: '/images/new', page: lazy(() => import('@/features/image/ImagePage')), needs: 'images.write' },
+  { path: '/images/:id', page: lazy(() => import('@/features/image/ImagePage')) },
+  {
+    path: '/users',
+    page: lazy(() => import('@/features/user/UsersPage')),
+    needs: 'users.read',
+    nav: { label: 'nav.users', icon: IconUsers, group: 'administration' },
+  },
+  { path: '/users/new', page: lazy(() => import('@/features/user/UserNewPage')), needs: 'users.write' },
+  { path: '/users/:id', page: lazy(() => import('@/features/user/UserPage')), needs: 'users.read' },
+  {
+    path: '/roles',
+    page: lazy(() => import('@/features/role/RolesPage')),
+    needs: 'users.read',
+    nav: { label: 'nav.roles', icon: IconShieldHalf, group: 'administration' },
+  },
+  { path: '/roles/new', page: lazy(() => import('@/features/role/RolePage')), needs: 'roles.write' },
+  { path: '/roles/:id', page: lazy(() => import('@/features/role/RolePage')), needs: 'users.read' },
+  {
+    path: '/jobs',
+    page: lazy(() => import('@/features/job/JobsPage')),
+    needs: 'jobs.write',
+    nav: { label: 'nav.jobs', icon: IconListCheck, group: 'administration' },
+  },
+  { path: '/jobs/:id', page: lazy(() => import('@/features/job/JobPage')) },
+  {
+    path: '/activity',
+    page: lazy(() => import('@/features/activity/ActivityPage')),
+    needs: 'activity.read',
+    nav: { label: 'nav.activity', icon: IconActivity, group: 'administration' },
+  },
+  {
+    path: '/settings',
+    page: lazy(() => import('@/features/setting/SettingsPage')),
+    needs: 'settings.read',
+    nav: { label: 'nav.settings', icon: IconSettings, group: 'administration' },
+  },
   {
     path: '/account',
     page: lazy(() => import('@/features/account/AccountPage')),

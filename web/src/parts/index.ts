@@ -3,3 +3,6 @@
 export { JobLive } from './JobLive';
 export { NodeCommand } from './NodeCommand';
 export { UserName, UserSelect } from './UserSelect';
+export { bodyOf, emptyForm, withImage, type DeployForm } from './deploy';
+export { LimitFields, PortFields, VariableFields } from './DeployFields';
+export { ImagePicker } from './ImagePicker';

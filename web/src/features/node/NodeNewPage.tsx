@@ -8,7 +8,7 @@ import { NodeCommand } from '@/parts';
 import { nodeFields, NodeFields, type NodeForm } from './NodeFields';
 
 export default function NodeNewPage() {
-  const [form, setForm] = useState<NodeForm>({ name: '', address: '', memory: 8192, disk: 102_400 });
+  const [form, setForm] = useState<NodeForm>({ name: '', address: '', port: 8443, memory: 8192, disk: 102_400 } as NodeForm);
   const [once] = useState(idempotencyKey);
   const [made, setMade] = useState<View<'NodeEnrolmentView'>>();
   const submit = useSubmit(async () => setMade(await call('post', '/api/v1/nodes', { body: form, idempotencyKey: once })), nodeFields);

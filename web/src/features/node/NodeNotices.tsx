@@ -13,7 +13,7 @@ export function NodeNotices({ node }: { node: Node }) {
   const may = useCan()('nodes.write');
   const renew = () =>
     call('post', '/api/v1/nodes/{id}/enrolment-key', { path: { id: node.id } })
-      .then((made) => setEnrolment(made.enrolment))
+      .then((made) => setEnrolment(made))
       .catch(notifyError);
   const outside = node.state === 'unconfigured' || node.state === 'revoked';
   const shown = told(node);

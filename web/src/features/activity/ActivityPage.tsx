@@ -1,0 +1,100 @@
+import { Select, TextInput } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { keys, list, type View } from '@/api';
+import { UserSelect } from '@/parts';
+import { t, tAny } from '@/text';
+import { DataTable, EmptyState, Filters, PageHeader, Pager, RelativeTime, SearchField, Section, useFilters, type Column } from '@/ui';
+import { doors, isoOfLocal, tellsOf, things } from './activity';
+import { Link } from 'wouter';
+
+type Event = View<'EventView'>;
+
+export default function ActivityPage() {
+  const filters = useFilters('search', 'actor', 'type', 'via', 'instance', 'since', 'until');
+  const { search, actor, type, via, instance, since, until } = filters.values;
+  const query = {
+    page: filters.page,
+    limit: 50,
+    search,
+    actor,
+    type,
+    instance_id: instance,
+    since: isoOfLocal(since),
+    until: isoOfLocal(until),
+    ...(via ? { via: via as 'key' } : {}),
+  };
+  const found = useQuery({ queryKey: keys.activity('list', query), queryFn: ({ signal }) => list('/api/v1/activity', { query, signal }), placeholderData: (before) => before });
+  return (
+    <>
+      <PageHeader title={t('activity.title')} />
+      <Section flush>
+        <Filters>
+          <SearchField value={search} onChange={(to) => filters.set('search', to)} placeholder={t('activity.search')} />
+          <UserSelect label={t('activity.actor')} value={actor} onChange={(to) => filters.set('actor', to)} clearable placeholder={t('activity.anybody')} />
+          <Select
+            label={t('activity.type')}
+            value={type}
+            searchable
+            onChange={(to) => filters.set('type', to ?? '')}
+            data={[{ value: '', label: t('activity.anyType') }, ...things.map((each) => ({ value: each, label: tAny(`activity.thing_${each}`, each) }))]}
+          />
+          <Select
+            label={t('activity.via')}
+            value={via}
+            onChange={(to) => filters.set('via', to ?? '')}
+            data={[{ value: '', label: t('activity.anyVia') }, ...doors.map((each) => ({ value: each, label: tAny(`activity.via_${each}`, each) }))]}
+          />
+          <TextInput label={t('activity.instance')} value={instance} onChange={(e) => filters.set('instance', e.currentTarget.value.trim())} />
+          <TextInput type="datetime-local" label={t('activity.since')} value={since} onChange={(e) => filters.set('since', e.currentTarget.value)} />
+          <TextInput type="datetime-local" label={t('activity.until')} value={until} onChange={(e) => filters.set('until', e.currentTarget.value)} />
+        </Filters>
+        <DataTable
+          label={t('activity.title')}
+          columns={columns()}
+          rows={found.data?.items}
+          rowKey={(event) => String(event.id)}
+          error={found.error}
+          retry={() => void found.refetch()}
+          empty={filters.any ? undefined : <EmptyState title={t('activity.empty')}>{t('activity.emptyHint')}</EmptyState>}
+        />
+        {found.data && <Pager {...found.data} onPage={filters.toPage} />}
+      </Section>
+    </>
+  );
+}
+
+const columns = (): Column<Event>[] => [
+  {
+    key: 'what',
+    title: t('activity.what'),
+    cell: (event) => (
+      <>
+        <div>{tAny(`activity.type_${event.type}`, event.type)}</div>
+        <div className="quiet" style={{ fontSize: 'var(--text-s)', overflowWrap: 'anywhere' }}>
+          {tellsOf(event.data)}
+        </div>
+      </>
+    ),
+  },
+  {
+    key: 'who',
+    title: t('activity.actor'),
+    cell: (event) => (
+      <>
+        <div>{event.actor.user ? <Link href={`/users/${event.actor.user}`}>{event.actor.username ?? event.actor.user}</Link> : tAny(`activity.via_${event.actor.via}`, event.actor.via)}</div>
+        <div className="quiet mono">{event.actor.address}</div>
+      </>
+    ),
+  },
+  { key: 'via', title: t('activity.via'), wide: true, cell: (event) => tAny(`activity.via_${event.actor.via}`, event.actor.via) },
+  { key: 'about', title: t('activity.about'), wide: true, cell: (event) => <About event={event} /> },
+  { key: 'at', title: t('activity.when'), end: true, cell: (event) => <RelativeTime at={event.at} /> },
+];
+
+function About({ event }: { event: Event }) {
+  if (event.instance_id) return <Link href={`/instances/${event.instance_id}`}>{event.instance_id}</Link>;
+  if (event.node_id) return <Link href={`/nodes/${event.node_id}`}>{t('job.node')}</Link>;
+  if (event.job_id) return <Link href={`/jobs/${event.job_id}`}>{t('job.one')}</Link>;
+  return <span className="quiet">{event.type.startsWith('user.') && event.subject_id ? <Link href={`/users/${event.subject_id}`}>{t('user.one')}</Link> : '–'}</span>;
+}
+

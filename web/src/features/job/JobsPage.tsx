@@ -1,0 +1,64 @@
+import { Select } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { Link, useLocation } from 'wouter';
+import { keys, list, type View } from '@/api';
+import { t, tAny } from '@/text';
+import { DataTable, EmptyState, Filters, PageHeader, Pager, RelativeTime, Section, StateBadge, useFilters, type Column } from '@/ui';
+import { kinds, states } from './job';
+
+type Job = View<'JobView'>;
+
+export default function JobsPage() {
+  const [, go] = useLocation();
+  const filters = useFilters('state', 'kind', 'instance_id', 'node_id');
+  const { state, kind, instance_id, node_id } = filters.values;
+  const query = { page: filters.page, limit: 50, kind, instance_id, node_id, ...(state ? { state: state as Job['state'] } : {}) };
+  const jobs = useQuery({ queryKey: keys.jobs('list', query), queryFn: ({ signal }) => list('/api/v1/jobs', { query, signal }), placeholderData: (before) => before });
+  return (
+    <>
+      <PageHeader title={t('job.title')} />
+      <Section flush>
+        <Filters>
+          <Select
+            aria-label={t('job.state')}
+            value={state}
+            onChange={(to) => filters.set('state', to ?? '')}
+            data={[{ value: '', label: t('job.anyState') }, ...states.map((each) => ({ value: each, label: tAny(`state.${each}`, each) }))]}
+          />
+          <Select
+            aria-label={t('job.kind')}
+            searchable
+            value={kind}
+            onChange={(to) => filters.set('kind', to ?? '')}
+            data={[{ value: '', label: t('job.anyKind') }, ...kinds.map((each) => ({ value: each, label: tAny(`job.kind_${each}`, each) }))]}
+          />
+        </Filters>
+        <DataTable
+          label={t('job.title')}
+          columns={columns()}
+          rows={jobs.data?.items}
+          rowKey={(job) => job.id}
+          error={jobs.error}
+          retry={() => void jobs.refetch()}
+          onRow={(job) => go(`/jobs/${job.id}`)}
+          empty={filters.any ? undefined : <EmptyState title={t('job.empty')}>{t('job.emptyHint')}</EmptyState>}
+        />
+        {jobs.data && <Pager {...jobs.data} onPage={filters.toPage} />}
+      </Section>
+    </>
+  );
+}
+
+const columns = (): Column<Job>[] => [
+  { key: 'kind', title: t('job.kind'), cell: (job) => <Link href={`/jobs/${job.id}`}>{tAny(`job.kind_${job.kind}`, job.kind)}</Link> },
+  { key: 'state', title: t('job.state'), cell: (job) => <StateBadge state={job.state} /> },
+  {
+    key: 'of',
+    title: t('job.of'),
+    wide: true,
+    cell: (job) => (job.instance_id ? <Link href={`/instances/${job.instance_id}`}>{job.instance_id}</Link> : job.node_id ? <Link href={`/nodes/${job.node_id}`}>{t('job.node')}</Link> : '–'),
+  },
+  { key: 'message', title: t('job.progress'), wide: true, cell: (job) => <span className="quiet">{job.failure?.message ?? job.message ?? ''}</span> },
+  { key: 'by', title: t('job.by'), wide: true, cell: (job) => job.actor.username ?? tAny(`activity.via_${job.actor.via}`, job.actor.via) },
+  { key: 'at', title: t('job.started'), end: true, cell: (job) => <RelativeTime at={job.started_at ?? job.created_at} /> },
+];

@@ -1,0 +1,205 @@
+import { Button, Group, NumberInput, SimpleGrid, Stack, Stepper, Text, TextInput } from '@mantine/core';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import { Link, useLocation, useSearchParams } from 'wouter';
+import { call, idempotencyKey, keys, list, useMe, type View } from '@/api';
+import { bodyOf, emptyForm, ImagePicker, JobLive, LimitFields, NodeCommand, PortFields, UserSelect, VariableFields, withImage, type DeployForm } from '@/parts';
+import { t } from '@/text';
+import { ErrorNotice, PageHeader, PageSkeleton, Section, useSubmit } from '@/ui';
+import { poolRange, stepOf } from './step';
+
+/**
+ * Leads from an empty install to a first running instance. Where somebody is
+ * follows from what there is: he may leave and come back.
+ */
+export default function WelcomePage() {
+  const [params, setParams] = useSearchParams();
+  const [image, setImage] = useState<View<'ImageView'>>();
+  const [, go] = useLocation();
+  const nodes = useQuery({ queryKey: keys.nodes('list', 'welcome'), queryFn: () => list('/api/v1/nodes', { query: { limit: 100 } }) });
+  const job = params.get('job') ?? '';
+  const instance = params.get('instance') ?? '';
+  if (nodes.error && !nodes.data) return <ErrorNotice error={nodes.error} retry={() => void nodes.refetch()} />;
+  if (!nodes.data) return <PageSkeleton />;
+  const online = nodes.data.items.find((each) => each.state === 'online');
+  const step = stepOf({ online: !!online, image: !!image, job: !!job });
+  const leave = () => {
+    localStorage.setItem('berth.welcome', 'left');
+    go('/overview');
+  };
+  return (
+    <>
+      <PageHeader title={t('onboarding.title')} actions={<Button onClick={leave}>{t('onboarding.later')}</Button>} />
+      <Stepper active={step} size="sm" mb="lg" onStepClick={(to) => to === 1 && step === 2 && setImage(undefined)} allowNextStepsSelect={false}>
+        <Stepper.Step label={t('onboarding.node')} description={t('onboarding.nodeShort')} allowStepSelect={false} />
+        <Stepper.Step label={t('onboarding.image')} description={t('onboarding.imageShort')} allowStepSelect={step === 2} />
+        <Stepper.Step label={t('onboarding.settings')} description={t('onboarding.settingsShort')} allowStepSelect={false} />
+        <Stepper.Step label={t('onboarding.deploy')} description={t('onboarding.deployShort')} allowStepSelect={false} />
+      </Stepper>
+      {step === 0 && <NodeStep waiting={nodes.data.items[0]} />}
+      {step === 1 && (
+        <Section title={t('onboarding.imageTitle')} hint={t('onboarding.imageHint')}>
+          <ImagePicker value="" onChoose={setImage} />
+        </Section>
+      )}
+      {step === 2 && image && online && (
+        <SettingsStep image={image} node={online} back={() => setImage(undefined)} done={(made) => setParams({ instance: made.instance.id, ...(made.job ? { job: made.job.id } : {}) }, { replace: true })} />
+      )}
+      {step === 3 && <DeployStep job={job} instance={instance} again={() => setParams({}, { replace: true })} />}
+    </>
+  );
+}
+
+// --- 1: a node ---------------------------------------------------------------
+
+function NodeStep({ waiting }: { waiting: View<'NodeView'> | undefined }) {
+  const [held, setHeld] = useState<{ node: string; enrolment: View<'EnrolmentView'> }>();
+  const [form, setForm] = useState({ name: 'node-1', address: '', memory: 8192, disk: 102_400 });
+  const [once] = useState(idempotencyKey);
+  const submit = useSubmit(async () => {
+    const made = await call('post', '/api/v1/nodes', { body: { ...form, port: 8443 } as View<'NodeBody'>, idempotencyKey: once });
+    setHeld({ node: made.node.id, enrolment: made.enrolment });
+  }, ['name', 'address', 'memory', 'disk']);
+  const renew = useSubmit(async () => {
+    if (!waiting) return;
+    setHeld({ node: waiting.id, enrolment: await call('post', '/api/v1/nodes/{id}/enrolment-key', { path: { id: waiting.id } }) });
+  });
+  if (held) {
+    return (
+      <Section title={t('node.commandTitle')}>
+        <NodeCommand {...held} />
+      </Section>
+    );
+  }
+  if (waiting) {
+    return (
+      <Section title={t('onboarding.nodeAway', { name: waiting.name })}>
+        <Stack gap="sm" align="flex-start">
+          <Text>{t(waiting.state === 'offline' ? 'node.offlineDo' : 'onboarding.nodeAgain')}</Text>
+          <ErrorNotice error={renew.error} />
+          {waiting.state !== 'offline' && (
+            <Button variant="filled" loading={renew.busy} onClick={() => void renew.run()}>
+              {t('node.commandNew')}
+            </Button>
+          )}
+        </Stack>
+      </Section>
+    );
+  }
+  return (
+    <Section title={t('onboarding.nodeTitle')} hint={t('onboarding.nodeHint')}>
+      <form
+        onSubmit={(e) => {
+          e.preventDefault();
+          void submit.run();
+        }}
+      >
+        <Stack gap="md">
+          <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
+            <TextInput label={t('node.name')} description={t('node.nameHint')} required value={form.name} error={submit.of('name')} onChange={(e) => setForm({ ...form, name: e.currentTarget.value })} />
+            <TextInput label={t('node.address')} description={t('node.addressHint')} required value={form.address} error={submit.of('address')} onChange={(e) => setForm({ ...form, address: e.currentTarget.value })} />
+            <NumberInput label={t('node.memoryFor')} suffix=" MiB" required min={64} step={1024} thousandSeparator=" " value={form.memory} error={submit.of('memory')} onChange={(value) => setForm({ ...form, memory: Number(value) })} />
+            <NumberInput label={t('node.diskFor')} suffix=" MiB" required min={64} step={1024} thousandSeparator=" " value={form.disk} error={submit.of('disk')} onChange={(value) => setForm({ ...form, disk: Number(value) })} />
+          </SimpleGrid>
+          <ErrorNotice error={submit.error} />
+          <Group justify="flex-end">
+            <Button type="submit" variant="filled" loading={submit.busy}>
+              {t('common.continue')}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Section>
+  );
+}
+
+// --- 3: whose, how much, which ports -----------------------------------------
+
+interface SettingsProps {
+  image: View<'ImageView'>;
+  node: View<'NodeView'>;
+  back: () => void;
+  done: (made: View<'InstanceJobView'>) => void;
+}
+
+function SettingsStep({ image, node, back, done }: SettingsProps) {
+  const me = useMe();
+  const client = useQueryClient();
+  const [form, setForm] = useState<DeployForm>(() => withImage({ ...emptyForm(me.user.id), node: node.id }, image));
+  const set = (change: Partial<DeployForm>) => setForm((before) => ({ ...before, ...change }));
+  const path = { id: node.id };
+  const pool = useQuery({ queryKey: keys.nodes(node.id, 'ports', 'free'), queryFn: () => list('/api/v1/nodes/{id}/allocations', { path, query: { use: 'free', limit: 1 } }) });
+  const needs = pool.data?.total === 0 && form.ports.some((row) => row.container !== '' && row.host === '');
+  const submit = useSubmit(
+    async () => {
+      if (needs) await call('post', '/api/v1/nodes/{id}/allocations', { path, body: { ports: [poolRange] } });
+      const made = await call('post', '/api/v1/instances', { body: bodyOf(form, image), idempotencyKey: idempotencyKey() });
+      done(made);
+      await client.invalidateQueries({ queryKey: keys.instances() });
+    },
+    ['name', 'owner_id', 'memory', 'cpu', 'disk', 'ports', ...(image.variables ?? []).map((each) => `variables.${each.name}`)],
+  );
+  return (
+    <form
+      onSubmit={(e) => {
+        e.preventDefault();
+        void submit.run();
+      }}
+    >
+      <Section title={image.name} hint={image.description}>
+        <Stack gap="md">
+          <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
+            <TextInput label={t('common.name')} required value={form.name} error={submit.of('name')} onChange={(e) => set({ name: e.currentTarget.value })} />
+            <UserSelect label={t('deploy.owner')} value={form.owner} onChange={(owner) => set({ owner })} error={submit.of('owner_id')} />
+          </SimpleGrid>
+          <LimitFields form={form} set={set} submit={submit} />
+        </Stack>
+      </Section>
+      <Section title={t('deploy.ports')} hint={needs ? t('onboarding.pool', { range: poolRange, name: node.name }) : t('deploy.portsHint')}>
+        <PortFields form={form} set={set} submit={submit} />
+      </Section>
+      {(image.variables ?? []).length > 0 && (
+        <Section title={t('deploy.variables')}>
+          <VariableFields image={image} form={form} set={set} submit={submit} />
+        </Section>
+      )}
+      <ErrorNotice error={submit.error} />
+      <Group justify="flex-end" gap="xs" mt="md">
+        <Button onClick={back}>{t('common.back')}</Button>
+        <Button type="submit" variant="filled" loading={submit.busy} disabled={pool.isPending}>
+          {t('deploy.submit')}
+        </Button>
+      </Group>
+    </form>
+  );
+}
+
+// --- 4: how it goes ----------------------------------------------------------
+
+function DeployStep({ job, instance, again }: { job: string; instance: string; again: () => void }) {
+  const [current, setCurrent] = useState(job);
+  const [failed, setFailed] = useState(false);
+  const [, go] = useLocation();
+  return (
+    <Section title={t('deploy.progress')} hint={t('deploy.progressHint')}>
+      <JobLive
+        key={current}
+        id={current}
+        onRetry={(made) => {
+          setFailed(false);
+          setCurrent(made);
+        }}
+        onEnd={(ended) => {
+          if (ended.state === 'succeeded') go(`/instances/${instance}`);
+          else setFailed(true);
+        }}
+      />
+      <Group justify="flex-end" gap="xs" mt="md">
+        {failed && <Button onClick={again}>{t('onboarding.again')}</Button>}
+        <Button component={Link} href={`/instances/${instance}`} variant="filled">
+          {t('deploy.toInstance')}
+        </Button>
+      </Group>
+    </Section>
+  );
+}

@@ -1,0 +1,123 @@
+import { Anchor, Button, Group, Modal, Stack } from '@mantine/core';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
+import { Link, useParams } from 'wouter';
+import { call, keys, useCan, useMe, type View } from '@/api';
+import { t } from '@/text';
+import { ErrorNotice, notifyDone, notifyError, PageHeader, PageSkeleton, Section, StateBadge, useSubmit } from '@/ui';
+import { DeleteUser } from './DeleteUser';
+import { Invitation } from './Invitation';
+import { QuotaFields, userFields, UserFields, type UserForm } from './UserFields';
+import { UserInstances, UserKeys, UserSSHKeys } from './UserThings';
+
+type User = View<'UserView'>;
+
+export default function UserPage() {
+  const { id } = useParams<{ id: string }>();
+  const user = useQuery({ queryKey: keys.users(id), queryFn: () => call('get', '/api/v1/users/{id}', { path: { id } }) });
+  if (user.error && !user.data) return <ErrorNotice error={user.error} retry={() => void user.refetch()} />;
+  if (!user.data) return <PageSkeleton />;
+  return (
+    <>
+      <PageHeader
+        title={user.data.username}
+        beside={<StateBadge state={user.data.disabled ? 'disabled' : 'active'} />}
+        crumb={
+          <Anchor component={Link} href="/users">
+            {t('user.title')}
+          </Anchor>
+        }
+        actions={<Actions user={user.data} />}
+      />
+      <Editor key={user.data.updated_at} user={user.data} />
+      <UserInstances user={user.data} />
+      <UserKeys user={user.data} />
+      <UserSSHKeys user={user.data} />
+    </>
+  );
+}
+
+function Actions({ user }: { user: User }) {
+  const may = useCan()('users.write');
+  const me = useMe();
+  const client = useQueryClient();
+  const [sent, setSent] = useState<View<'InviteView'>>();
+  const [deleting, setDeleting] = useState(false);
+  if (!may) return null;
+  const path = { id: user.id };
+  const invite = () => call('post', '/api/v1/users/{id}/invite', { path, body: {} }).then(setSent).catch(notifyError);
+  const disable = () =>
+    call('patch', '/api/v1/users/{id}', { path, body: { disabled: !user.disabled } })
+      .then(() => {
+        notifyDone(t(user.disabled ? 'user.enabled' : 'user.disabledDone'));
+        return client.invalidateQueries({ queryKey: keys.users() });
+      })
+      .catch(notifyError);
+  return (
+    <>
+      <Button onClick={() => void invite()} disabled={user.disabled}>
+        {t('user.newLink')}
+      </Button>
+      {user.id !== me.user.id && <Button onClick={() => void disable()}>{t(user.disabled ? 'user.enable' : 'user.disable')}</Button>}
+      {user.id !== me.user.id && (
+        <Button color="red" variant="light" onClick={() => setDeleting(true)}>
+          {t('common.delete')}
+        </Button>
+      )}
+      <Modal opened={!!sent} onClose={() => setSent(undefined)} title={t('user.newLink')}>
+        {sent && <Invitation sent={sent} email={user.email} />}
+      </Modal>
+      <DeleteUser user={user} opened={deleting} close={() => setDeleting(false)} />
+    </>
+  );
+}
+
+function Editor({ user }: { user: User }) {
+  const [form, setForm] = useState<UserForm>({ username: user.username, email: user.email, admin: user.admin, role: user.role_id ?? '', quota: user.quota });
+  const client = useQueryClient();
+  const may = useCan()('users.write');
+  const me = useMe();
+  const set = (change: Partial<UserForm>) => setForm((before) => ({ ...before, ...change }));
+  const submit = useSubmit(async () => {
+    const { username, email, admin, role, quota } = form;
+    await call('patch', '/api/v1/users/{id}', {
+      path: { id: user.id },
+      body: {
+        ...(username === user.username ? {} : { username }),
+        ...(email === user.email ? {} : { email }),
+        ...(me.admin && admin !== user.admin ? { admin } : {}),
+        ...(role === (user.role_id ?? '') ? {} : { role_id: role || null }),
+        ...(JSON.stringify(quota) === JSON.stringify(user.quota) ? {} : { quota }),
+      },
+    });
+    notifyDone(t('user.saved'));
+    await client.invalidateQueries({ queryKey: keys.users() });
+  }, userFields);
+  return (
+    <form
+      onSubmit={(e) => {
+        e.preventDefault();
+        void submit.run();
+      }}
+    >
+      <fieldset disabled={!may} style={{ border: 0, margin: 0, padding: 0, minWidth: 0 }}>
+        <Section title={t('user.one')}>
+          <UserFields form={form} set={set} submit={submit} />
+        </Section>
+        <Section title={t('user.quota')} hint={t('user.quotaHint')}>
+          <Stack gap="md">
+            <QuotaFields form={form} set={set} submit={submit} />
+            <ErrorNotice error={submit.error} />
+            {may && (
+              <Group justify="flex-end">
+                <Button type="submit" variant="filled" loading={submit.busy}>
+                  {t('common.save')}
+                </Button>
+              </Group>
+            )}
+          </Stack>
+        </Section>
+      </fieldset>
+    </form>
+  );
+}

@@ -1,0 +1,97 @@
+import { ActionIcon, Button, Group, NumberInput, Radio, SimpleGrid, Stack, Switch, TextInput } from '@mantine/core';
+import { IconPlus, IconTrash } from '@tabler/icons-react';
+import type { View } from '@/api';
+import { t } from '@/text';
+import type { Submit } from '@/ui';
+import { problemOf, type DeployForm, type PortRow } from './deploy';
+
+interface Props {
+  form: DeployForm;
+  set: (change: Partial<DeployForm>) => void;
+  submit: Submit;
+}
+
+/** What an instance may have of its node. */
+export function LimitFields({ form, set, submit }: Props) {
+  return (
+    <SimpleGrid cols={{ base: 1, xs: 3 }} spacing="sm">
+      <NumberInput label={t('common.memory')} suffix=" MiB" required min={16} step={256} thousandSeparator=" " value={form.memory} error={submit.of('memory')} onChange={(value) => set({ memory: Number(value) })} />
+      <NumberInput label={t('common.cpu')} description={undefined} suffix={` ${t('deploy.cores')}`} required min={0.05} step={0.5} decimalScale={2} value={form.cpu} error={submit.of('cpu')} onChange={(value) => set({ cpu: Number(value) })} />
+      <NumberInput label={t('common.disk')} suffix=" MiB" min={16} step={1024} thousandSeparator=" " value={form.disk} error={submit.of('disk')} onChange={(value) => set({ disk: Number(value) })} />
+    </SimpleGrid>
+  );
+}
+
+/** Which ports of the container are reached, and where. */
+export function PortFields({ form, set, submit }: Props) {
+  const change = (id: number, to: Partial<PortRow>) => set({ ports: form.ports.map((row) => (row.id === id ? { ...row, ...to } : row)) });
+  const add = () => set({ ports: [...form.ports, { id: Math.max(0, ...form.ports.map((row) => row.id)) + 1, container: '', host: '' }] });
+  return (
+    <Stack gap="xs">
+      {form.ports.map((row, at) => (
+        <Group key={row.id} gap="xs" align="flex-end" wrap="nowrap">
+          <NumberInput
+            label={at === 0 ? t('deploy.portContainer') : undefined}
+            aria-label={t('deploy.portContainer')}
+            placeholder="25565"
+            min={1}
+            max={65535}
+            value={row.container}
+            error={problemOf(submit.of, `ports[${at}].container`, `ports.${at}.container`, ...(at === 0 ? ['ports'] : []))}
+            onChange={(value) => change(row.id, { container: value === '' ? '' : Number(value) })}
+            style={{ flex: 1 }}
+          />
+          <NumberInput
+            label={at === 0 ? t('deploy.portHost') : undefined}
+            aria-label={t('deploy.portHost')}
+            placeholder={t('deploy.automatic')}
+            min={1}
+            max={65535}
+            value={row.host}
+            error={problemOf(submit.of, `ports[${at}].host`, `ports.${at}.host`)}
+            onChange={(value) => change(row.id, { host: value === '' ? '' : Number(value) })}
+            style={{ flex: 1 }}
+          />
+          <Radio name="primary" aria-label={t('deploy.portPrimary')} label={t('deploy.portPrimary')} checked={form.primary === row.id} onChange={() => set({ primary: row.id })} mb={7} />
+          <ActionIcon mb={3} aria-label={t('deploy.portRemove', { port: String(row.container || at + 1) })} onClick={() => set({ ports: form.ports.filter((each) => each.id !== row.id) })}>
+            <IconTrash size={16} />
+          </ActionIcon>
+        </Group>
+      ))}
+      <div>
+        <Button leftSection={<IconPlus size={14} aria-hidden />} onClick={add}>
+          {t('deploy.portAdd')}
+        </Button>
+      </div>
+    </Stack>
+  );
+}
+
+/** An image's variables as a form; nothing when it has none. */
+export function VariableFields({ image, form, set, submit }: Props & { image: View<'ImageView'> }) {
+  return (
+    <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
+      {(image.variables ?? []).map((each) => {
+        const value = form.variables[each.name] ?? '';
+        const change = (to: string) => set({ variables: { ...form.variables, [each.name]: to } });
+        const error = problemOf(submit.of, `variables.${each.name}`, `variables[${each.name}]`, each.name);
+        return each.type === 'boolean' ? (
+          <Switch key={each.name} label={each.name} description={each.description} checked={value === 'true' || value === '1'} error={error} onChange={(e) => change(e.currentTarget.checked ? 'true' : 'false')} />
+        ) : (
+          <TextInput
+            key={each.name}
+            label={each.name}
+            description={each.description}
+            required={!!each.required}
+            type={each.type === 'number' ? 'number' : 'text'}
+            autoComplete="off"
+            spellCheck={false}
+            value={value}
+            error={error}
+            onChange={(e) => change(e.currentTarget.value)}
+          />
+        );
+      })}
+    </SimpleGrid>
+  );
+}
