@@ -68,3 +68,27 @@ export async function download(instance: string, what: View<'FileTicketBody'>): 
   link.click();
   link.remove();
 }
+
+/** Begins an upload; the code for it comes with the first one. */
+export function startUpload(
+  instance: string,
+  file: File,
+  path: string,
+  overwrite: boolean,
+  hooks: { progress: (sent: number) => void; done: () => void; fail: (error: ApiError) => void },
+): { cancel: () => void } {
+  let over = false;
+  let cancel = () => {};
+  import('./upload').then(
+    ({ sendFile }) => {
+      if (!over) cancel = sendFile(instance, file, path, overwrite, hooks).cancel;
+    },
+    () => hooks.fail(new ApiError(0, 'UNREACHABLE', '')),
+  );
+  return {
+    cancel: () => {
+      over = true;
+      cancel();
+    },
+  };
+}

@@ -8,4 +8,4 @@ export { usePanel } from './panel';
 export { makePasskey, passkeysSupported, showPasskey } from './passkey';
 export { ended, useJob, type Followed } from './follow';
 export { ConsoleSocket, type ConsoleLine, type ConsolePhase, type ConsoleSink, type ConsoleState, type Verb } from './console';
-export { download, readText, writeText, type TextFile } from './files';
+export { download, readText, startUpload, writeText, type TextFile } from './files';

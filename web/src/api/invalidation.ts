@@ -9,6 +9,7 @@ type Event = View<'EventView'>;
 const about: Record<string, (event: Event) => QueryKey[]> = {
   instance: (e) => [keys.instances('list'), ...one(keys.instances, e.instance_id), keys.nodes(), keys.me('quota')],
   subuser: (e) => [...one(keys.instances, e.instance_id), keys.instances('list'), keys.session],
+  file: (e) => (e.instance_id ? [keys.instances(e.instance_id, 'files', 'list')] : []),
   node: (e) => [keys.nodes('list'), ...one(keys.nodes, e.node_id), keys.system()],
   job: (e) => [keys.jobs('list'), ...one(keys.jobs, e.job_id), ...one(keys.instances, e.instance_id)],
   image: () => [keys.images()],

@@ -1,0 +1,21 @@
+// An instance's console.
+export const console = {
+  title: 'Console',
+  search: 'Search the console',
+  searchHint: 'Text to look for',
+  older: 'Further up',
+  newer: 'Further down',
+  copy: 'Copy what is selected',
+  connecting: 'Connecting…',
+  closed: 'The console was closed. Reload the page to open it again.',
+  nodeOffline: 'Its node does not answer: what it prints comes when it is back',
+  missed: { one: '{count} line is not here any more', other: '{count} lines are not here any more' },
+  skipped: { one: '{count} line came too fast to be shown', other: '{count} lines came too fast to be shown' },
+  quiet: 'It has printed nothing yet.',
+  off: 'It is not running. Start it, and what it prints appears here.',
+  toEnd: 'To the newest line',
+  command: 'Command',
+  commandHint: 'Type a command…',
+  commandOff: 'Commands work while it is running',
+  send: 'Send the command',
+} as const;
