@@ -138,9 +138,11 @@ func housed(t *testing.T) (b *bundle, r *room, id, key string, owner ident.User)
 
 func TestOldConsole(t *testing.T) {
 	t.Parallel()
-	b, r, id, key, _ := housed(t)
-	container, _ := b.instance(id)["ContainerId"].(string)
-	for _, path := range []string{"/console/" + id, "/exec/" + id, "/exec/" + container} {
+	for _, form := range []string{"/console/ID", "/exec/ID", "/exec/CONTAINER"} {
+		// Each has its own: a view that the last client left a moment ago has what he typed.
+		b, r, id, key, _ := housed(t)
+		container, _ := b.instance(id)["ContainerId"].(string)
+		path := strings.NewReplacer("ID", id, "CONTAINER", container).Replace(form)
 		o := b.old(t, path, http.Header{"Origin": {"https://dashboard.example"}}).say(auth(key))
 		o.until("name> ")
 		if !strings.Contains(o.got, "[Berth]") || strings.Contains(o.got, "line 15\r\n") || !strings.Contains(o.got, "line 16\r\nline 17\r\n") {
@@ -158,6 +160,7 @@ func TestOldConsole(t *testing.T) {
 		o.say(`{"event":"power:kill"}`).until("Unsupported event")
 		_ = o.conn.Close()
 	}
+	b, _, id, key, _ := housed(t)
 	b.old(t, "/console/"+id, nil).say(auth(key)).say(`{"event":"power:restart"}`)
 	b.until("the restart is an event", func() bool {
 		return b.rows(`events WHERE type = 'instance.restart_ordered'`) == 1
