@@ -42,6 +42,9 @@ export default function Palette({ session }: { session: Session }) {
       highlightQuery
       scrollable
       maxHeight="60vh"
+      centered={false}
+      yOffset="15vh"
+      overlayProps={{ blur: 0, backgroundOpacity: 0.4 }}
       searchProps={{ leftSection: <IconSearch size={18} />, placeholder: t('nav.commandsHint'), 'aria-label': t('nav.commands') }}
     />
   );

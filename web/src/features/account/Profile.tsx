@@ -12,7 +12,8 @@ export function Profile() {
   const me = useMe();
   return (
     <>
-      <Person />
+      {/* Another language from the menu is another beginning of the form. */}
+      <Person key={me.locale} />
       {me.used && <Quota quota={me.user.quota} used={me.used} />}
     </>
   );
