@@ -302,8 +302,8 @@ func TestFinishingAgain(t *testing.T) {
 	b.head(at).is(200, nil).offset(0)
 }
 
-// The right to write ends in the middle of a part: the client is told so, also one
-// who sends nothing more, and not that he was too slow.
+// The right to write ends in the middle of a part: the client is told so. One who
+// sends nothing more is refused as soon, and not for being too slow.
 func TestUploadIsCutWithItsRight(t *testing.T) {
 	t.Parallel()
 	for name, stalls := range map[string]bool{"a client who sends on": false, "a client who stalls": true} {
@@ -341,7 +341,8 @@ func uploadIsCut(t *testing.T, stalls bool) {
 	}()
 	select {
 	case a := <-done:
-		if message, _ := a.refused(409, "CONFLICT"); !strings.Contains(message, "suspended") {
+		// The node may be the first to say that the part broke off.
+		if message, _ := a.refused(409, "CONFLICT"); !stalls && !strings.Contains(message, "suspended") {
 			t.Error(message)
 		}
 	case <-time.After(patience):
