@@ -14,7 +14,7 @@ import (
 
 // buildSFTP opens the SFTP door and lets the agent's own door serve its calls.
 func (a *App) buildSFTP(now func() time.Time) (err error) {
-	a.sftp, err = sftp.New(sftp.Options{Dir: a.config.Data, Listen: a.config.SFTPListen, Volumes: a.volumes, Instances: a.manager, Log: a.log, Now: now})
+	a.sftp, err = sftp.New(sftp.Options{Dir: a.config.Data, Listen: a.config.SFTPListen, Volumes: a.volumes, Instances: a.manager, Tell: a.journal.Post, Log: a.log, Now: now})
 	if err != nil {
 		return err
 	}

@@ -15,22 +15,43 @@ const modeOfFolder = 0o755
 func (v *view) Filecmd(r *sftp.Request) error {
 	switch r.Method {
 	case "Setstat":
-		return v.setstat(r)
+		return v.noted("changed", r, v.setstat(r))
 	case "Rename":
-		return v.rename(r, (*files.Root).MoveNew)
+		return v.noted("renamed", r, v.rename(r, (*files.Root).MoveNew))
 	case "Mkdir":
-		return v.change(r.Filepath, makeFolder)
+		return v.noted("made", r, v.change(r.Filepath, makeFolder))
 	case "Rmdir":
-		return v.remove(r.Filepath, true)
+		return v.noted("removed", r, v.remove(r.Filepath, true))
 	case "Remove":
-		return v.remove(r.Filepath, false)
+		return v.noted("removed", r, v.remove(r.Filepath, false))
 	default: // Symlink, Link
 		return errLinks
 	}
 }
 
 // PosixRename puts an entry in the place of another.
-func (v *view) PosixRename(r *sftp.Request) error { return v.rename(r, (*files.Root).Move) }
+func (v *view) PosixRename(r *sftp.Request) error {
+	return v.noted("renamed", r, v.rename(r, (*files.Root).Move))
+}
+
+// noted writes down what was done, when it was.
+func (v *view) noted(what string, r *sftp.Request, err error) error {
+	if err != nil {
+		return err
+	}
+	at, err := where(r.Filepath)
+	if err != nil {
+		return err
+	}
+	var to wire.Path
+	if what == "renamed" {
+		if to, err = where(r.Target); err != nil {
+			return err
+		}
+	}
+	v.diary.note(what, at, to)
+	return nil
+}
 
 func (v *view) rename(r *sftp.Request, move func(from *files.Root, path wire.Path, to *files.Root, dest wire.Path) error) error {
 	dest, err := where(r.Target)

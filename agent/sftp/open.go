@@ -54,6 +54,9 @@ func (o *opened) reserve(bytes int64) error {
 func (v *view) Fileread(r *sftp.Request) (io.ReaderAt, error) {
 	return v.open(r.Filepath, v.at, func(root *files.Root, at wire.Path) (*os.File, error) {
 		file, _, err := root.Open(at)
+		if err == nil {
+			v.diary.note("read", at, "")
+		}
 		return file, err
 	})
 }
@@ -72,7 +75,11 @@ func (v *view) OpenFile(r *sftp.Request) (sftp.WriterAtReaderAt, error) {
 		if err != nil {
 			return nil, err
 		}
-		return root.Edit(at, files.How{Create: flags.Creat, Fresh: flags.Creat && flags.Excl, Truncate: flags.Trunc, Meta: meta})
+		file, err := root.Edit(at, files.How{Create: flags.Creat, Fresh: flags.Creat && flags.Excl, Truncate: flags.Trunc, Meta: meta})
+		if err == nil {
+			v.diary.note("written", at, "")
+		}
+		return file, err
 	})
 }
 

@@ -37,12 +37,13 @@ type Instances interface {
 	Writable(id ident.Instance) error
 }
 
-// Options are what a Service works with; all are needed but Listen.
+// Options are what a Service works with; all are needed but Listen and Tell.
 type Options struct {
 	Dir       string // the agent's data directory
 	Listen    string // HOST:PORT; "" or "off": people come in through the controller's door only
 	Volumes   Volumes
 	Instances Instances
+	Tell      func(...wire.Event) // takes what the controller shall know; it must not wait for that. nil: nobody does
 	Log       *slog.Logger
 	Now       func() time.Time
 }

@@ -131,11 +131,14 @@ func (s *Service) Serve(ctx context.Context, g guest, channel sshdoor.Channel) e
 		return err
 	}
 	s.Log.Info("an SFTP session begins", "instance", string(g.instance), "user", string(g.user), "address", g.address)
-	v := &view{service: s, ctx: ctx, guest: g}
+	v := &view{service: s, ctx: ctx, guest: g, diary: newDiary(s.Now())}
 	server := sftp.NewRequestServer(channel, sftp.Handlers{FileGet: v, FilePut: v, FileCmd: v, FileList: v})
 	detach := context.AfterFunc(ctx, func() { channel.End(lastWords(context.Cause(ctx))) })
 	err = server.Serve()
 	detach()
+	if s.Tell != nil {
+		s.Tell(v.diary.end(g, s.Now()))
+	}
 	cause := context.Cause(ctx)
 	s.Log.Info("an SFTP session ends", "instance", string(g.instance), "user", string(g.user), "cause", cause)
 	if cause != nil {

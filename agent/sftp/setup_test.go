@@ -141,6 +141,15 @@ type bundle struct {
 	keys  map[string]ssh.Signer
 	all   wire.Logins
 	stop  func() // ends the service and waits
+
+	mu   sync.Mutex
+	told []wire.Event // that the controller shall know
+}
+
+func (b *bundle) tell(events ...wire.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.told = append(b.told, events...)
 }
 
 // setup runs a door for anna, who has an instance and a key, and bob, who has
@@ -179,7 +188,7 @@ func (b *bundle) newKey(name, file string) string {
 func (b *bundle) open(dir string) {
 	b.t.Helper()
 	var err error
-	b.Service, err = New(Options{Dir: dir, Listen: "127.0.0.1:0", Volumes: b.disks, Instances: b.disks, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	b.Service, err = New(Options{Dir: dir, Listen: "127.0.0.1:0", Volumes: b.disks, Instances: b.disks, Tell: b.tell, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 	must(b.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

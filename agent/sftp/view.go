@@ -29,6 +29,7 @@ type view struct {
 	ctx     context.Context //nolint:containedctx // the library has no context to hand on
 	guest   guest
 	handles atomic.Int32
+	diary   *diary
 }
 
 var (

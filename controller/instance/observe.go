@@ -36,6 +36,8 @@ func (s *Service) ApplyEvent(ctx context.Context, tx *store.Tx, node ident.Node,
 		return s.applyProgress(ctx, tx, i, *e.Progress)
 	case e.Type == wire.EventRemoved:
 		return s.applyRemoved(ctx, tx, i)
+	case e.Type == wire.EventSession && e.Session != nil:
+		return s.applySession(ctx, tx, i, *e.Session)
 	default:
 		return nil
 	}

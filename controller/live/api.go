@@ -35,6 +35,6 @@ func (s *Service) handleSocket(ctx context.Context, r *httpapi.Request) (httpapi
 	caller := access.From(ctx)
 	return func(ctx context.Context, conn *websocket.Conn) {
 		p := newPage(ctx, s, conn, caller, after)
-		p.serve()
+		p.serve() //nolint:contextcheck // it has ctx, and what it shares with other pages outlives it
 	}, nil
 }

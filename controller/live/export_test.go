@@ -7,6 +7,9 @@ func Hurry(s *Service) {
 	s.pace.figures, s.pace.recheck, s.pace.beat = 20*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
 }
 
+// Calm is the usual pace, for a crowd: its pages would ask each other's time away.
+func Calm(s *Service) { s.pace = usualPace() }
+
 // Impatient cuts who takes nothing for so long.
 func Impatient(s *Service, stuck time.Duration) { s.pace.stuck = stuck }
 

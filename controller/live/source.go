@@ -22,8 +22,8 @@ type reading struct {
 	err error
 }
 
-// watch has the page get the readings of these nodes, and of no others. ctx only
-// carries values: a source outlives the page that was its first.
+// watch has the page get the readings of these nodes, and of no others. A
+// source outlives the page that was its first.
 func (s *Service) watch(p *page, nodes map[ident.Node]struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -59,7 +59,7 @@ func (p *page) choose(ctx context.Context, in ask) error {
 	p.shared.Store(&next)
 	maps.DeleteFunc(p.silent, func(id ident.Node, _ string) bool { _, watched := sources[id]; return !watched })
 	maps.DeleteFunc(p.still, func(id ident.Instance, _ struct{}) bool { _, watched := next.instances[id]; return !watched })
-	p.service.watch(p, sources)
+	p.service.watch(p, sources) //nolint:contextcheck // what pages share outlives each of them
 	return ctx.Err()
 }
 

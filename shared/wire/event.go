@@ -15,6 +15,7 @@ const (
 	EventProgress EventType = "instance.progress" // Progress
 	EventRemoved  EventType = "instance.removed"  // nothing: container and volume are gone
 	EventEngine   EventType = "node.engine"       // Engine
+	EventSession  EventType = "sftp.session"      // Session; a controller that doesn't know it passes it over
 )
 
 // Event is one fact that an agent journalled. Seq counts from 1 within the
@@ -30,6 +31,27 @@ type Event struct {
 	State      *State         `json:"state,omitempty"`
 	Progress   *Progress      `json:"progress,omitempty"`
 	Engine     *Engine        `json:"engine,omitempty"`
+	Session    *Session       `json:"session,omitempty"`
+}
+
+// Session is an SFTP session that has ended, and what was done in it: each path
+// once for each kind of deed.
+type Session struct {
+	User    ident.User `json:"user"`
+	Address string     `json:"address"`
+	Began   time.Time  `json:"began"`
+	Deeds   []Deed     `json:"deeds,omitempty"` // the first SessionDeeds of them
+	More    int        `json:"more,omitempty"`  // so many further ones, counted each time
+}
+
+// SessionDeeds is how many deeds of a session are told one by one.
+const SessionDeeds = 100
+
+// Deed is something that was done with a file or folder.
+type Deed struct {
+	What string `json:"what"` // read, written, made, removed, renamed, changed
+	Path string `json:"path"` // Path's text form
+	To   string `json:"to,omitempty"`
 }
 
 // EventBatch is a message from agent to controller: at most 100 events, rising.

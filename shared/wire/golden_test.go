@@ -85,6 +85,7 @@ var goldens = map[string]any{
 		{Seq: 5, At: at, Type: wire.EventProgress, Instance: "0123abcd", Generation: 8, Progress: &wire.Progress{Step: "pull", Percent: -1, Message: "Pulling redis:7"}},
 		{Seq: 6, At: at, Type: wire.EventRemoved, Instance: "0123abcd", Generation: 9},
 		{Seq: 7, At: at, Type: wire.EventEngine, Engine: &wire.Engine{Message: "away"}},
+		{Seq: 8, At: at, Type: wire.EventSession, Instance: "0123abcd", Session: &wire.Session{User: "6a0f", Address: "192.0.2.7", Began: at, Deeds: []wire.Deed{{What: "written", Path: "world/level.dat"}, {What: "renamed", Path: "a", To: "b"}}, More: 3}},
 	}},
 	"console_lines": &wire.ConsoleFrame{Lines: []wire.ConsoleLineFrame{
 		{Seq: 7, At: at, Source: wire.ConsoleOut, Text: "\x1b[31mred\x1b[0m"}, {Seq: 8, At: at, Source: wire.ConsoleErr, Text: "long", Part: true},
