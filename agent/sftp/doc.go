@@ -26,6 +26,9 @@
 //     the whole node, 8 at a time. Keys are checked here and have no such limits.
 //   - A user has 16 sessions at a time, an instance 32, the node 512; a session
 //     has 128 open files and folders.
+//   - What was done in a session is told to the controller at its end, as an event:
+//     each path once for each kind of deed, however many packets it took. An agent
+//     that dies in between tells nothing of that session.
 //   - Nothing in a session keeps a volume in use but the files that it has open;
 //     Cut ends those of an instance and waits until they are closed.
 //

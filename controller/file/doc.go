@@ -38,8 +38,8 @@
 //     wire.Path's text form, so that no name is lost; in a header it is escaped.
 //   - Two who edit one file: the second, who names the ETag that he read, gets
 //     412 with CONFLICT, and nothing was written.
-//   - What changes files leaves an event that says who and what; a call with many
-//     paths leaves one.
+//   - What changes files leaves an event that says who and what, and so does what
+//     downloads them; a call with many paths leaves one.
 //   - A transfer takes bounded memory: a few buffers, however slow either end is.
 //   - A node that is away is NODE_OFFLINE at once; a job waits for it.
 //
