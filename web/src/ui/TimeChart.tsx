@@ -78,7 +78,7 @@ function make(host: HTMLElement, data: Pick<Props, 'at' | 'series' | 'format'>, 
       cursor: { y: false, drag: { x: false, y: false } },
       scales: { y: { range: (_, __, most) => [0, Math.max(top ?? 0, (most || 0) * 1.1, 0.0001)] } },
       axes: [
-        { ...axis, space: 70, values: (_, ticks) => ticks.map((s) => dateTime(s * 1000, { timeStyle: 'short' })) },
+        { ...axis, size: 28, space: 70, values: (_, ticks) => ticks.map((s) => dateTime(s * 1000, { timeStyle: 'short' })) },
         { ...axis, size: 64, space: 32, values: (_, ticks) => ticks.map(data.format) },
       ],
       series: [

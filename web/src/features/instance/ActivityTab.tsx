@@ -27,11 +27,11 @@ export default function ActivityTab({ instance }: { instance: Instance }) {
   const items = found.data?.items;
   return (
     <>
-      <Filters>
-        <SearchField value={filter.values.search} onChange={(to) => filter.set('search', to)} placeholder={t('instance.activitySearch')} />
-        <Select aria-label={t('instance.via')} value={filter.values.via} onChange={(to) => filter.set('via', to ?? '')} data={[{ value: '', label: t('instance.anyVia') }, ...vias.map((each) => ({ value: each, label: t(`instance.via_${each}`) }))]} />
-      </Filters>
       <Section flush title={t('instance.tabActivity')} hint={t('instance.activityHint')}>
+        <Filters>
+          <SearchField value={filter.values.search} onChange={(to) => filter.set('search', to)} placeholder={t('instance.activitySearch')} />
+          <Select aria-label={t('instance.via')} value={filter.values.via} onChange={(to) => filter.set('via', to ?? '')} data={[{ value: '', label: t('instance.anyVia') }, ...vias.map((each) => ({ value: each, label: t(`instance.via_${each}`) }))]} />
+        </Filters>
         {found.error && !items ? (
           <ErrorNotice error={found.error} retry={() => void found.refetch()} />
         ) : !items ? (

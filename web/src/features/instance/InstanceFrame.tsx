@@ -1,3 +1,4 @@
+import { Anchor } from '@mantine/core';
 import { IconAlertTriangle, IconInfoCircle, IconLock, type Icon } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Suspense, type ComponentType, type ReactNode } from 'react';
@@ -45,7 +46,11 @@ export function InstanceFrame({ id, tabs, actions }: Props) {
     <>
       <PageHeader
         title={instance.name}
-        crumb={<Link href="/instances">{t('instance.title')}</Link>}
+        crumb={
+          <Anchor component={Link} href="/instances" size="sm">
+            {t('instance.title')}
+          </Anchor>
+        }
         beside={<StateBadge state={instance.status} />}
         actions={
           <>

@@ -6,7 +6,7 @@ import { useEffect, useMemo, useRef, useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import { keys, list, useCan } from '@/api';
 import { number, t, tAny } from '@/text';
-import { EmptyState, ErrorNotice, Filters, PageHeader, RowSkeletons, SearchField, useCommands, useFilters } from '@/ui';
+import { EmptyState, ErrorNotice, PageHeader, RowSkeletons, SearchField, useCommands, useFilters } from '@/ui';
 import { useFollowed } from './figures';
 import { InstanceRow } from './InstanceRow';
 import { statuses, type ListedInstance } from './model';
@@ -39,7 +39,7 @@ export default function InstancesPage() {
   return (
     <>
       <PageHeader title={t('instance.title')} beside={first.data && <span className="quiet nums">{number(total)}</span>} actions={deploy} />
-      <Filters>
+      <div className={css.filters} role="search">
         <SearchField value={filter.values.search} onChange={(to) => filter.set('search', to)} placeholder={t('instance.searchHint')} />
         <Select
           aria-label={t('instance.state')}
@@ -58,7 +58,7 @@ export default function InstancesPage() {
             { value: '-cpu', label: t('instance.sortCpu') },
           ]}
         />
-      </Filters>
+      </div>
       {first.error && !first.data && <ErrorNotice error={first.error} retry={() => void first.refetch()} />}
       {first.isPending && <RowSkeletons rows={5} />}
       {first.data && total === 0 && <Nothing narrowed={filter.any} clear={filter.clear} action={deploy} />}

@@ -52,6 +52,7 @@ export function Overview({ instance, children }: { instance: Instance; children?
           </Section>
         )}
         <Section title={t('common.details')}>
+          <div className={css.facts}>
           <Facts
             of={[
               [t('instance.image'), instance.reference],
@@ -62,6 +63,7 @@ export function Overview({ instance, children }: { instance: Instance; children?
               [t('common.created'), <RelativeTime key="at" at={instance.created_at} />],
             ]}
           />
+          </div>
         </Section>
       </div>
     </div>
