@@ -78,7 +78,7 @@ func (v KeyIssuedView) Message() string {
 
 // MeView is who calls.
 type MeView struct {
-	Via    access.Via     `json:"via" enum:"key,local" doc:"key: an API key. local: the controller's own socket"`
+	Via    access.Via     `json:"via" enum:"key,session,local" doc:"key: an API key. session: a login of the panel. local: the controller's own socket"`
 	Admin  bool           `json:"admin"`
 	Scopes []access.Scope `json:"scopes" enum:"read,write,admin"`
 	User   *UserView      `json:"user,omitempty"`
