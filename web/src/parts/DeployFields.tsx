@@ -16,7 +16,7 @@ export function LimitFields({ form, set, submit }: Props) {
   return (
     <SimpleGrid cols={{ base: 1, xs: 3 }} spacing="sm">
       <NumberInput label={t('common.memory')} suffix=" MiB" required min={16} step={256} thousandSeparator=" " value={form.memory} error={submit.of('memory')} onChange={(value) => set({ memory: Number(value) })} />
-      <NumberInput label={t('common.cpu')} description={undefined} suffix={` ${t('deploy.cores')}`} required min={0.05} step={0.5} decimalScale={2} value={form.cpu} error={submit.of('cpu')} onChange={(value) => set({ cpu: Number(value) })} />
+      <NumberInput label={t('common.cpu')} suffix={` ${t('deploy.cores', { count: form.cpu })}`} required min={0.05} step={0.5} decimalScale={2} value={form.cpu} error={submit.of('cpu')} onChange={(value) => set({ cpu: Number(value) })} />
       <NumberInput label={t('common.disk')} suffix=" MiB" min={16} step={1024} thousandSeparator=" " value={form.disk} error={submit.of('disk')} onChange={(value) => set({ disk: Number(value) })} />
     </SimpleGrid>
   );

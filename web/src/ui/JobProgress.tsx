@@ -11,7 +11,7 @@ interface Props {
 export function JobProgress({ job }: Props) {
   const working = job.state === 'running' || job.state === 'queued' || job.state === 'waiting';
   const step = job.step ? tAny(`job.step_${job.step}`, job.step) : '';
-  const text = job.failure?.message ?? job.message ?? step;
+  const text = job.failure?.message ?? (job.state === 'succeeded' ? '' : (job.message ?? step));
   return (
     <div aria-live="polite">
       <StateBadge state={job.state} /> <span className="quiet">{text}</span>

@@ -88,7 +88,7 @@ const columns = (): Column<Event>[] => [
   },
   { key: 'via', title: t('activity.via'), wide: true, cell: (event) => tAny(`activity.via_${event.actor.via}`, event.actor.via) },
   { key: 'about', title: t('activity.about'), wide: true, cell: (event) => <About event={event} /> },
-  { key: 'at', title: t('activity.when'), end: true, cell: (event) => <RelativeTime at={event.at} /> },
+  { key: 'at', title: t('activity.when'), end: true, width: '8rem', cell: (event) => <RelativeTime at={event.at} /> },
 ];
 
 function About({ event }: { event: Event }) {

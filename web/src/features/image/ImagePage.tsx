@@ -107,7 +107,7 @@ function Editor({ image }: { image: View<'ImageView'> | undefined }) {
           run={async () => {
             await call('delete', '/api/v1/images/{id}', { path: { id: image.id } });
             go('/images');
-            await client.invalidateQueries({ queryKey: keys.images() });
+            await client.invalidateQueries({ queryKey: keys.images('list') });
           }}
         >
           {t('image.deleteText')}
@@ -124,7 +124,7 @@ function Start({ def, set, submit }: PartProps) {
         <TextInput
           label={t('image.commandLine')}
           description={t('image.commandHint')}
-          className="mono"
+          classNames={{ input: 'mono' }}
           value={def.command_line ?? (def.command ?? []).join(' ')}
           error={submit.of('definition.command_line') ?? submit.of('command_line')}
           onChange={(e) => set({ command_line: e.currentTarget.value, command: [] })}
@@ -148,7 +148,7 @@ function Stop({ def, set }: PartProps) {
   return (
     <Section title={t('image.stop')}>
       <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
-        <TextInput label={t('image.stopCommand')} description={t('image.stopHint')} className="mono" value={def.stop_command ?? ''} onChange={(e) => set({ stop_command: e.currentTarget.value })} />
+        <TextInput label={t('image.stopCommand')} description={t('image.stopHint')} classNames={{ input: 'mono' }} value={def.stop_command ?? ''} onChange={(e) => set({ stop_command: e.currentTarget.value })} />
         <Seconds label="image.stopGrace" hint="image.stopGraceHint" value={def.stop_grace_seconds} onChange={(value) => set({ stop_grace_seconds: value })} />
         <Select
           label={t('image.restart')}
@@ -173,7 +173,7 @@ function Lines({ label, hint, value, onChange }: { label: TextKey; hint: TextKey
       description={t(hint)}
       autosize
       minRows={2}
-      className="mono"
+      classNames={{ input: 'mono' }}
       spellCheck={false}
       value={text}
       onChange={(e) => {

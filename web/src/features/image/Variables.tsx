@@ -17,7 +17,7 @@ export function Variables({ value, onChange }: Props) {
     <Stack gap="md">
       {value.map((each, at) => (
         <Group key={at} gap="xs" align="flex-end" role="group" aria-label={each.name || t('image.variable')}>
-          <TextInput label={t('common.name')} required className="mono" value={each.name} onChange={(e) => change(at, { name: e.currentTarget.value })} style={{ flex: '1 1 9rem' }} />
+          <TextInput label={t('common.name')} required classNames={{ input: 'mono' }} value={each.name} onChange={(e) => change(at, { name: e.currentTarget.value })} style={{ flex: '1 1 9rem' }} />
           <Select label={t('image.variableType')} value={each.type || 'text'} data={[...new Set([...types, each.type || 'text'])].map((type) => ({ value: type, label: tAny(`image.type_${type}`, type) }))} onChange={(type) => change(at, { type: type ?? 'text' })} style={{ flex: '0 1 8rem' }} />
           <TextInput label={t('image.variableDefault')} value={each.default ?? ''} onChange={(e) => change(at, { default: e.currentTarget.value })} style={{ flex: '1 1 9rem' }} />
           <TextInput label={t('image.description')} value={each.description ?? ''} onChange={(e) => change(at, { description: e.currentTarget.value })} style={{ flex: '2 1 12rem' }} />

@@ -3,10 +3,11 @@ import type { View } from '@/api';
 export type Definition = View<'Definition'>;
 export type ImageVariable = View<'Variable'>;
 
+const own = new Set(['id', 'name', 'created_at', 'updated_at']);
+
 /** The definition in what the API shows of an image. */
 export function definitionOf(image: View<'ImageView'>): Definition {
-  const { id: _id, name: _name, created_at: _created, updated_at: _updated, ...definition } = image;
-  return definition as Definition;
+  return Object.fromEntries(Object.entries(image).filter(([field]) => !own.has(field))) as unknown as Definition;
 }
 
 /** Without what is empty: the controller's own words for "as usual". */

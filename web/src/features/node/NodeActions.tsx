@@ -114,7 +114,7 @@ function Questions({ node, asked, close, onJob }: QuestionsProps) {
           await call('delete', '/api/v1/nodes/{id}', { path });
           notifyDone(t('node.removed'));
           go('/nodes');
-          await again();
+          await client.invalidateQueries({ queryKey: keys.nodes('list') });
         }}
       >
         {t('node.removeText')}

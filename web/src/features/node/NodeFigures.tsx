@@ -25,9 +25,9 @@ export default function NodeFigures({ node }: { node: Node }) {
       <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="md">
         <Section title={t('node.given')}>
           <SimpleGrid cols={1} spacing="sm">
-            <Given node={node} of="memory" />
-            <Given node={node} of="disk" />
-            <Given node={node} of="cpu" />
+            <Given node={node} of="memory" named />
+            <Given node={node} of="disk" named />
+            <Given node={node} of="cpu" named />
           </SimpleGrid>
         </Section>
         <Section title={t('node.usedNow')}>{now && node.state === 'online' ? <Now stats={now} /> : <p className="quiet">{t('node.noStats')}</p>}</Section>
@@ -69,9 +69,11 @@ function Now({ stats }: { stats: Stats }) {
 
 function History({ node }: { node: Node }) {
   const [resolution, setResolution] = useState<Resolution>('10s');
+  const online = node.state === 'online';
   const history = useQuery({
     queryKey: keys.nodes(node.id, 'history', resolution),
     queryFn: ({ signal }) => call('get', '/api/v1/nodes/{id}/stats/history', { path: { id: node.id }, query: { resolution }, signal }),
+    enabled: online,
     refetchInterval: resolution === '1m' ? 60_000 : 10_000,
     placeholderData: (before) => before,
   });
@@ -88,7 +90,9 @@ function History({ node }: { node: Node }) {
         />
       }
     >
-      {history.data && history.data.at.length === 0 ? <EmptyState title={t('node.noHistory')} /> : history.data ? <Charts history={history.data} node={node} /> : <RowSkeletons rows={8} />}
+      {!online && !history.data ? (
+        <p className="quiet">{t('node.noStats')}</p>
+      ) : history.data && history.data.at.length === 0 ? <EmptyState title={t('node.noHistory')} /> : history.data ? <Charts history={history.data} node={node} /> : <RowSkeletons rows={8} />}
     </Section>
   );
 }

@@ -107,10 +107,10 @@ function AddPorts({ node, done }: { node: Node; done: () => Promise<void> }) {
           void submit.run();
         }}
       >
-        <Group align="flex-start" gap="sm">
+        <Group align="flex-end" gap="sm">
           <TextInput label={t('node.portsField')} placeholder="25565-25600" required value={text} error={submit.of('ports')} onChange={(e) => setText(e.currentTarget.value)} style={{ flex: '2 1 14rem' }} />
           <TextInput label={t('node.portsIp')} placeholder={node.bind_address} value={ip} error={submit.of('ip')} onChange={(e) => setIp(e.currentTarget.value)} style={{ flex: '1 1 10rem' }} />
-          <Button type="submit" variant="filled" loading={submit.busy} mt="1.4rem" h="var(--control)">
+          <Button type="submit" variant="filled" loading={submit.busy} mb={2}>
             {t('common.add')}
           </Button>
         </Group>

@@ -104,7 +104,7 @@ function Editor({ role, all }: { role: View<'RoleView'> | undefined; all: View<'
           run={async () => {
             await call('delete', '/api/v1/roles/{id}', { path: { id: role.id } });
             go('/roles');
-            await client.invalidateQueries({ queryKey: keys.roles() });
+            await client.invalidateQueries({ queryKey: keys.roles('list') });
           }}
         >
           {t('role.deleteText', { count: role.users })}

@@ -33,7 +33,7 @@ export function DeleteUser({ user, opened, close }: Props) {
         await call('delete', '/api/v1/users/{id}', { path: { id: user.id }, query: what });
         notifyDone(t('user.deleted', { name: user.username }));
         go('/users');
-        await client.invalidateQueries({ queryKey: keys.users() });
+        await client.invalidateQueries({ queryKey: keys.users('list') });
       }}
     >
       <Stack gap="sm">

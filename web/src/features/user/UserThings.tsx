@@ -57,9 +57,9 @@ function Used({ user, instances }: Props & { instances: View<'InstanceView'>[] }
   return (
     <SimpleGrid cols={{ base: 2, sm: 4 }} spacing="md" p="md">
       <Meter label={t('nav.instances')} value={used.instances} max={quota.instances ?? 0} text={`${t('nav.instances')} ${of(String(used.instances), quota.instances, String)}`} />
-      <Meter label={t('common.memory')} value={used.memory} max={quota.memory ?? 0} text={of(mebibytes(used.memory), quota.memory, mebibytes)} />
+      <Meter label={t('common.memory')} value={used.memory} max={quota.memory ?? 0} text={`${t('common.memory')} ${of(mebibytes(used.memory), quota.memory, mebibytes)}`} />
       <Meter label={t('common.cpu')} value={used.cpu} max={quota.cpu ?? 0} text={`${t('common.cpu')} ${of(cores(used.cpu), quota.cpu, cores)}`} />
-      <Meter label={t('common.disk')} value={used.disk} max={quota.disk ?? 0} text={of(mebibytes(used.disk), quota.disk, mebibytes)} />
+      <Meter label={t('common.disk')} value={used.disk} max={quota.disk ?? 0} text={`${t('common.disk')} ${of(mebibytes(used.disk), quota.disk, mebibytes)}`} />
     </SimpleGrid>
   );
 }

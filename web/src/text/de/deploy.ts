@@ -10,7 +10,7 @@ export const deploy = {
   nodeRoom: '{memory} Speicher, {disk} Platte frei',
   nodeNone: 'Kein Node ist online. Fügen Sie zuerst einen hinzu.',
   limits: 'Grenzen',
-  cores: 'Kerne',
+  cores: { one: 'Kern', other: 'Kerne' },
   ports: 'Ports',
   portsHint: 'Ohne Host-Port wird der niedrigste freie aus dem Vorrat des Nodes genommen.',
   portContainer: 'Im Container',

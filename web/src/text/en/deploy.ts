@@ -11,7 +11,7 @@ export const deploy = {
   nodeRoom: '{memory} memory, {disk} disk free',
   nodeNone: 'No node is online. Add one first.',
   limits: 'Limits',
-  cores: 'cores',
+  cores: { one: 'core', other: 'cores' },
   ports: 'Ports',
   portsHint: 'Without a host port the lowest free one of the node’s pool is taken.',
   portContainer: 'In the container',

@@ -164,7 +164,7 @@ function Delete({ instance, opened, close }: { instance: Instance; opened: boole
         await call('delete', '/api/v1/instances/{id}', { path: { id: instance.id }, query: forget ? { forget: true } : {} } as never);
         notifyDone(t('deploy.deleting'));
         go('/instances');
-        await client.invalidateQueries({ queryKey: keys.instances() });
+        await client.invalidateQueries({ queryKey: keys.instances('list') });
       }}
     >
       <Stack gap="sm">
