@@ -1,6 +1,5 @@
 import './app/sheets';
-import '@mantine/core/styles.css';
-import '@mantine/notifications/styles.css';
+import './ui/mantine.css';
 import './ui/tokens.css';
 import { createRoot } from 'react-dom/client';
 import { App } from './app/App';

@@ -76,11 +76,19 @@ function api({ url, key }) {
 }
 
 // deployed gives the first node and a running instance on it, so that the pages have something to show.
-async function deployed(ask) {
-  const node = await until('a node to be online', async () => (await ask('GET', '/nodes')).find((n) => n.status === 'online' || n.state === 'online' || n.online));
+async function deployed(ask, owner) {
+  const node = await until('a node to be online', async () => (await ask('GET', '/nodes')).find((n) => n.state === 'online'));
   const there = (await ask('GET', '/instances')).find((i) => i.name === 'harbour');
   const image = (await ask('GET', '/images'))[0];
-  const made = there ?? (await ask('POST', '/instances', { name: 'harbour', image_id: image.id, node_id: node.id, memory: 256, cpu: 0.5, disk: 512 }));
+  const made = there ?? (await ask('POST', '/instances', {
+    name: 'harbour',
+    owner_id: owner,
+    image_id: image.id,
+    node_id: node.id,
+    memory: 256,
+    cpu: 0.5,
+    disk: 512,
+  }));
   const id = made.id ?? made.instance?.id;
   await until('the instance to run', async () => (await ask('GET', `/instances/${id}`)).status === 'running');
   return { node: node.id, image: image.id, instance: id };
@@ -163,8 +171,8 @@ const berth = await start();
 let wrong = [];
 try {
   const ask = api(berth);
-  const things = await deployed(ask);
   const me = (await ask('GET', '/me')).user.id;
+  const things = await deployed(ask, me);
   mkdirSync(out, { recursive: true });
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',

@@ -1,7 +1,6 @@
 import { localStorageColorSchemeManager, MantineProvider } from '@mantine/core';
-import { Notifications } from '@mantine/notifications';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
-import { useSyncExternalStore } from 'react';
+import { lazy, Suspense, useSyncExternalStore } from 'react';
 import { retryUnreachable } from '@/api';
 import { onLanguage, spoken } from '@/text';
 import { theme } from '@/ui/theme';
@@ -9,6 +8,7 @@ import { ErrorBoundary } from './ErrorBoundary';
 import { LiveLink } from './LiveLink';
 import { Routes } from './Routes';
 
+const Toasts = lazy(() => import('@/ui/toasts').then((m) => ({ default: m.Notifications })));
 const scheme = localStorageColorSchemeManager({ key: 'berth.theme' });
 
 function newClient(): QueryClient {
@@ -29,7 +29,9 @@ export function App() {
   return (
     <MantineProvider theme={theme} colorSchemeManager={scheme} defaultColorScheme="auto" withCssVariables={false}>
       <QueryClientProvider client={client}>
-        <Notifications position="bottom-right" limit={4} />
+        <Suspense fallback={null}>
+          <Toasts position="bottom-right" limit={4} />
+        </Suspense>
         <LiveLink />
         <ErrorBoundary key={language}>
           <Routes />

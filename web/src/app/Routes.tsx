@@ -1,4 +1,4 @@
-import { Suspense, type ReactNode } from 'react';
+import { lazy, Suspense, type ReactNode } from 'react';
 import { Redirect, Route, Switch, useLocation } from 'wouter';
 import { can, useSession, type Session } from '@/api';
 import { ErrorNotice, PageSkeleton } from '@/ui';
@@ -6,9 +6,11 @@ import { home } from './home';
 import { NotFoundPage } from './NotFoundPage';
 import { pages, publicPages } from './pages';
 import { ErrorBoundary } from './ErrorBoundary';
-import { Shell } from './Shell';
 import { useSpoken } from './useSpoken';
 import css from './app.module.css';
+
+// The login needs none of it.
+const Shell = lazy(() => import('./Shell').then((m) => ({ default: m.Shell })));
 
 /** Which page stands at the address. */
 export function Routes() {
@@ -42,13 +44,15 @@ function Guarded() {
   if (session === undefined) return null;
   if (session === null) return <Redirect to={path === '/' ? '/login' : `/login?to=${encodeURIComponent(path)}`} replace />;
   return (
-    <Shell session={session}>
-      <ErrorBoundary place={path}>
-        <Suspense fallback={<PageSkeleton />}>
-          <Pages session={session} />
-        </Suspense>
-      </ErrorBoundary>
-    </Shell>
+    <Suspense fallback={null}>
+      <Shell session={session}>
+        <ErrorBoundary place={path}>
+          <Suspense fallback={<PageSkeleton />}>
+            <Pages session={session} />
+          </Suspense>
+        </ErrorBoundary>
+      </Shell>
+    </Suspense>
   );
 }
 

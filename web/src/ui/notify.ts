@@ -1,12 +1,18 @@
-// Short messages at the edge of the page.
-import { notifications } from '@mantine/notifications';
+// Short messages at the edge of the page. What draws them is loaded with the
+// first of them.
 import { sentence } from './problem';
 
+type Tone = 'green' | 'red';
+
+async function show(message: string, color: Tone, autoClose: number): Promise<void> {
+  const { notifications } = await import('./toasts');
+  notifications.show({ message, color, autoClose });
+}
+
 export function notifyDone(message: string): void {
-  notifications.show({ message, color: 'green', autoClose: 4000 });
+  void show(message, 'green', 4000);
 }
 
 export function notifyError(error: unknown): void {
-  notifications.show({ message: sentence(error), color: 'red', autoClose: 10_000 });
+  void show(sentence(error), 'red', 10_000);
 }
-
