@@ -26,6 +26,7 @@ func (a *App) openPeople(box *secret.Box) (err error) {
 		return err
 	}
 	a.Logins.AttachEmails(a.Invites)
+	a.Users.AttachLinks(a.Invites)
 	a.OIDC, err = oidc.New(oidc.Deps{DB: a.DB, Events: a.Events, Users: a.Users, Logins: a.Logins, Settings: a.Settings, Box: box, PublicURL: a.url, Log: log, Now: now})
 	return err
 }

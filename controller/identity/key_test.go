@@ -3,6 +3,7 @@ package identity_test
 import (
 	"context"
 	"crypto/sha256"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -209,6 +210,46 @@ func TestLimitsAreInherited(t *testing.T) {
 	}
 	if got, err := b.svc.UpdateKey(b.local(), child.ID, identity.KeyChange{RateLimit: &usual, Expires: &never}); err != nil || got.Expires != nil || got.RateLimit != nil {
 		t.Errorf("by an admin: %+v %v", got, err)
+	}
+}
+
+func TestALimitedKeyAddsNoSSHKey(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	alice, text := b.user("alice", false, access.ScopeWrite)
+	at := b.clock.now().Add(time.Hour)
+	for what, n := range map[string]identity.NewKey{
+		"expires":   {User: alice, Name: "x", Scopes: []access.Scope{access.ScopeWrite}, Expires: &at},
+		"from here": {User: alice, Name: "x", Scopes: []access.Scope{access.ScopeWrite}, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}},
+	} {
+		k, err := b.svc.CreateKey(b.local(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := access.Caller{Actor: access.Actor{Via: access.ViaKey, User: alice, Key: k.ID, Address: "192.0.2.7"}, Scopes: k.Scopes}
+		if _, err := b.svc.AddSSHKey(access.With(b.ctx(), c), alice, "mine", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJkfXfwCAcppSlnJX67s9CgbV4fxWaJfYtN5wdny3VXk"); !problem.Is(err, problem.Forbidden) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := b.svc.AddSSHKey(b.as(text), alice, "mine", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJkfXfwCAcppSlnJX67s9CgbV4fxWaJfYtN5wdny3VXk"); err != nil {
+		t.Errorf("by one without limits: %v", err)
+	}
+}
+
+func TestOnlyAdminsSetRateLimitsForOthers(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	helper, _ := b.user("helper", false, access.ScopeRead)
+	alice, _ := b.user("alice", false, access.ScopeRead)
+	unlimited := 0
+	c := access.Caller{Actor: access.Actor{Via: access.ViaSession, User: helper}, Scopes: []access.Scope{access.ScopeAdmin}, Permissions: []access.Permission{access.WriteUsers}}
+	n := identity.NewKey{User: alice, Name: "x", Scopes: []access.Scope{access.ScopeRead}, RateLimit: &unlimited}
+	if _, err := b.svc.CreateKey(access.With(b.ctx(), c), n); !problem.Is(err, problem.Forbidden) {
+		t.Errorf("got %v", err)
+	}
+	n.RateLimit = nil
+	if _, err := b.svc.CreateKey(access.With(b.ctx(), c), n); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -58,6 +58,9 @@ func (s *Service) CreateKey(ctx context.Context, n NewKey) (Issued, error) {
 	if n.User == "" {
 		return Issued{}, problem.Invalid("user_id", "name the user whose key it shall be: the caller is none")
 	}
+	if err := s.checkProof(ctx); err != nil {
+		return Issued{}, err
+	}
 	if n.Dialect == "" {
 		n.Dialect = access.Documented
 	}
@@ -167,6 +170,12 @@ func (p power) shape(ctx context.Context, q store.Querier, k Key) (Key, error) {
 	if p.full() {
 		return k, nil
 	}
+	if !sameNumber(k.RateLimit, p.own.RateLimit) {
+		if k.RateLimit != nil {
+			return k, problem.New(problem.Forbidden, "only an admin with the scope admin may set a rate limit")
+		}
+		k.RateLimit = p.own.RateLimit
+	}
 	if k.User != p.caller.User {
 		return k, p.manages(ctx, q, k.User)
 	}
@@ -174,12 +183,6 @@ func (p power) shape(ctx context.Context, q store.Querier, k Key) (Key, error) {
 		if !p.caller.Has(scope) {
 			return k, problem.New(problem.Forbidden, "this API key lacks the scope %s, so it can't give it", scope)
 		}
-	}
-	if !sameNumber(k.RateLimit, p.own.RateLimit) {
-		if k.RateLimit != nil {
-			return k, problem.New(problem.Forbidden, "only an admin with the scope admin may set a rate limit")
-		}
-		k.RateLimit = p.own.RateLimit
 	}
 	if p.own.Expires != nil && (k.Expires == nil || k.Expires.After(*p.own.Expires)) {
 		if k.Expires != nil {
@@ -216,6 +219,9 @@ func sameNumber(a, b *int) bool {
 
 // UpdateKey changes a key, within what the caller's own key may do.
 func (s *Service) UpdateKey(ctx context.Context, id ident.Key, c KeyChange) (Key, error) {
+	if err := s.checkProof(ctx); err != nil {
+		return Key{}, err
+	}
 	var after Key
 	err := s.db.Write(ctx, func(tx *store.Tx) error {
 		p, err := s.powerOf(ctx, tx, access.From(ctx))

@@ -19,15 +19,50 @@ type Logins interface {
 	// SecondFactors gives who needs more than his password to log in; user "" is
 	// all.
 	SecondFactors(ctx context.Context, q store.Querier, user ident.User) (map[ident.User]bool, error)
+	// CheckProof is nil when who is logged in proved who he is a short while ago.
+	CheckProof(ctx context.Context) (access.Caller, error)
+}
+
+// Links are what opens an account without its password (controller/invite).
+type Links interface {
+	// Void ends a user's links for another password.
+	Void(ctx context.Context, tx *store.Tx, user ident.User) error
+}
+
+// AttachLinks gives the service the room of links, before it serves anybody.
+func (s *Service) AttachLinks(l Links) { s.links = l }
+
+// checkProof is nil for who comes by a key, and for who is logged in and proved who
+// he is a short while ago: a key outlives the login that it is made by.
+func (s *Service) checkProof(ctx context.Context) error {
+	if s.logins == nil || access.From(ctx).Session == "" {
+		return nil
+	}
+	_, err := s.logins.CheckProof(ctx)
+	return err
+}
+
+// CheckOwn is checkProof for who changes how he himself gets in, by the ways that
+// are for others' accounts.
+func (s *Service) CheckOwn(ctx context.Context, user ident.User) error {
+	if access.From(ctx).User != user {
+		return nil
+	}
+	return s.checkProof(ctx)
 }
 
 // AttachLogins gives the service the room of the logins, before it serves anybody.
 func (s *Service) AttachLogins(l Logins) { s.logins = l }
 
 // endLogins ends what a changed account was logged in by: with another password
-// all other logins, for it may have been changed because a stranger knew it; of
+// all links for one and all other logins, for it may have been changed because a stranger knew it; of
 // one that is disabled now, all.
 func (s *Service) endLogins(ctx context.Context, tx *store.Tx, after User, changed []string) error {
+	if s.links != nil && slices.Contains(changed, "password") {
+		if err := s.links.Void(ctx, tx, after.ID); err != nil {
+			return err
+		}
+	}
 	if s.logins == nil {
 		return nil
 	}

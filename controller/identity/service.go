@@ -57,6 +57,7 @@ type Service struct {
 	uses      uses
 	instances Instances
 	logins    Logins
+	links     Links
 	shares    Shares
 }
 
@@ -158,6 +159,11 @@ func (s *Service) UpdateUser(ctx context.Context, id ident.User, c UserChange) (
 	if err != nil {
 		return User{}, err
 	}
+	if c.Password != nil || c.Email != nil {
+		if err := s.CheckOwn(ctx, id); err != nil {
+			return User{}, err
+		}
+	}
 	var hash string
 	if c.Password != nil {
 		if _, err := s.User(ctx, id); err != nil {
@@ -237,6 +243,9 @@ func (s *Service) checkChange(ctx context.Context, tx *store.Tx, before, after U
 		if err := checkNotLastAdmin(ctx, tx, before.ID); err != nil {
 			return err
 		}
+	}
+	if before.Username == after.Username && before.Email == after.Email {
+		return nil
 	}
 	taken, err := nameTakenByAnother(ctx, tx, after.ID, after.Username, after.Email)
 	if err != nil || taken == "" {

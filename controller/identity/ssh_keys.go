@@ -119,10 +119,27 @@ func (s *Service) mayManage(ctx context.Context, user ident.User) error {
 	return coversUser(ctx, s.db.Snapshot(), u)
 }
 
+// checkLasting is nil when the caller may give a key that opens everything from
+// everywhere for good: not with an API key that itself doesn't.
+func (s *Service) checkLasting(ctx context.Context) error {
+	c := access.From(ctx)
+	if c.Key == "" {
+		return s.checkProof(ctx)
+	}
+	own, err := findKey(ctx, s.db.Snapshot(), c.Key)
+	if err == nil && (own.Expires != nil || len(own.Addresses) > 0) {
+		return problem.New(problem.Forbidden, "this API key expires, or may be used from some addresses only, and an SSH key would outlast it: add it in the panel")
+	}
+	return err
+}
+
 // AddSSHKey gives a user another key. A key that he has already is a Conflict.
 // The name is the key's comment when there is none.
 func (s *Service) AddSSHKey(ctx context.Context, user ident.User, name, public string) (SSHKey, error) {
 	if err := s.mayManage(ctx, user); err != nil {
+		return SSHKey{}, err
+	}
+	if err := s.checkLasting(ctx); err != nil {
 		return SSHKey{}, err
 	}
 	key, comment, err := parseSSHKey(public)

@@ -47,11 +47,12 @@ func Named(ctx context.Context, q store.Querier, username, email string) (ident.
 	return u.ID, err
 }
 
-// whoHas names what of the three is taken: "id", "username", "email" or "".
+// whoHas names what of the three is taken: "id", "username", "email" or "". People
+// log in by either, so a name is taken by who has it as his address, too.
 func whoHas(ctx context.Context, q store.Querier, id ident.User, username, email string) (string, error) {
 	var taken string
-	err := q.QueryRowContext(ctx, `SELECT CASE WHEN id = ?1 THEN 'id' WHEN username = ?2 THEN 'username' ELSE 'email' END
-		FROM users WHERE id = ?1 OR username = ?2 OR email = ?3 ORDER BY id = ?1 DESC LIMIT 1`, string(id), username, email).Scan(&taken)
+	err := q.QueryRowContext(ctx, `SELECT CASE WHEN id = ?1 THEN 'id' WHEN username = ?2 OR email = ?2 THEN 'username' ELSE 'email' END
+		FROM users WHERE id = ?1 OR username IN (?2, ?3) OR email IN (?2, ?3) ORDER BY id = ?1 DESC LIMIT 1`, string(id), username, email).Scan(&taken)
 	if errors.Is(err, store.ErrNoRows) {
 		return "", nil
 	}
@@ -61,8 +62,8 @@ func whoHas(ctx context.Context, q store.Querier, id ident.User, username, email
 // nameTakenByAnother is whoHas for a user that exists.
 func nameTakenByAnother(ctx context.Context, q store.Querier, id ident.User, username, email string) (string, error) {
 	var taken string
-	err := q.QueryRowContext(ctx, `SELECT CASE WHEN username = ?2 THEN 'username' ELSE 'email' END
-		FROM users WHERE id <> ?1 AND (username = ?2 OR email = ?3) LIMIT 1`, string(id), username, email).Scan(&taken)
+	err := q.QueryRowContext(ctx, `SELECT CASE WHEN username = ?2 OR email = ?2 THEN 'username' ELSE 'email' END
+		FROM users WHERE id <> ?1 AND (username IN (?2, ?3) OR email IN (?2, ?3)) LIMIT 1`, string(id), username, email).Scan(&taken)
 	if errors.Is(err, store.ErrNoRows) {
 		return "", nil
 	}

@@ -104,6 +104,8 @@ func TestTakenNames(t *testing.T) {
 		"id":       {ID: "one", Username: "x", Email: "x@example.test", Password: "12345678"},
 		"username": {Username: "ALICE", Email: "x@example.test", Password: "12345678"},
 		"email":    {Username: "x", Email: "Alice@Example.test", Password: "12345678"},
+		// People log in by either: whose name is another's address would be taken for him.
+		"this username": {Username: "ALICE@example.test", Email: "x@example.test", Password: "12345678"},
 	} {
 		_, err := b.svc.CreateUser(b.ctx(), n)
 		if !problem.Is(err, problem.Conflict) || !strings.Contains(err.Error(), what) {
@@ -112,6 +114,23 @@ func TestTakenNames(t *testing.T) {
 	}
 	if after := b.seen(); after != before {
 		t.Errorf("%v became %v", before, after)
+	}
+}
+
+func TestNobodyCallsHimselfByAnothersAddress(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	alice, _ := b.user("alice", false, access.ScopeRead)
+	mallory, _ := b.user("mallory", false, access.ScopeRead)
+	hers, own := "Alice@example.test", "mallory@example.test"
+	if _, err := b.svc.UpdateUser(b.local(), mallory, identity.UserChange{Username: &hers}); !problem.Is(err, problem.Conflict) {
+		t.Errorf("another's address as a name: %v", err)
+	}
+	if u, err := b.svc.Login(b.ctx(), hers, "long enough"); err != nil || u.ID != alice {
+		t.Errorf("by the address: %+v %v", u, err)
+	}
+	if _, err := b.svc.UpdateUser(b.local(), mallory, identity.UserChange{Username: &own}); err != nil {
+		t.Errorf("his own: %v", err)
 	}
 }
 

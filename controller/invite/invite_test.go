@@ -85,6 +85,19 @@ func TestWithoutMailTheLinkIsHandedOver(t *testing.T) {
 	}
 }
 
+func TestAnotherPasswordEndsTheLinksForOne(t *testing.T) {
+	t.Parallel()
+	b := setup(t, false)
+	anna := b.user("anna", "")
+	link, password := b.byHand(anna.ID), "another password"
+	if _, err := b.users.UpdateUser(access.With(t.Context(), access.Local()), anna.ID, identity.UserChange{Password: &password}); err != nil {
+		t.Fatal(err)
+	}
+	if a := b.browser().use(link, "annas password"); a.status != 404 {
+		t.Fatal("a link from before the password still worked", a.text)
+	}
+}
+
 func TestLinksExpire(t *testing.T) {
 	t.Parallel()
 	b := setup(t, false)

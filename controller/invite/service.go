@@ -27,6 +27,12 @@ func (s *Service) make(ctx context.Context, tx *store.Tx, user ident.User, p Pur
 	return l, s.url(text), insert(ctx, tx, l, hash, now)
 }
 
+// Void ends a user's links for another password, in the transaction that gives him
+// one: whoever asked for a link before, it was not for this password.
+func (s *Service) Void(ctx context.Context, tx *store.Tx, user ident.User) error {
+	return void(ctx, tx, user, true, s.Now())
+}
+
 // Sent is how an invitation went out.
 type Sent struct {
 	Mailed  bool
@@ -40,6 +46,9 @@ type Sent struct {
 // one who may change the user.
 func (s *Service) Invite(ctx context.Context, user ident.User, byHand bool) (Sent, error) {
 	if err := s.address(); err != nil {
+		return Sent{}, err
+	}
+	if err := s.Users.CheckOwn(ctx, user); err != nil {
 		return Sent{}, err
 	}
 	var out Sent

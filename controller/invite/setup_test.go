@@ -106,6 +106,7 @@ func setup(t testing.TB, mails bool) *bundle {
 	b.svc, err = invite.New(invite.Deps{DB: b.db, Events: b.events, Users: b.users, Mail: post, Sessions: b.logins, PublicURL: publicURL + "/", Log: log, Now: b.clock.now})
 	must(err)
 	b.logins.AttachEmails(b.svc)
+	b.users.AttachLinks(b.svc)
 	if mails {
 		b.server = mailtest.New(t, mailtest.Options{})
 		_, err = setting.Of(set, "mail", "password", mail.Server{}).Change(t.Context(), func(c *setting.Change[mail.Server]) error {

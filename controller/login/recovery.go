@@ -91,6 +91,11 @@ func (s *Service) useRecoveryCode(ctx context.Context, tx *store.Tx, user ident.
 // Reset takes all second factors from a user who has lost his, and ends his
 // sessions: his password is enough again. Whoever may not manage him can't.
 func (s *Service) Reset(ctx context.Context, id ident.User) error {
+	if c := access.From(ctx); c.User == id && c.Session != "" {
+		if _, err := s.checkFresh(ctx); err != nil {
+			return err
+		}
+	}
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		u, err := identity.Lookup(ctx, tx, id)
 		if err != nil {
