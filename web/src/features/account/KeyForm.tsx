@@ -3,25 +3,24 @@ import { useState } from 'react';
 import { call, idempotencyKey, useMe } from '@/api';
 import { t, tAny } from '@/text';
 import { CopyField, ErrorNotice, useSubmit } from '@/ui';
+import type { Guard } from './proof';
 
 const lifetimes = ['30', '90', '365', 'never'] as const;
 const day = 86_400_000;
 
 /** A new key: what for, what it may, how long, from where. */
-export function KeyForm({ onClose, onIssued }: { onClose: () => void; onIssued: (key: string) => void }) {
+export function KeyForm({ guard, onClose, onIssued }: { guard: Guard; onClose: () => void; onIssued: (key: string) => void }) {
   const me = useMe();
   const [once] = useState(idempotencyKey);
   const [form, setForm] = useState({ name: '', scope: 'read' as 'read' | 'write' | 'admin', life: '90', addresses: '' });
   const send = useSubmit(async () => {
-    const made = await call('post', '/api/v1/keys', {
-      idempotencyKey: once,
-      body: {
-        name: form.name,
-        scopes: [form.scope],
-        addresses: form.addresses.split(/[\s,]+/).filter(Boolean),
-        ...(form.life === 'never' ? {} : { expires_at: new Date(Date.now() + Number(form.life) * day).toISOString() }),
-      },
-    });
+    const body = {
+      name: form.name,
+      scopes: [form.scope],
+      addresses: form.addresses.split(/[\s,]+/).filter(Boolean),
+      ...(form.life === 'never' ? {} : { expires_at: new Date(Date.now() + Number(form.life) * day).toISOString() }),
+    };
+    const made = await guard(() => call('post', '/api/v1/keys', { idempotencyKey: once, body }));
     onIssued(made.key ?? '');
   }, ['name', 'scopes', 'addresses', 'expires_at']);
   const scopes = me.admin || me.permissions.length > 0 ? (['read', 'write', 'admin'] as const) : (['read', 'write'] as const);

@@ -6,12 +6,14 @@ import { call, keys, list as listOf, useMe, type View } from '@/api';
 import { t } from '@/text';
 import { ConfirmByName, DataTable, EmptyState, notifyDone, RelativeTime, Section, useCommands } from '@/ui';
 import { KeyForm, KeyIssued } from './KeyForm';
+import { useProof } from './proof';
 
 type Key = View<'KeyView'>;
 
 /** API keys: what programs come with. */
 export function Keys() {
   const me = useMe();
+  const { guard, dialog } = useProof();
   const client = useQueryClient();
   const [making, setMaking] = useState(false);
   const [issued, setIssued] = useState<string>();
@@ -69,6 +71,7 @@ export function Keys() {
       <Modal opened={making} onClose={() => setMaking(false)} title={t('account.keyAdd')}>
         {making && (
           <KeyForm
+            guard={guard}
             onClose={() => setMaking(false)}
             onIssued={(key) => {
               setMaking(false);
@@ -78,6 +81,7 @@ export function Keys() {
           />
         )}
       </Modal>
+      {dialog}
       <KeyIssued value={issued} onClose={() => setIssued(undefined)} />
       <ConfirmByName
         opened={!!removing}

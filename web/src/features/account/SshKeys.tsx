@@ -5,6 +5,7 @@ import { useState } from 'react';
 import { call, keys, list, useMe, type View } from '@/api';
 import { t } from '@/text';
 import { ConfirmByName, DataTable, EmptyState, ErrorNotice, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
+import { useProof, type Guard } from './proof';
 
 type SshKey = View<'SSHKeyView'>;
 
@@ -12,6 +13,7 @@ type SshKey = View<'SSHKeyView'>;
 export function SshKeys() {
   const { id } = useMe().user;
   const client = useQueryClient();
+  const { guard, dialog } = useProof();
   const [adding, setAdding] = useState(false);
   const [removing, setRemoving] = useState<SshKey>();
   const found = useQuery({
@@ -60,6 +62,7 @@ export function SshKeys() {
       <Modal opened={adding} onClose={() => setAdding(false)} title={t('account.sshAdd')}>
         {adding && (
           <SshForm
+            guard={guard}
             user={id}
             onClose={() => {
               setAdding(false);
@@ -68,6 +71,7 @@ export function SshKeys() {
           />
         )}
       </Modal>
+      {dialog}
       <ConfirmByName
         opened={!!removing}
         onClose={() => setRemoving(undefined)}
@@ -85,14 +89,12 @@ export function SshKeys() {
   );
 }
 
-function SshForm({ user, onClose }: { user: string; onClose: () => void }) {
+function SshForm({ user, guard, onClose }: { user: string; guard: Guard; onClose: () => void }) {
   const [form, setForm] = useState({ name: '', key: '' });
   const send = useSubmit(async () => {
     const name = form.name.trim();
-    await call('post', '/api/v1/users/{id}/ssh-keys', {
-      path: { id: user },
-      body: { public_key: form.key.trim(), ...(name ? { name } : {}) },
-    });
+    const body = { public_key: form.key.trim(), ...(name ? { name } : {}) };
+    await guard(() => call('post', '/api/v1/users/{id}/ssh-keys', { path: { id: user }, body }));
     onClose();
   }, ['name', 'public_key']);
   return (

@@ -12,11 +12,14 @@ interface Asked {
   stop: () => void;
 }
 
+/** Runs a call again once its caller has proved who he is. */
+export type Guard = <T>(run: () => Promise<T>) => Promise<T>;
+
 /**
  * Runs what changes how one logs in. When the controller wants a fresh proof, it
  * is asked for, and the call is made once more. `dialog` has to be drawn.
  */
-export function useProof(): { guard: <T>(run: () => Promise<T>) => Promise<T>; dialog: ReactNode } {
+export function useProof(): { guard: Guard; dialog: ReactNode } {
   const [asked, setAsked] = useState<Asked>();
   const guard = async <T,>(run: () => Promise<T>): Promise<T> => {
     try {
