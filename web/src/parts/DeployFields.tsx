@@ -4,6 +4,7 @@ import type { View } from '@/api';
 import { t } from '@/text';
 import type { Submit } from '@/ui';
 import { problemOf, type DeployForm, type PortRow } from './deploy';
+import css from './parts.module.css';
 
 interface Props {
   form: DeployForm;
@@ -52,7 +53,7 @@ export function PortFields({ form, set, submit }: Props) {
             onChange={(value) => change(row.id, { host: value === '' ? '' : Number(value) })}
             style={{ flex: 1 }}
           />
-          <Radio name="primary" aria-label={t('deploy.portPrimary')} label={t('deploy.portPrimary')} checked={form.primary === row.id} onChange={() => set({ primary: row.id })} mb={7} />
+          <Radio name="primary" aria-label={t('deploy.portPrimary')} label={<span className={css.wideOnly}>{t('deploy.portPrimary')}</span>} checked={form.primary === row.id} onChange={() => set({ primary: row.id })} mb={7} />
           <ActionIcon mb={3} aria-label={t('deploy.portRemove', { port: String(row.container || at + 1) })} onClick={() => set({ ports: form.ports.filter((each) => each.id !== row.id) })}>
             <IconTrash size={16} />
           </ActionIcon>

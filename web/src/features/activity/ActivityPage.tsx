@@ -1,15 +1,17 @@
 import { Select, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { keys, list, type View } from '@/api';
+import { keys, list, useCan, type View } from '@/api';
 import { UserSelect } from '@/parts';
 import { t, tAny } from '@/text';
 import { DataTable, EmptyState, Filters, PageHeader, Pager, RelativeTime, SearchField, Section, useFilters, type Column } from '@/ui';
 import { doors, isoOfLocal, tellsOf, things } from './activity';
 import { Link } from 'wouter';
+import css from './activity.module.css';
 
 type Event = View<'EventView'>;
 
 export default function ActivityPage() {
+  const can = useCan();
   const filters = useFilters('search', 'actor', 'type', 'via', 'instance', 'since', 'until');
   const { search, actor, type, via, instance, since, until } = filters.values;
   const query = {
@@ -30,7 +32,7 @@ export default function ActivityPage() {
       <Section flush>
         <Filters>
           <SearchField value={search} onChange={(to) => filters.set('search', to)} placeholder={t('activity.search')} />
-          <UserSelect label={t('activity.actor')} value={actor} onChange={(to) => filters.set('actor', to)} clearable placeholder={t('activity.anybody')} />
+          {can('users.read') && <UserSelect label={t('activity.actor')} value={actor} onChange={(to) => filters.set('actor', to)} clearable placeholder={t('activity.anybody')} />}
           <Select
             label={t('activity.type')}
             value={type}
@@ -66,11 +68,11 @@ export default function ActivityPage() {
 const columns = (): Column<Event>[] => [
   {
     key: 'what',
-    title: t('activity.what'),
+    title: t('activity.what'), width: '50%',
     cell: (event) => (
       <>
         <div>{tAny(`activity.type_${event.type}`, event.type)}</div>
-        <div className="quiet" style={{ fontSize: 'var(--text-s)', overflowWrap: 'anywhere' }}>
+        <div className={css.told} title={tellsOf(event.data)}>
           {tellsOf(event.data)}
         </div>
       </>
@@ -88,7 +90,7 @@ const columns = (): Column<Event>[] => [
   },
   { key: 'via', title: t('activity.via'), wide: true, cell: (event) => tAny(`activity.via_${event.actor.via}`, event.actor.via) },
   { key: 'about', title: t('activity.about'), wide: true, cell: (event) => <About event={event} /> },
-  { key: 'at', title: t('activity.when'), end: true, width: '8rem', cell: (event) => <RelativeTime at={event.at} /> },
+  { key: 'at', title: t('activity.when'), end: true, cell: (event) => <RelativeTime at={event.at} /> },
 ];
 
 function About({ event }: { event: Event }) {
