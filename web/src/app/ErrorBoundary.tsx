@@ -30,6 +30,7 @@ export class ErrorBoundary extends Component<Props, State> {
     if (!this.state.broken) return this.props.children;
     return (
       <EmptyState
+        main
         icon={IconMoodSad}
         title={t('error.crashed')}
         action={

@@ -8,6 +8,7 @@ export function NotFoundPage() {
   useTitle(t('error.pageTitle'));
   return (
     <EmptyState
+      main
       icon={IconMapOff}
       title={t('error.pageTitle')}
       action={

@@ -8,14 +8,17 @@ interface Props {
   /** What comes next. */
   children?: ReactNode;
   action?: ReactNode;
+  /** It is all there is on the page: its title is the page's. */
+  main?: boolean;
 }
 
 /** Where there is nothing yet: says what comes next. */
-export function EmptyState({ icon: Shape = IconInbox, title, children, action }: Props) {
+export function EmptyState({ icon: Shape = IconInbox, title, children, action, main }: Props) {
+  const Title = main ? 'h1' : 'h2';
   return (
     <div className={css.empty}>
       <Shape size={36} stroke={1.25} aria-hidden />
-      <h2>{title}</h2>
+      <Title>{title}</Title>
       {children && <p>{children}</p>}
       {action}
     </div>
