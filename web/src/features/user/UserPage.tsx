@@ -2,11 +2,12 @@ import { Anchor, Button, Group, Modal, Stack } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useParams } from 'wouter';
-import { call, keys, useCan, useMe, type View } from '@/api';
+import { call, keys, useMe, type View } from '@/api';
 import { t } from '@/text';
 import { ErrorNotice, notifyDone, notifyError, PageHeader, PageSkeleton, Section, StateBadge, useSubmit } from '@/ui';
 import { DeleteUser } from './DeleteUser';
 import { Invitation } from './Invitation';
+import { useCovers } from './roles';
 import { QuotaFields, userFields, UserFields, type UserForm } from './UserFields';
 import { UserInstances, UserKeys, UserSSHKeys } from './UserThings';
 
@@ -32,13 +33,17 @@ export default function UserPage() {
       <Editor key={user.data.updated_at} user={user.data} />
       <UserInstances user={user.data} />
       <UserKeys user={user.data} />
-      <UserSSHKeys user={user.data} />
+      <SSHKeys user={user.data} />
     </>
   );
 }
 
+function SSHKeys({ user }: { user: User }) {
+  return useCovers(user) ? <UserSSHKeys user={user} /> : null;
+}
+
 function Actions({ user }: { user: User }) {
-  const may = useCan()('users.write');
+  const may = useCovers(user);
   const me = useMe();
   const client = useQueryClient();
   const [sent, setSent] = useState<View<'InviteView'>>();
@@ -75,7 +80,7 @@ function Actions({ user }: { user: User }) {
 function Editor({ user }: { user: User }) {
   const [form, setForm] = useState<UserForm>({ username: user.username, email: user.email, admin: user.admin, role: user.role_id ?? '', quota: user.quota });
   const client = useQueryClient();
-  const may = useCan()('users.write');
+  const may = useCovers(user);
   const me = useMe();
   const set = (change: Partial<UserForm>) => setForm((before) => ({ ...before, ...change }));
   const submit = useSubmit(async () => {

@@ -1,10 +1,10 @@
-import { Button } from '@mantine/core';
+import { Button, SimpleGrid } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useLocation } from 'wouter';
 import { call, keys, list, useCan, type View } from '@/api';
 import { cores, mebibytes, t } from '@/text';
 import { DataTable, EmptyState, Meter, notifyError, RelativeTime, Section, StateBadge } from '@/ui';
-import { SimpleGrid } from '@mantine/core';
+import { useCovers } from './roles';
 import { usedOf } from './used';
 
 interface Props {
@@ -65,7 +65,7 @@ function Used({ user, instances }: Props & { instances: View<'InstanceView'>[] }
 }
 
 export function UserKeys({ user }: Props) {
-  const may = useCan()('users.write');
+  const may = useCovers(user);
   const client = useQueryClient();
   const found = useQuery({ queryKey: keys.keys('of', user.id), queryFn: () => list('/api/v1/keys', { query: { user_id: user.id, limit: 100 } }) });
   const revoke = (id: string) =>
@@ -94,7 +94,7 @@ export function UserKeys({ user }: Props) {
 }
 
 export function UserSSHKeys({ user }: Props) {
-  const may = useCan()('users.write');
+  const may = useCovers(user);
   const client = useQueryClient();
   const key = keys.users(user.id, 'ssh-keys');
   const found = useQuery({ queryKey: key, queryFn: () => list('/api/v1/users/{id}/ssh-keys', { path: { id: user.id }, query: { limit: 100 } }) });
