@@ -1,8 +1,8 @@
-import { localStorageColorSchemeManager, MantineProvider } from '@mantine/core';
+import { localStorageColorSchemeManager, MantineProvider, mergeThemeOverrides, type MantineThemeOverride } from '@mantine/core';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
-import { lazy, Suspense, useSyncExternalStore } from 'react';
+import { lazy, Suspense, useMemo, useSyncExternalStore } from 'react';
 import { retryUnreachable } from '@/api';
-import { onLanguage, spoken } from '@/text';
+import { onLanguage, spoken, t } from '@/text';
 import { theme } from '@/ui/theme';
 import { ErrorBoundary } from './ErrorBoundary';
 import { LiveLink } from './LiveLink';
@@ -21,13 +21,21 @@ function newClient(): QueryClient {
   });
 }
 
+// The words of Mantine's own buttons, in the language that is spoken.
+function worded(_language: string): MantineThemeOverride {
+  const closing = { defaultProps: { closeButtonProps: { 'aria-label': t('common.close') } } };
+  const placeholder = { defaultProps: { withInitialFocusPlaceholder: false } };
+  return mergeThemeOverrides(theme, { components: { Modal: closing, Drawer: closing, Notification: closing, Menu: placeholder } });
+}
+
 const client = newClient();
 
 /** The whole panel. Another language draws it anew. */
 export function App() {
   const language = useSyncExternalStore(onLanguage, spoken);
+  const look = useMemo(() => worded(language), [language]);
   return (
-    <MantineProvider theme={theme} colorSchemeManager={scheme} defaultColorScheme="auto" withCssVariables={false}>
+    <MantineProvider theme={look} colorSchemeManager={scheme} defaultColorScheme="auto" withCssVariables={false}>
       <QueryClientProvider client={client}>
         <Suspense fallback={null}>
           <Toasts position="bottom-right" limit={4} />

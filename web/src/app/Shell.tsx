@@ -30,10 +30,10 @@ export function Shell({ session, children }: { session: Session; children: React
           <ActionIcon className={css.burger} aria-label={t('nav.menu')} onClick={() => setDrawer(true)}>
             <IconMenu2 size={20} />
           </ActionIcon>
-          <UnstyledButton className={css.search} onClick={openPalette} aria-label={t('nav.commands')}>
+          <UnstyledButton className={css.search} onClick={openPalette}>
             <IconSearch size={16} aria-hidden />
             <span>{t('nav.commands')}</span>
-            <Kbd size="xs">{/Mac|iP/.test(navigator.platform) ? '⌘ K' : 'Ctrl K'}</Kbd>
+            <Kbd size="xs" aria-hidden>{/Mac|iP/.test(navigator.platform) ? '⌘ K' : 'Ctrl K'}</Kbd>
           </UnstyledButton>
           <LiveSign />
           <UserMenu session={session} />

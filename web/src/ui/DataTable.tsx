@@ -121,7 +121,7 @@ function Head<T>({ columns, sorting, onSort }: Props<T>) {
             style={column.width ? { width: column.width } : undefined}
             aria-sort={column.sort && sorting?.by === column.sort ? (sorting.descending ? 'descending' : 'ascending') : undefined}
           >
-            {column.sort && onSort ? <SortButton column={column} sort={column.sort} sorting={sorting} onSort={onSort} /> : column.title}
+            {column.sort && onSort ? <SortButton column={column} sort={column.sort} sorting={sorting} onSort={onSort} /> : column.title || <span className="hidden">{t('common.actions')}</span>}
           </th>
         ))}
       </tr>
