@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -81,6 +82,13 @@ func (c Caller) Known() bool { return c.Via != "" }
 // Has says whether the key's scopes include the one asked for.
 func (c Caller) Has(s Scope) bool {
 	return slices.ContainsFunc(c.Scopes, func(h Scope) bool { return rank[h] >= rank[s] })
+}
+
+// SameRights says whether the other may do exactly what the caller may: what was
+// begun as the one can't go on as the other where they differ.
+func (c Caller) SameRights(o Caller) bool {
+	return c.User == o.User && c.Admin == o.Admin && slices.Equal(c.Scopes, o.Scopes) && slices.Equal(c.Permissions, o.Permissions) &&
+		maps.EqualFunc(c.Shares, o.Shares, slices.Equal[[]Right])
 }
 
 // SeesUser says whether the caller may know of a user and what is his alone, such

@@ -143,6 +143,7 @@ type who struct {
 	user    ident.User
 	key     ident.Key
 	session ident.Session
+	address string // which a key may be bound to
 }
 
 func newLooked() looked {
@@ -152,7 +153,7 @@ func newLooked() looked {
 // look says whether a hold's right is there still. An error that is no problem
 // says nothing about the right.
 func (s *Service) look(ctx context.Context, l looked, h *hold) error {
-	name := who{h.caller.Via, h.caller.User, h.caller.Key, h.caller.Session}
+	name := who{h.caller.Via, h.caller.User, h.caller.Key, h.caller.Session, h.caller.Address}
 	c, ok := l.callers[name]
 	if !ok {
 		c.Caller, c.err = s.Callers.Recall(ctx, h.caller)

@@ -88,7 +88,8 @@
 // set to speak our envelope.
 //
 // A cancelled key, and a login that ended, ends its streams and sockets: each is
-// authenticated again every two seconds.
+// authenticated again every two seconds. A stream ends too when its caller has other
+// rights than it began with, and its client comes again with those.
 //
 // A body that is a stream (HandleTransfer) has no time limit as a whole, but its
 // client must get 64 KiB across in every 30 s that are spent waiting for it: one

@@ -218,8 +218,9 @@ func (k *call) isSafe() bool {
 type credential struct{ key, session, address string }
 
 // stillAllowed asks again for a key or a login and its rights: when it is revoked,
-// its streams end.
-func (a *API) stillAllowed(ctx context.Context, c credential, rule access.Rule) bool {
+// its streams end. A stream goes on as the caller that it began as, and so ends too
+// when he may do something else by now; a socket looks to that itself, and has nil.
+func (a *API) stillAllowed(ctx context.Context, c credential, rule access.Rule, began *access.Caller) bool {
 	var caller access.Caller
 	var err error
 	ctx = cameFrom(ctx, c.address)
@@ -234,7 +235,7 @@ func (a *API) stillAllowed(ctx context.Context, c credential, rule access.Rule) 
 	if err != nil {
 		return !problem.Is(err, problem.Unauthorized)
 	}
-	return rule.Check(caller) == nil
+	return rule.Check(caller) == nil && (began == nil || began.SameRights(caller))
 }
 
 // streamer is whom a stream is counted under.

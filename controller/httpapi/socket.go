@@ -191,7 +191,7 @@ func (s *socket) recheck(ctx context.Context, cancel context.CancelCauseFunc) {
 			return
 		case <-tick.C:
 		}
-		if !s.api.stillAllowed(ctx, s.by, s.rule) {
+		if !s.api.stillAllowed(ctx, s.by, s.rule, nil) {
 			cancel(errOver)
 			return
 		}

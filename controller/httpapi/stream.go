@@ -234,6 +234,7 @@ func (s *Stream) pump(ctx context.Context, w *bufio.Writer) {
 		s.w = nil
 		s.writing.Unlock()
 	}()
+	began := access.From(ctx)
 	tick := time.NewTicker(s.api.pace.recheck)
 	defer tick.Stop()
 	for n := 1; ; n++ {
@@ -242,7 +243,7 @@ func (s *Stream) pump(ctx context.Context, w *bufio.Writer) {
 			return
 		case <-tick.C:
 		}
-		if !s.api.stillAllowed(ctx, s.by, s.rule) {
+		if !s.api.stillAllowed(ctx, s.by, s.rule, &began) {
 			return
 		}
 		if n%s.api.pace.beats == 0 && s.write([]byte(":\n\n")) != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/httpapi"
+	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 )
 
@@ -270,6 +271,39 @@ func TestRevokedKeyLosesItsStreams(t *testing.T) {
 	}
 	if err := <-k.ended; !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
+	}
+}
+
+func TestAStreamDoesNotOutliveTheRightsItBeganWith(t *testing.T) {
+	t.Parallel()
+	const shared = ident.Instance("6f1c2b30-0000-4000-8000-000000000001")
+	before := caller("read", false, access.ScopeRead)
+	before.Shares = map[ident.Instance][]access.Right{shared: {access.SeeInstance, access.ReadConsole}}
+	for what, take := range map[string]func(*access.Caller){
+		"a share":      func(c *access.Caller) { c.Shares = nil },
+		"a right":      func(c *access.Caller) { c.Shares = map[ident.Instance][]access.Right{shared: {access.SeeInstance}} },
+		"a permission": func(c *access.Caller) { c.Permissions = nil },
+		"being admin":  func(c *access.Caller) { c.Admin = false },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			k := newTicker()
+			b := setup(t, k.register, hurried)
+			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+			defer cancel()
+			c := before
+			c.Admin, c.Permissions = true, []access.Permission{access.ReadAll}
+			b.keys.put("read", c)
+			res := b.open(ctx, "")
+			take(&c)
+			b.keys.put("read", c)
+			if _, err := io.ReadAll(res.Body); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-k.ended; !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 

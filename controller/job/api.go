@@ -28,7 +28,7 @@ type JobView struct {
 	Failure      *JobFailureView `json:"failure,omitempty"`
 	Attempt      int             `json:"attempt"`
 	RetryOf      string          `json:"retry_of,omitempty"`
-	Actor        access.Actor    `json:"actor" doc:"Who asked for it"`
+	Actor        access.Actor    `json:"actor" doc:"Who asked for it; only through which door for those who may not see who did what"`
 	WaitingSince *time.Time      `json:"waiting_since,omitempty" doc:"Since when it waits for its node"`
 	CreatedAt    time.Time       `json:"created_at"`
 	StartedAt    *time.Time      `json:"started_at,omitempty"`
@@ -69,6 +69,17 @@ func (j Job) View() JobView {
 	}
 	if j.Failure != nil {
 		v.Failure = &JobFailureView{Code: j.Failure.Code, Message: j.Failure.Message}
+	}
+	return v
+}
+
+// viewFor shows the job to a caller who may see it. Who ordered it, from where and
+// with which key is for those who may see who did what with its instance.
+func (j Job) viewFor(c access.Caller) JobView {
+	v := j.View()
+	mine := c.User != "" && (c.User == j.Owner || c.User == j.Actor.User)
+	if !mine && !c.Can(access.ReadAll) && (j.Instance == "" || !c.Entitled(access.ReadActivity, j.of())) {
+		v.Actor = access.Actor{Via: j.Actor.Via}
 	}
 	return v
 }
@@ -118,14 +129,14 @@ func (s *Service) handleList(ctx context.Context, in *listQuery) (httpapi.Page[J
 	})
 	page := httpapi.Page[JobView]{Items: []JobView{}, Total: total}
 	for _, j := range jobs {
-		page.Items = append(page.Items, j.View())
+		page.Items = append(page.Items, j.viewFor(access.From(ctx)))
 	}
 	return page, err
 }
 
 func (s *Service) handleGet(ctx context.Context, in *JobPath) (JobView, error) {
 	j, err := s.Get(ctx, access.From(ctx), ident.Job(in.ID))
-	return j.View(), err
+	return j.viewFor(access.From(ctx)), err
 }
 
 func (s *Service) handleLogs(ctx context.Context, in *logQuery) ([]JobLineView, error) {
@@ -139,12 +150,12 @@ func (s *Service) handleLogs(ctx context.Context, in *logQuery) ([]JobLineView, 
 
 func (s *Service) handleCancel(ctx context.Context, in *JobPath) (JobView, error) {
 	j, err := s.Cancel(ctx, access.From(ctx), ident.Job(in.ID))
-	return j.View(), err
+	return j.viewFor(access.From(ctx)), err
 }
 
 func (s *Service) handleRetry(ctx context.Context, in *JobPath) (JobView, error) {
 	j, err := s.Retry(ctx, access.From(ctx), ident.Job(in.ID))
-	return j.View(), err
+	return j.viewFor(access.From(ctx)), err
 }
 
 func (s *Service) handleStream(ctx context.Context, in *JobPath, stream *httpapi.Stream) error {
@@ -164,7 +175,7 @@ func (s *Service) handleStream(ctx context.Context, in *JobPath, stream *httpapi
 		if after, err = s.sendLines(ctx, c, id, after, stream); err != nil {
 			return err
 		}
-		now, err := json.Marshal(j.View())
+		now, err := json.Marshal(j.viewFor(c))
 		if err != nil {
 			return err
 		}

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { address, ApiError, call, list, setCsrf, whenLoggedOut } from './client';
+import { address, ApiError, call, list, once, setCsrf, whenLoggedOut } from './client';
 
 function answer(status: number, body: unknown, headers: Record<string, string> = {}) {
   const fetch = vi.fn(() => Promise.resolve(new Response(body === undefined ? null : JSON.stringify(body), { status, headers })));
@@ -68,5 +68,21 @@ describe('call', () => {
   it('gives a list its place in the whole', async () => {
     answer(200, { success: true, data: [{ id: 'a' }], pagination: { page: 2, limit: 1, total: 5, pages: 5 } });
     await expect(list('/api/v1/instances', { query: { page: 2, limit: 1 } })).resolves.toEqual({ items: [{ id: 'a' }], page: 2, limit: 1, total: 5, pages: 5 });
+  });
+});
+
+describe('once', () => {
+  it('keeps its id while nobody knows whether it was done, and takes another after a refusal', async () => {
+    const create = once();
+    const ids: string[] = [];
+    const send = (status: number) =>
+      create((key) => {
+        ids.push(key);
+        return status < 300 ? Promise.resolve() : Promise.reject(new ApiError(status, '', ''));
+      }).catch(() => {});
+    for (const status of [0, 502, 422, 403, 201]) await send(status);
+    expect(ids[1]).toBe(ids[0]);
+    expect(ids[2]).toBe(ids[0]);
+    expect(new Set(ids.slice(2)).size).toBe(3);
   });
 });

@@ -176,3 +176,19 @@ async function envelope(response: Response): Promise<Envelope> {
 export function idempotencyKey(): string {
   return crypto.randomUUID();
 }
+
+/**
+ * Sends a form's create under one id for as long as nobody knows whether it was
+ * done. What was refused is kept with its id: the mended form goes under another.
+ */
+export function once(): <T>(send: (key: string) => Promise<T>) => Promise<T> {
+  let key = idempotencyKey();
+  return async (send) => {
+    try {
+      return await send(key);
+    } catch (error) {
+      if (error instanceof ApiError && error.status >= 400 && error.status < 500) key = idempotencyKey();
+      throw error;
+    }
+  };
+}

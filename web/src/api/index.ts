@@ -1,5 +1,5 @@
 // What the rest of the panel knows of the controller.
-export { ApiError, address, call, csrfHeader, idempotencyKey, list, type Data, type Page, type View } from './client';
+export { ApiError, address, call, csrfHeader, idempotencyKey, list, once, type Data, type Page, type View } from './client';
 export { keys } from './keys';
 export { live, socketAddress, useLiveState, useLiveStats, type LiveEvent, type LiveState, type LiveStats } from './live';
 export { begin, can, end, renew, retryUnreachable, useCan, useLogout, useMe, useSession, type Permission, type Session } from './session';

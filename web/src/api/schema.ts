@@ -3539,6 +3539,8 @@ export interface components {
              * @enum {string}
              */
             health?: "starting" | "healthy" | "unhealthy";
+            /** @description Where people reach its ports: the name or address of its node */
+            host?: string;
             id: string;
             image_id: string;
             /** @description How fast it may use its disk */
@@ -3754,7 +3756,7 @@ export interface components {
             state: "pending" | "running" | "done" | "failed" | "cancelled" | "skipped";
         };
         JobView: {
-            /** @description Who asked for it */
+            /** @description Who asked for it; only through which door for those who may not see who did what */
             actor: components["schemas"]["Actor"];
             /** Format: int64 */
             attempt: number;
@@ -3982,10 +3984,10 @@ export interface components {
             used?: components["schemas"]["UseView"];
             user?: components["schemas"]["UserView"];
             /**
-             * @description key: an API key. local: the controller's own socket
+             * @description key: an API key. session: a login of the panel. local: the controller's own socket
              * @enum {string}
              */
-            via: "key" | "local";
+            via: "key" | "session" | "local";
         };
         LoggedOutView: Record<string, never>;
         LoginBody: {
@@ -4087,10 +4089,10 @@ export interface components {
             used?: components["schemas"]["UseView"];
             user?: components["schemas"]["UserView"];
             /**
-             * @description key: an API key. local: the controller's own socket
+             * @description key: an API key. session: a login of the panel. local: the controller's own socket
              * @enum {string}
              */
-            via: "key" | "local";
+            via: "key" | "session" | "local";
         };
         MoveBody: {
             /** @description The new node; chosen by placement when absent */
