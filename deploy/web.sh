@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The panel: web.sh build|dev|lint|types|verify|generate|test|screenshots…, any of
+# The panel: web.sh build|dev|lint|types|verify|generate|test|journeys|screenshots…, any of
 # them one after the other. Node and what the panel is made of are installed as
 # far as they are missing; the versions are those of web/package-lock.json.
 set -euo pipefail
@@ -7,7 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=deploy/lib.sh
 . "$here/lib.sh"
 
-[ $# -gt 0 ] || die "usage: web.sh build|dev|lint|types|verify|generate|test|screenshots"
+[ $# -gt 0 ] || die "usage: web.sh build|dev|lint|types|verify|generate|test|journeys|screenshots"
 "$here/need.sh" node
 use_node
 cd "$here/../web"
@@ -83,9 +83,13 @@ for what in "$@"; do
       build
       npx --no-install vitest run
       ;;
+    journeys)
+      "$here/need.sh" chromium
+      node --test-reporter=spec journeys/run.mjs
+      ;;
     screenshots)
       "$here/need.sh" chromium
-      node tests/screenshots.mjs
+      node journeys/screenshots.mjs
       ;;
     *) die "nobody here knows what $what is" ;;
   esac

@@ -42,5 +42,5 @@ export default tseslint.config(
   room(['src/parts/**'], none('@/features/**', '@/app', '@/app/**', '../*')),
   room(['src/features/**'], none('@/features/**', '@/app', '@/app/**', '../*')),
   { files: ['src/api/**', 'tests/**'], rules: { 'no-restricted-globals': 'off' } },
-  { files: ['public/**', '*.js', 'tests/**'], languageOptions: { globals: { ...globals.browser, ...globals.node } }, rules: { 'no-console': 'off', 'no-restricted-globals': 'off' } },
+  { files: ['public/**', '*.js', 'tests/**', 'journeys/**'], languageOptions: { globals: { ...globals.browser, ...globals.node } }, rules: { 'no-console': 'off', 'no-restricted-globals': 'off' } },
 );

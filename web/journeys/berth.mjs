@@ -1,0 +1,204 @@
+// A real controller and real agents with a data directory of their own, which a
+// journey goes through. They listen at loopback ports that were free, and the
+// instances are containers of the engine that BERTH_TEST_DOCKER_HOST names.
+import { spawn } from 'node:child_process';
+import { randomBytes, randomInt } from 'node:crypto';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+const bin = resolve(root, process.env.BERTH_TEST_BIN ?? 'bin');
+const engine = process.env.BERTH_TEST_DOCKER_HOST ?? process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock';
+
+/** How long a condition may take on a busy machine before it counts as never, in milliseconds. */
+export const patience = Number(process.env.BERTH_JOURNEYS_PATIENCE ?? 90) * 1000;
+
+/** A name that no other journey has. */
+export function unique(word) {
+  return `${word}-${randomBytes(4).toString('hex')}`;
+}
+
+/** Waits until probe gives something; the last thing that went wrong tells why not. */
+export async function until(what, probe) {
+  const end = Date.now() + patience;
+  for (let last = ''; ; ) {
+    try {
+      const found = await probe();
+      if (found) return found;
+    } catch (error) {
+      last = `: ${error.message}`;
+    }
+    if (Date.now() > end) throw new Error(`waited ${patience / 1000} s for ${what}${last}`);
+    await new Promise((go) => setTimeout(go, 100));
+  }
+}
+
+function freePort() {
+  return new Promise((done, fail) => {
+    const server = createServer().on('error', fail);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => done(port));
+    });
+  });
+}
+
+// One of our programs, with its output in a file.
+class Program {
+  constructor(name, args, env, log) {
+    this.log = log;
+    const out = openSync(log, 'a', 0o600);
+    this.child = spawn(join(bin, name), args, { env: { ...process.env, ...env }, stdio: ['ignore', out, out] });
+    closeSync(out);
+    this.ended = new Promise((done) => {
+      this.child.on('exit', (code) => done(code ?? 1));
+      this.child.on('error', () => done(127));
+    });
+    void this.ended.then((code) => (this.code = code));
+  }
+
+  said() {
+    return existsSync(this.log) ? readFileSync(this.log, 'utf8').split('\n').slice(-15).join('\n') : '';
+  }
+
+  async stop() {
+    if (this.code !== undefined) return;
+    this.child.kill('SIGTERM');
+    const late = setTimeout(() => this.child.kill('SIGKILL'), 20_000);
+    await this.ended;
+    clearTimeout(late);
+  }
+}
+
+/** A controller, and the agents that joined it. */
+export class Berth {
+  constructor() {
+    this.dir = mkdtempSync(join(tmpdir(), 'berth-journeys-'));
+    this.key = `berth_${randomBytes(20).toString('hex')}`;
+    this.password = randomBytes(12).toString('hex');
+    this.agents = [];
+  }
+
+  static async start() {
+    const berth = new Berth();
+    try {
+      await berth.#controller();
+      return berth;
+    } catch (error) {
+      await berth.stop();
+      throw error;
+    }
+  }
+
+  // Somebody may take the port between our look and the controller's: then another is tried.
+  async #controller() {
+    for (let left = 5; ; left--) {
+      const port = await freePort();
+      // localhost is the one host without HTTPS where browsers have passkeys.
+      this.url = `http://localhost:${port}`;
+      const args = ['serve', '--data', join(this.dir, 'controller'), '--listen', `127.0.0.1:${port}`, '--public-url', this.url, '--sftp-listen', 'off', '--rate-limit', '0'];
+      const env = { BERTH_API_KEY: this.key, BERTH_ADMIN_PASSWORD: this.password };
+      const program = new Program('berth-controller', args, env, join(this.dir, 'controller.log'));
+      this.controller = program;
+      const healthy = () => fetch(`${this.url}/api/v1/health`).then((answer) => answer.ok, () => false);
+      await until('the controller', async () => program.code !== undefined || (await healthy()));
+      if (program.code === undefined) return;
+      if (left === 0) throw new Error(`the controller ended:\n${program.said()}`);
+    }
+  }
+
+  /** A call of the API as the first admin; the answer's data. */
+  async call(method, path, body) {
+    const answer = await fetch(this.url + path, {
+      method: method.toUpperCase(),
+      headers: { 'x-api-key': this.key, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+    return text ? JSON.parse(text).data : undefined;
+  }
+
+  /** Makes a node and lets an agent in; resolves when it is online. */
+  async addNode(name = unique('node')) {
+    const address = this.loopback();
+    const made = await this.call('post', '/api/v1/nodes', { name, address, port: 8443, memory: 16384, disk: 65536 });
+    await this.join(made.enrolment.key, address);
+    await this.online(made.node.id);
+    this.node ??= made.node;
+    return made.node;
+  }
+
+  /** An address of this machine's own that nobody listens at. */
+  loopback() {
+    return `127.${randomInt(10, 250)}.${randomInt(0, 250)}.${randomInt(1, 250)}`;
+  }
+
+  async online(id) {
+    await until('the node to be online', async () => (await this.call('get', `/api/v1/nodes/${id}`)).state === 'online').catch((error) => {
+      throw new Error(`${error.message}\n${this.agents.map((each) => each.said()).join('\n')}`);
+    });
+  }
+
+  /** What the panel's line does on a new machine: enrols, and starts the agent. */
+  async join(key, address) {
+    const data = join(this.dir, unique('agent'));
+    const log = `${data}.log`;
+    const enrol = new Program('berth-agent', ['enrol', '--controller', this.url, '--data', data], { BERTH_ENROLMENT_KEY: key }, log);
+    if ((await enrol.ended) !== 0) throw new Error(`the agent could not be enrolled:\n${enrol.said()}`);
+    const args = ['serve', '--data', data, '--listen', `${address}:8443`, '--sftp-listen', 'off', '--docker-host', engine, '--volumes', 'directory', '--network', unique('berth-journeys')];
+    this.agents.push(new Program('berth-agent', args, {}, log));
+  }
+
+  /** A user who has a password. */
+  async addUser({ username = unique('user'), ...more } = {}) {
+    const password = unique('password');
+    const user = await this.call('post', '/api/v1/users', { username, email: `${username.replace(/[^a-z0-9]/gi, '')}@example.com`, password, ...more });
+    return { ...user, username, password };
+  }
+
+  /** The demo image, which every node has. */
+  async demo() {
+    const found = await this.call('get', '/api/v1/images?search=demo&limit=100');
+    const image = found.find((each) => each.references?.[0] === 'berth/demo:1');
+    if (!image) throw new Error('the catalogue has no demo image');
+    return image;
+  }
+
+  /** A running demo instance of somebody's. */
+  async addInstance(owner, { name = unique('demo'), start = true, ...more } = {}) {
+    const image = await this.demo();
+    const body = { name, owner_id: owner.id, image_id: image.id, memory: 64, cpu: 0.2, disk: 1024, start, ...more };
+    const { instance } = await this.call('post', '/api/v1/instances', body);
+    await this.reaches(instance.id, start ? 'running' : 'stopped');
+    return instance;
+  }
+
+  async reaches(id, status) {
+    await until(`instance ${id} to be ${status}`, async () => {
+      const now = await this.call('get', `/api/v1/instances/${id}`);
+      if (now.status !== status) throw new Error(`it is ${now.status} ${JSON.stringify(now.failure ?? '')}`);
+      return true;
+    });
+  }
+
+  /** Ends everything, and leaves nothing on the engine. */
+  async stop() {
+    const left = this.controller && this.controller.code === undefined && this.agents.length > 0;
+    if (left) {
+      await this.#clear().catch((error) => console.error(`instances are left behind: ${error.message}`));
+    }
+    for (const agent of this.agents) await agent.stop();
+    await this.controller?.stop();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  async #clear() {
+    const all = () => this.call('get', '/api/v1/instances?limit=100');
+    for (const each of await all()) await this.call('delete', `/api/v1/instances/${each.id}`).catch(() => {});
+    await until('the instances to be gone', async () => (await all()).length === 0);
+  }
+}

@@ -1,0 +1,108 @@
+// One Chromium for all journeys, and for each a visitor with cookies of his own.
+// A journey fails for any error that its pages report and it did not foresee:
+// script errors, violations of the content policy, answers of 400 and above.
+import { mkdirSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { patience } from './berth.mjs';
+
+const failures = resolve(dirname(fileURLToPath(import.meta.url)), '../../.cache/journeys');
+
+export async function openBrowser() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--disable-background-networking', '--disable-component-update', '--no-first-run', '--disable-dev-shm-usage', '--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets,Translate', ...(process.getuid?.() === 0 ? ['--no-sandbox'] : [])],
+  });
+}
+
+/** Somebody at a browser. */
+export class Visitor {
+  problems = [];
+  #foreseen = [];
+
+  static async arrive(browser, berth, options = {}) {
+    const visitor = new Visitor();
+    visitor.berth = berth;
+    visitor.context = await browser.newContext({ baseURL: berth.url, locale: 'en-US', colorScheme: 'light', viewport: { width: 1280, height: 860 }, reducedMotion: 'reduce', ...options });
+    visitor.context.setDefaultTimeout(patience);
+    await visitor.#steady();
+    visitor.page = await visitor.context.newPage();
+    visitor.#listen(visitor.page);
+    return visitor;
+  }
+
+  // A container that starts or ends changes the machine's interfaces, and Chromium
+  // then breaks off whatever it is connecting to (ERR_NETWORK_CHANGED). So its calls
+  // are made from here; uploads, which come back by themselves, are its own.
+  async #steady() {
+    await this.context.route('**/*', async (route) => {
+      const url = route.request().url();
+      if (!url.startsWith(this.berth.url) || url.includes('/files/uploads')) return route.continue();
+      try {
+        await route.fulfill({ response: await route.fetch({ maxRedirects: 0, timeout: patience }) });
+      } catch {
+        // The page left meanwhile, and nobody waits for the answer.
+        await route.abort('aborted').catch(() => {});
+      }
+    });
+  }
+
+  #listen(page) {
+    page.on('pageerror', (error) => this.problems.push(`script: ${error.message}`));
+    page.on('console', (message) => {
+      // What wasn't found or allowed is told by its answer below, with its address.
+      if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) this.problems.push(`console: ${message.text()}`);
+    });
+    page.on('response', (answer) => {
+      if (answer.status() >= 400) this.problems.push(`${answer.status()} ${answer.request().method()} ${new URL(answer.url()).pathname}`);
+    });
+    page.on('requestfailed', (request) => {
+      const why = request.failure()?.errorText ?? '';
+      // What a page no longer wants when it is left is no failure.
+      if (why !== 'net::ERR_ABORTED') this.problems.push(`${why} ${request.method()} ${new URL(request.url()).pathname}`);
+    });
+    page.on('request', (request) => {
+      if (!request.url().startsWith(this.berth.url) && !/^(data|blob):/.test(request.url())) this.problems.push(`elsewhere: ${request.url()}`);
+    });
+  }
+
+  /** What may go wrong on this journey. */
+  foresee(...patterns) {
+    this.#foreseen.push(...patterns);
+  }
+
+  async login({ username, password }, to = '/') {
+    const { page } = this;
+    await page.goto(`/login?to=${encodeURIComponent(to)}`);
+    await page.getByLabel('Name or e-mail').fill(username);
+    await page.getByLabel('Password', { exact: true }).fill(password);
+    await page.getByRole('button', { name: 'Log in', exact: true }).click();
+    await page.locator('main#page').waitFor();
+    return page;
+  }
+
+  /** As the first admin. */
+  admin(to) {
+    return this.login({ username: 'admin', password: this.berth.password }, to);
+  }
+
+  unexpected() {
+    // Who isn't logged in is told so when the page asks who he is.
+    // A socket comes back by itself when the machine's interfaces change.
+    const known = [/^401 GET \/api\/v1\/session$/, /WebSocket connection to .*ERR_NETWORK_CHANGED/, ...this.#foreseen];
+    return this.problems.filter((each) => !known.some((pattern) => pattern.test(each)));
+  }
+
+  async leave(name) {
+    if (name) {
+      mkdirSync(failures, { recursive: true });
+      const path = `${failures}/${name.replace(/[^a-z0-9]+/gi, '-')}.png`;
+      await this.page.screenshot({ path, timeout: 10_000 }).then(
+        () => console.error(`what was seen: ${path}, at ${this.page.url()}`),
+        () => {},
+      );
+    }
+    await this.context.close();
+  }
+}

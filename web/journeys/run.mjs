@@ -1,0 +1,7 @@
+// Every journey, one after the other: node web/journeys/run.mjs, with
+// --test-name-pattern=… in front of the file only some. It wants the programs in
+// bin, Chromium, and a Docker Engine: see CONTRIBUTING.md.
+import './first.mjs';
+import './people.mjs';
+import './instances.mjs';
+import './look.mjs';
