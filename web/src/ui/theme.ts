@@ -30,7 +30,7 @@ export const theme = createTheme({
     Tabs: { defaultProps: { keepMounted: false } },
     Menu: { defaultProps: { position: 'bottom-end', shadow: 'md', withinPortal: true } },
     Modal: { defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45 } } },
-    Tooltip: { defaultProps: { openDelay: 300, withArrow: false } },
+    Tooltip: { defaultProps: { openDelay: 300, withArrow: false, styles: { tooltip: { background: 'var(--ink)', color: 'var(--surface)' } } } },
     Loader: { defaultProps: { size: 'sm' } },
   },
 });

@@ -6,7 +6,7 @@
 export const scrollback = 10_000;
 
 /** Characters that one frame writes. */
-const perFrame = 64 * 1024;
+const perFrame = 32 * 1024;
 
 export interface Out {
   write: (text: string) => void;

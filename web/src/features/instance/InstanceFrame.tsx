@@ -3,7 +3,7 @@ import { IconAlertTriangle, IconInfoCircle, IconLock, type Icon } from '@tabler/
 import { useQuery } from '@tanstack/react-query';
 import { Suspense, type ComponentType, type ReactNode } from 'react';
 import { Link, Redirect, useLocation } from 'wouter';
-import { call, ended, keys, list, useJob, type View } from '@/api';
+import { ApiError, call, ended, keys, list, useJob, type View } from '@/api';
 import { t, tAny, type TextKey } from '@/text';
 import { ErrorNotice, JobProgress, PageHeader, PageSkeleton, RelativeTime, StateBadge } from '@/ui';
 import { may, type Instance, type Right } from './model';
@@ -35,7 +35,9 @@ export function useInstance(id: string) {
 export function InstanceFrame({ id, tabs, actions }: Props) {
   const { data: instance, error, refetch } = useInstance(id);
   const [path] = useLocation();
-  if (error && !instance) return <ErrorNotice error={error} retry={() => void refetch()} />;
+  // What was shared and is taken back is gone, whatever was read of it before.
+  const taken = error instanceof ApiError && (error.status === 404 || error.status === 403);
+  if (error && (!instance || taken)) return <ErrorNotice error={error} retry={() => void refetch()} />;
   if (!instance) return <PageSkeleton />;
   const mine = tabs.filter((tab) => may(instance, tab.right));
   const slug = path.split('/')[3] ?? '';
@@ -63,7 +65,7 @@ export function InstanceFrame({ id, tabs, actions }: Props) {
       <UnderWay id={id} />
       <nav className={css.tabs} aria-label={t('instance.pages')}>
         {mine.map(({ slug: to, label, icon: Shape }) => (
-          <Link key={to} href={`/instances/${id}${to && `/${to}`}`} className={css.tab} aria-current={to === slug ? 'page' : undefined}>
+          <Link key={to} ref={to === slug ? intoView : undefined} href={`/instances/${id}${to && `/${to}`}`} className={css.tab} aria-current={to === slug ? 'page' : undefined}>
             <Shape size={16} stroke={1.6} aria-hidden />
             {t(label)}
           </Link>
@@ -74,6 +76,11 @@ export function InstanceFrame({ id, tabs, actions }: Props) {
       </Suspense>
     </>
   );
+}
+
+// On a phone the tabs scroll: the open one has to be seen.
+function intoView(link: HTMLAnchorElement | null): void {
+  link?.scrollIntoView?.({ block: 'nearest', inline: 'nearest' });
 }
 
 function Told({ tone, icon: Shape = IconAlertTriangle, title, children }: { tone: 'warn' | 'bad' | 'busy'; icon?: Icon; title: string; children?: ReactNode }) {

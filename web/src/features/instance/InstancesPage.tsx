@@ -97,7 +97,7 @@ function Rows({ query, total, first }: { query: Query; total: number; first: Lis
   const box = useRef<HTMLDivElement>(null);
   const [margin, setMargin] = useState(0);
   useEffect(() => setMargin(box.current?.offsetTop ?? 0), []);
-  const virtual = useWindowVirtualizer({ count: total, estimateSize: () => rowHeight, overscan: 6, scrollMargin: margin });
+  const virtual = useWindowVirtualizer({ count: total, estimateSize: () => rowHeight, overscan: 6, scrollMargin: margin, useFlushSync: false });
   const shown = virtual.getVirtualItems();
   const from = Math.floor((shown[0]?.index ?? 0) / limit) + 1;
   const to = Math.floor((shown.at(-1)?.index ?? 0) / limit) + 1;

@@ -1,4 +1,4 @@
-import { ActionIcon, Button, Menu, Tooltip } from '@mantine/core';
+import { ActionIcon, Button, Menu } from '@mantine/core';
 import { IconBolt, IconChevronDown, IconPlayerPlay, IconPlayerStop, IconRefresh, type Icon } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -6,6 +6,7 @@ import { call, keys } from '@/api';
 import { t } from '@/text';
 import { ConfirmByName, notifyError } from '@/ui';
 import { may, verbs, type ListedInstance, type Verb } from './model';
+import css from './instance.module.css';
 
 type Of = Pick<ListedInstance, 'id' | 'name' | 'status' | 'suspended' | 'phase' | 'actual' | 'rights'>;
 
@@ -39,11 +40,10 @@ export function PowerIcons({ instance }: { instance: Of }) {
         const Shape = looks[verb as keyof typeof looks];
         const name = t('instance.verbOf', { verb: t(`instance.${verb as 'start'}`), name: instance.name });
         return (
-          <Tooltip key={verb} label={t(`instance.${verb as 'start'}`)}>
-            <ActionIcon aria-label={name} disabled={!can[verb]} loading={busy === verb} onClick={() => order(verb)}>
-              <Shape size={18} aria-hidden />
-            </ActionIcon>
-          </Tooltip>
+          // A tooltip of its own for each button of each row would make a long list slow.
+          <ActionIcon key={verb} aria-label={name} title={t(`instance.${verb as 'start'}`)} disabled={!can[verb]} loading={busy === verb} onClick={() => order(verb)}>
+            <Shape size={18} aria-hidden />
+          </ActionIcon>
         );
       })}
     </>
@@ -57,7 +57,7 @@ export function PowerButtons({ instance }: { instance: Of }) {
   if (!may(instance, 'power')) return null;
   const can = verbs(instance);
   return (
-    <Button.Group>
+    <Button.Group className={css.power}>
       {(Object.keys(looks) as (keyof typeof looks)[]).map((verb) => {
         const Shape = looks[verb];
         return (

@@ -4,7 +4,7 @@ import { tAny } from '@/text';
 
 /** The event's own sentence; one that has none is shown as it is called. */
 export function eventText(type: string): string {
-  return tAny(`event.${type}`, type.replaceAll('_', ' ').replace('.', ': '));
+  return tAny(`activity.type_${type}`, type.replaceAll('_', ' ').replace('.', ': '));
 }
 
 const telling = ['path', 'paths', 'from', 'to', 'command', 'name', 'reason', 'verb', 'username', 'url', 'code', 'status', 'changes', 'fields'] as const;
