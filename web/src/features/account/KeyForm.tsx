@@ -1,6 +1,6 @@
 import { Button, Group, Modal, Radio, Select, Stack, Text, Textarea, TextInput } from '@mantine/core';
 import { useState } from 'react';
-import { call, idempotencyKey, useMe } from '@/api';
+import { call, once, useMe } from '@/api';
 import { t, tAny } from '@/text';
 import { CopyField, ErrorNotice, useSubmit } from '@/ui';
 import type { Guard } from './proof';
@@ -11,7 +11,7 @@ const day = 86_400_000;
 /** A new key: what for, what it may, how long, from where. */
 export function KeyForm({ guard, onClose, onIssued }: { guard: Guard; onClose: () => void; onIssued: (key: string) => void }) {
   const me = useMe();
-  const [once] = useState(idempotencyKey);
+  const [create] = useState(once);
   const [form, setForm] = useState({ name: '', scope: 'read' as 'read' | 'write' | 'admin', life: '90', addresses: '' });
   const send = useSubmit(async () => {
     const body = {
@@ -20,7 +20,7 @@ export function KeyForm({ guard, onClose, onIssued }: { guard: Guard; onClose: (
       addresses: form.addresses.split(/[\s,]+/).filter(Boolean),
       ...(form.life === 'never' ? {} : { expires_at: new Date(Date.now() + Number(form.life) * day).toISOString() }),
     };
-    const made = await guard(() => call('post', '/api/v1/keys', { idempotencyKey: once, body }));
+    const made = await guard(() => create((key) => call('post', '/api/v1/keys', { idempotencyKey: key, body })));
     onIssued(made.key ?? '');
   }, ['name', 'scopes', 'addresses', 'expires_at']);
   const scopes = me.admin || me.permissions.length > 0 ? (['read', 'write', 'admin'] as const) : (['read', 'write'] as const);

@@ -1,7 +1,7 @@
 import { Anchor, Button, Group, Stack } from '@mantine/core';
 import { useState } from 'react';
 import { Link } from 'wouter';
-import { call, idempotencyKey, type View } from '@/api';
+import { call, once, type View } from '@/api';
 import { t } from '@/text';
 import { ErrorNotice, PageHeader, Section, useSubmit } from '@/ui';
 import { NodeCommand } from '@/parts';
@@ -9,9 +9,9 @@ import { nodeFields, NodeFields, type NodeForm } from './NodeFields';
 
 export default function NodeNewPage() {
   const [form, setForm] = useState<NodeForm>({ name: '', address: '', port: 8443, memory: 8192, disk: 102_400 } as NodeForm);
-  const [once] = useState(idempotencyKey);
+  const [create] = useState(once);
   const [made, setMade] = useState<View<'NodeEnrolmentView'>>();
-  const submit = useSubmit(async () => setMade(await call('post', '/api/v1/nodes', { body: form, idempotencyKey: once })), nodeFields);
+  const submit = useSubmit(async () => setMade(await create((key) => call('post', '/api/v1/nodes', { body: form, idempotencyKey: key }))), nodeFields);
   return (
     <>
       <PageHeader

@@ -2,7 +2,7 @@ import { Button, Group, NumberInput, SimpleGrid, Stack, Stepper, Text, TextInput
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useLocation, useSearchParams } from 'wouter';
-import { call, idempotencyKey, keys, list, useMe, type View } from '@/api';
+import { call, idempotencyKey, keys, list, once, useMe, type View } from '@/api';
 import { bodyOf, emptyForm, ImagePicker, JobLive, LimitFields, NodeCommand, PortFields, UserSelect, VariableFields, withImage, type DeployForm } from '@/parts';
 import { t } from '@/text';
 import { ErrorNotice, PageHeader, PageSkeleton, Section, useSubmit } from '@/ui';
@@ -55,9 +55,9 @@ export default function WelcomePage() {
 function NodeStep({ waiting }: { waiting: View<'NodeView'> | undefined }) {
   const [held, setHeld] = useState<{ node: string; enrolment: View<'EnrolmentView'> }>();
   const [form, setForm] = useState({ name: 'node-1', address: '', memory: 8192, disk: 102_400 });
-  const [once] = useState(idempotencyKey);
+  const [create] = useState(once);
   const submit = useSubmit(async () => {
-    const made = await call('post', '/api/v1/nodes', { body: { ...form, port: 8443 } as View<'NodeBody'>, idempotencyKey: once });
+    const made = await create((key) => call('post', '/api/v1/nodes', { body: { ...form, port: 8443 } as View<'NodeBody'>, idempotencyKey: key }));
     setHeld({ node: made.node.id, enrolment: made.enrolment });
   }, ['name', 'address', 'memory', 'disk']);
   const renew = useSubmit(async () => {

@@ -2,7 +2,7 @@ import { Anchor, Button, Group, PasswordInput, SegmentedControl, Stack, Text } f
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useLocation } from 'wouter';
-import { call, idempotencyKey, keys, usePanel, type View } from '@/api';
+import { call, keys, once, usePanel, type View } from '@/api';
 import { t } from '@/text';
 import { ErrorNotice, notifyDone, PageHeader, Section, useSubmit } from '@/ui';
 import { Invitation } from './Invitation';
@@ -15,7 +15,7 @@ export default function UserNewPage() {
   const [form, setForm] = useState(empty);
   const [how, setHow] = useState('invite');
   const [password, setPassword] = useState('');
-  const [once] = useState(idempotencyKey);
+  const [create] = useState(once);
   const [sent, setSent] = useState<View<'InviteView'> & { id: string }>();
   const [, go] = useLocation();
   const client = useQueryClient();
@@ -24,7 +24,7 @@ export default function UserNewPage() {
   const submit = useSubmit(async () => {
     const { role, ...rest } = form;
     const body = { ...rest, ...(role && !form.admin ? { role_id: role } : {}), ...(how === 'password' ? { password } : {}) };
-    const user = await call('post', '/api/v1/users', { body, idempotencyKey: once });
+    const user = await create((key) => call('post', '/api/v1/users', { body, idempotencyKey: key }));
     await client.invalidateQueries({ queryKey: keys.users() });
     if (how === 'invite') return setSent({ id: user.id, ...(await call('post', '/api/v1/users/{id}/invite', { path: { id: user.id }, body: {} })) });
     notifyDone(t('user.made', { name: user.username }));

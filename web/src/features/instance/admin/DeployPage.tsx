@@ -2,7 +2,7 @@ import { Anchor, Button, Group, Select, SimpleGrid, Stack, Switch, TextInput } f
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useLocation, useSearchParams } from 'wouter';
-import { call, idempotencyKey, keys, list, useCan, useMe, type View } from '@/api';
+import { call, keys, list, once, useCan, useMe, type View } from '@/api';
 import { bodyOf, emptyForm, ImagePicker, JobLive, LimitFields, PortFields, UserSelect, VariableFields, withImage, type DeployForm } from '@/parts';
 import { mebibytes, t } from '@/text';
 import { ErrorNotice, PageHeader, Section, useSubmit } from '@/ui';
@@ -50,15 +50,11 @@ function Form({ done }: { done: (made: Made) => void }) {
   const [params] = useSearchParams();
   const [form, setForm] = useState<DeployForm>(() => emptyForm(params.get('owner') ?? me.user.id));
   const [image, setImage] = useState<View<'ImageView'>>();
-  const [once, setOnce] = useState(idempotencyKey);
+  const [create] = useState(once);
   const set = (change: Partial<DeployForm>) => setForm((before) => ({ ...before, ...change }));
   const known = [...fields, ...(image?.variables ?? []).map((each) => `variables.${each.name}`), ...form.ports.flatMap((_, at) => [`ports[${at}].host`, `ports[${at}].container`])];
   const submit = useSubmit(async () => {
-    try {
-      done(await call('post', '/api/v1/instances', { body: bodyOf(form, image), idempotencyKey: once }));
-    } finally {
-      setOnce(idempotencyKey());
-    }
+    done(await create((key) => call('post', '/api/v1/instances', { body: bodyOf(form, image), idempotencyKey: key })));
   }, known);
   return (
     <form
