@@ -111,7 +111,7 @@ func (s *Service) writeInvitation(text string) writer {
 		}
 		letter, err := s.withLink(ctx, tx, a, u, Invitation, text)
 		if letter != nil {
-			letter.Fields = map[string]string{"Days": strconv.Itoa(int(Invitation.life() / (24 * time.Hour))), "By": a.By, "Instance": a.To}
+			letter.Fields = map[string]string{"Days": strconv.Itoa(int(Invitation.life() / (24 * time.Hour))), "By": unlinked(a.By), "Instance": unlinked(a.To)}
 		}
 		return letter, err
 	}
@@ -151,4 +151,16 @@ func notice(text string) writer {
 		}
 		return &mail.Letter{To: a.Email, Text: text, Fields: map[string]string{"Email": u.Email}}, nil
 	}
+}
+
+const longestName = 60 // characters of what a customer has put into a mail to a stranger
+
+// unlinked makes of a name that a customer has chosen what no mail program takes for
+// an address to go to: such a mail comes from the panel, and must not be another's
+// letter to whom he likes.
+func unlinked(name string) string {
+	if short := []rune(name); len(short) > longestName {
+		name = string(short[:longestName]) + "…"
+	}
+	return strings.NewReplacer("://", " ", "/", " ", "@", " ", ".", "\u2024").Replace(name)
 }
