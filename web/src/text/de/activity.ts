@@ -1,5 +1,5 @@
 export const activity = {
-  title: 'Verlauf',
+  title: 'Aktivität',
   search: 'In Ereignissen, Personen und Adressen',
   empty: 'Noch ist nichts geschehen',
   emptyHint: 'Jede Änderung erscheint hier: wer sie gemacht hat, wann, von wo und womit.',

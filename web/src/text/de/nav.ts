@@ -12,7 +12,7 @@ export const nav = {
   users: 'Benutzer',
   roles: 'Rollen',
   jobs: 'Aufträge',
-  activity: 'Verlauf',
+  activity: 'Aktivität',
   settings: 'Einstellungen',
   apiDocs: 'API-Dokumentation',
   account: 'Konto',

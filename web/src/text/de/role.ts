@@ -19,7 +19,7 @@ export const role = {
   group_images: 'Images',
   group_instances: 'Instanzen',
   group_jobs: 'Aufträge',
-  group_activity: 'Verlauf',
+  group_activity: 'Aktivität',
   group_settings: 'Einstellungen',
   group_system: 'System',
   'permission_users.read': 'Alle Benutzer sehen, mit Rollen, Kontingenten und API-Schlüsseln.',
