@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults bench bench-fleet build web dev test-web screenshots lint generate verify verify-files clean
+.PHONY: help run test test-faults bench bench-fleet build web dev test-web journeys screenshots lint generate verify verify-files clean
 
 # sudo shortens the PATH; Go's usual place stays on it.
 export PATH := $(PATH):/usr/local/go/bin
@@ -67,8 +67,11 @@ dev: ## the panel's pages as you write them; a controller runs beside it (BERTH_
 test-web: ## the panel's linter, types and tests alone
 	@deploy/web.sh lint types verify test
 
+journeys: build ## what people do in the panel, in Chromium, against a real controller, agent and Docker Engine
+	@deploy/test.sh journeys
+
 screenshots: build ## every page of the panel, light and dark, wide and narrow, into docs/screenshots
-	@deploy/web.sh screenshots
+	@deploy/test.sh screenshots
 
 lint: $(GOLANGCI) ## the linters of .golangci.yml
 	@deploy/need.sh go compiler

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# make test, make test-faults and make bench: sees to a Docker Engine, runs go test against it,
-# and stops the engine again if it was started here. The last lines are go
+# make test, make test-faults, make bench, make journeys and make screenshots: sees
+# to a Docker Engine, runs go test or the panel's journeys against it, and stops the engine again if it was started here. The last lines are go
 # test's own; the exit code is 0 only if everything passed.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -60,7 +60,14 @@ case $mode in
     go test -run '^$' -bench "${BENCH:-.}" -count=1 -timeout 30m "${as_user[@]}" "${more[@]}" $pkg |
       { grep -v -e '\[no test files\]$' -e '^PASS$' || true; } || failed+=("the benchmarks")
     ;;
-  *) die "usage: test.sh test|faults|bench" ;;
+  journeys | screenshots)
+    "$here/need.sh" chromium
+    export BERTH_TEST_BIN=$PWD/bin
+    root=()
+    [ "$(id -u)" = 0 ] || root=(sudo -E)
+    "${root[@]}" "$here/web.sh" "$mode" || failed+=("the $mode")
+    ;;
+  *) die "usage: test.sh test|faults|bench|journeys|screenshots" ;;
 esac
 
 if [ ${#failed[@]} -gt 0 ]; then

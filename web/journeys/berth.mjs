@@ -149,7 +149,7 @@ export class Berth {
     const log = `${data}.log`;
     const enrol = new Program('berth-agent', ['enrol', '--controller', this.url, '--data', data], { BERTH_ENROLMENT_KEY: key }, log);
     if ((await enrol.ended) !== 0) throw new Error(`the agent could not be enrolled:\n${enrol.said()}`);
-    const args = ['serve', '--data', data, '--listen', `${address}:8443`, '--sftp-listen', 'off', '--docker-host', engine, '--volumes', 'directory', '--network', unique('berth-journeys')];
+    const args = ['serve', '--data', data, '--listen', `${address}:8443`, '--sftp-listen', `${address}:2022`, '--docker-host', engine, '--volumes', 'directory', '--network', unique('berth-journeys')];
     this.agents.push(new Program('berth-agent', args, {}, log));
   }
 

@@ -94,7 +94,7 @@ journey('a subuser with the console alone sees nothing else, and nothing at all 
   await seen.getByRole('textbox', { name: 'Command', exact: true }).waitFor({ state: 'detached' });
 });
 
-journey('an instance is deployed from an image, with a variable', async (visitor, { berth }) => {
+journey('an instance is deployed from an image, with a variable', async (visitor) => {
   const name = unique('deployed');
   const page = await visitor.admin('/instances/new');
   await page.getByRole('radio', { name: /^Demo/ }).click();
