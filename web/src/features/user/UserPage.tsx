@@ -48,9 +48,13 @@ function Actions({ user }: { user: User }) {
   const client = useQueryClient();
   const [sent, setSent] = useState<View<'InviteView'>>();
   const [deleting, setDeleting] = useState(false);
+  const [inviting, setInviting] = useState(false);
   if (!may) return null;
   const path = { id: user.id };
-  const invite = () => call('post', '/api/v1/users/{id}/invite', { path, body: {} }).then(setSent).catch(notifyError);
+  const invite = () => {
+    setInviting(true);
+    return call('post', '/api/v1/users/{id}/invite', { path, body: {} }).then(setSent).catch(notifyError).finally(() => setInviting(false));
+  };
   const disable = () =>
     call('patch', '/api/v1/users/{id}', { path, body: { disabled: !user.disabled } })
       .then(() => {
@@ -60,7 +64,7 @@ function Actions({ user }: { user: User }) {
       .catch(notifyError);
   return (
     <>
-      <Button onClick={() => void invite()} disabled={user.disabled}>
+      <Button loading={inviting} onClick={() => void invite()} disabled={user.disabled}>
         {t('user.newLink')}
       </Button>
       {user.id !== me.user.id && <Button onClick={() => void disable()}>{t(user.disabled ? 'user.enable' : 'user.disable')}</Button>}
