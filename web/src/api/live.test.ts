@@ -108,6 +108,29 @@ describe('the live socket', () => {
     expect(behind).toHaveBeenCalledOnce();
   });
 
+  it('hears the facts of a log that was put back, whose numbers begin lower', async () => {
+    const behind = vi.fn();
+    const seen: number[] = [];
+    live.onBehind(behind);
+    live.onEvent((e) => seen.push(e.id));
+    live.start();
+    last().opens();
+    last().says({ type: 'hello', after: 900 });
+    expect(behind).not.toHaveBeenCalled();
+    last().close();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(last().after).toBe(900);
+    last().opens();
+    last().says({ type: 'hello', after: 12 });
+    expect(behind).toHaveBeenCalled();
+    last().says({ type: 'behind', after: 12 });
+    last().says(event(13));
+    expect(seen).toEqual([13]);
+    last().close();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(last().after).toBe(13);
+  });
+
   it('stays away when the session has ended', async () => {
     live.start();
     last().opens();

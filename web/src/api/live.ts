@@ -140,9 +140,15 @@ export class Live {
       const sinks = stats.instance_id ? this.watched.instances.get(stats.instance_id) : this.watched.nodes.get(stats.node_id ?? '');
       sinks?.forEach((sink) => sink(stats));
     } else if (message.type === 'behind') {
-      this.last = Math.max(this.last, message.after ?? 0);
+      this.last = message.after ?? this.last;
       this.behind.forEach((run) => run());
-    } else if (message.type === 'hello' || message.type === 'beat') {
+    } else if (message.type === 'hello') {
+      // A log that ends before what the page has is another one: a backup was put
+      // back. Its facts count from where it ends, or the page would pass them over.
+      const other = (message.after ?? 0) < this.last;
+      this.last = message.after ?? 0;
+      if (other) this.behind.forEach((run) => run());
+    } else if (message.type === 'beat') {
       this.last = Math.max(this.last, message.after ?? 0);
     } else if (message.type === 'closing' && (message.code === 'UNAUTHORIZED' || message.code === 'FORBIDDEN')) {
       this.move('ended');
