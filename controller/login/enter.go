@@ -77,16 +77,18 @@ func (s *Service) passSecond(ctx context.Context, tx *store.Tx, u identity.User,
 		return err
 	}
 	var passed bool
+	why := "the code is wrong, or was used already: wait for the next one"
 	switch {
 	case in.Code != "":
 		passed, err = s.useCode(ctx, tx, u.ID, in.Code)
 	case in.RecoveryCode != "":
+		why = "the recovery code is wrong, or was used already: each works once, so take another"
 		passed, err = s.useRecoveryCode(ctx, tx, u.ID, in.RecoveryCode)
 	default:
 		return refusedFactor(f, "a second factor is needed")
 	}
 	if err == nil && !passed {
-		return refusedFactor(f, "the code is wrong, or was used already: wait for the next one")
+		return refusedFactor(f, why)
 	}
 	return err
 }

@@ -190,6 +190,10 @@ func TestRecoveryCodes(t *testing.T) {
 	try := func(code string) int {
 		return b.browser().call(http.MethodPost, "/login", object{"name": "anna", "password": password, "recovery_code": code}).status
 	}
+	used := b.browser().call(http.MethodPost, "/login", object{"name": "anna", "password": password, "recovery_code": old[0]})
+	if used.status != 401 || strings.Contains(used.body, "wait") || !strings.Contains(used.body, "take another") {
+		t.Errorf("%d %s", used.status, used.body)
+	}
 	if try(old[0]) != 401 || try(renewed.RecoveryCodes[0]) != 200 || try(renewed.RecoveryCodes[0]) != 401 {
 		t.Error("old, new, used: not as they should be")
 	}
