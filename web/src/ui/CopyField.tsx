@@ -2,19 +2,9 @@ import { ActionIcon, Tooltip } from '@mantine/core';
 import { IconCheck, IconCopy } from '@tabler/icons-react';
 import { useState } from 'react';
 import { t } from '@/text';
+import { copyText } from './copy';
+import { notifyError } from './notify';
 import css from './ui.module.css';
-
-// Without HTTPS browsers have no clipboard; selecting and copying still works there.
-async function copy(text: string): Promise<void> {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  const area = document.createElement('textarea');
-  area.value = text;
-  area.className = 'hidden';
-  document.body.append(area);
-  area.select();
-  document.execCommand('copy');
-  area.remove();
-}
 
 /** A button that copies a text. */
 export function CopyButton({ text, label }: { text: string; label?: string }) {
@@ -25,10 +15,12 @@ export function CopyButton({ text, label }: { text: string; label?: string }) {
       <ActionIcon
         aria-label={name}
         onClick={() => {
-          void copy(text).then(() => {
-            setDone(true);
-            setTimeout(() => setDone(false), 2000);
-          });
+          copyText(text)
+            .then(() => {
+              setDone(true);
+              setTimeout(() => setDone(false), 2000);
+            })
+            .catch(() => notifyError({ code: 'COPY', message: t('common.copyFailed') }));
         }}
       >
         {done ? <IconCheck size={16} /> : <IconCopy size={16} />}

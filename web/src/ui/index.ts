@@ -1,5 +1,6 @@
 // What pages are made of. Nothing here knows a feature or the API.
 export { ConfirmByName } from './ConfirmByName';
+export { copyText } from './copy';
 export { CopyButton, CopyField } from './CopyField';
 export { DataTable, type Column, type Sorting } from './DataTable';
 export { EmptyState } from './EmptyState';
@@ -18,6 +19,7 @@ export { Section } from './Section';
 export { PageSkeleton, RowSkeletons } from './Skeletons';
 export { StateBadge } from './StateBadge';
 export { useFilters, type FilterState } from './useFilters';
+export { useSearchText } from './useSearchText';
 export { useSubmit, type Submit } from './useSubmit';
 export { setTitleSuffix, useTitle } from './useTitle';
 export { useCommands, type Command } from './commands';

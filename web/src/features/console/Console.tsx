@@ -3,7 +3,7 @@ import { IconArrowDown, IconCheck, IconChevronDown, IconChevronUp, IconCopy, Ico
 import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
 import { ConsoleSocket, type ConsolePhase, type ConsoleState } from '@/api';
 import { t } from '@/text';
-import { notifyError, Section, useCommands } from '@/ui';
+import { copyText, notifyError, Section, useCommands } from '@/ui';
 import { harmless } from './escape';
 import { noHistory, sent, step } from './history';
 import type { Screen } from './terminal';
@@ -154,15 +154,15 @@ function CopyChosen({ read }: { read: () => string }) {
   const [done, setDone] = useState(false);
   const copy = async () => {
     const text = read();
-    if (!text || !navigator.clipboard) return;
-    await navigator.clipboard.writeText(text);
+    if (!text) return;
+    await copyText(text);
     setDone(true);
     setTimeout(() => setDone(false), 2000);
   };
   const name = done ? t('common.copied') : t('console.copy');
   return (
     <Tooltip label={name}>
-      <ActionIcon aria-label={name} onClick={() => void copy().catch(notifyError)}>
+      <ActionIcon aria-label={name} onClick={() => void copy().catch(() => notifyError({ code: 'COPY', message: t('common.copyFailed') }))}>
         {done ? <IconCheck size={16} /> : <IconCopy size={16} />}
       </ActionIcon>
     </Tooltip>

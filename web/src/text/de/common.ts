@@ -18,6 +18,7 @@ export const common = {
   clear: 'Leeren',
   refresh: 'Neu laden',
   copy: 'Kopieren',
+  copyFailed: 'Der Browser hat nichts kopiert: Markieren Sie den Text und kopieren Sie ihn selbst.',
   copied: 'Kopiert',
   download: 'Herunterladen',
   upload: 'Hochladen',

@@ -19,6 +19,7 @@ export const common = {
   clear: 'Clear',
   refresh: 'Refresh',
   copy: 'Copy',
+  copyFailed: 'The browser copied nothing: mark the text and copy it yourself.',
   copied: 'Copied',
   download: 'Download',
   upload: 'Upload',
