@@ -1,7 +1,7 @@
 import { lazy, Suspense, type ReactNode } from 'react';
 import { Redirect, Route, Switch, useLocation } from 'wouter';
 import { can, useSession, type Session } from '@/api';
-import { ErrorNotice, PageSkeleton } from '@/ui';
+import { ErrorNotice, PageSkeleton, useSearchText } from '@/ui';
 import { home } from './home';
 import { NotFoundPage } from './NotFoundPage';
 import { pages, publicPages } from './pages';
@@ -33,6 +33,7 @@ export function Routes() {
 function Guarded() {
   const { data: session, error, refetch } = useSession();
   const [path] = useLocation();
+  const search = useSearchText();
   useSpoken(session?.locale);
   if (error && session === undefined) {
     return (
@@ -42,7 +43,10 @@ function Guarded() {
     );
   }
   if (session === undefined) return null;
-  if (session === null) return <Redirect to={path === '/' ? '/login' : `/login?to=${encodeURIComponent(path)}`} replace />;
+  if (session === null) {
+    const to = encodeURI(path) + (search && `?${search}`);
+    return <Redirect to={to === '/' ? '/login' : `/login?to=${encodeURIComponent(to)}`} replace />;
+  }
   return (
     <Suspense fallback={null}>
       <Shell session={session}>

@@ -29,6 +29,14 @@ describe('the login page', () => {
     expect(c.asked.find((a) => a.call === 'POST /api/v1/login')?.body).toEqual({ name: 'sam', password: 'a long sentence' });
   });
 
+  it('keeps the query of where somebody wanted to, as it was', async () => {
+    const to = '/instances/i1/files?path=a%20b%2F100%25&x=1';
+    vi.stubGlobal('fetch', controller({ 'GET /api/v1/session': loggedOut, 'GET /api/v1/panel': panel, 'POST /api/v1/login': { data: session } }).fetch);
+    const { place } = show(<LoginPage />, `/login?to=${encodeURIComponent(to)}`);
+    await fill();
+    await waitFor(() => expect(place.history?.at(-1)).toBe(to));
+  });
+
   it('shows what the controller says about a wrong password, and keeps the name', async () => {
     const wrong = { status: 401, error: { code: 'UNAUTHORIZED', message: 'the name or the password is wrong' } };
     vi.stubGlobal('fetch', controller({ 'GET /api/v1/session': loggedOut, 'GET /api/v1/panel': panel, 'POST /api/v1/login': wrong }).fetch);

@@ -2,10 +2,10 @@ import { Anchor, Button, Divider, PasswordInput, Stack, TextInput } from '@manti
 import { useQueryClient } from '@tanstack/react-query';
 import { IconFingerprint } from '@tabler/icons-react';
 import { useState } from 'react';
-import { Link, Redirect, useSearch } from 'wouter';
+import { Link, Redirect } from 'wouter';
 import { ApiError, begin, call, passkeysSupported, usePanel, useSession } from '@/api';
 import { t, tAny } from '@/text';
-import { ErrorNotice, useSubmit } from '@/ui';
+import { ErrorNotice, useSearchText, useSubmit } from '@/ui';
 import { Frame } from './Frame';
 import { loginByPasskey } from './passkey';
 import { SecondStep, type Factor } from './SecondStep';
@@ -14,7 +14,7 @@ import css from './login.module.css';
 
 /** Name and password, a passkey, or the configured other login. */
 export default function LoginPage() {
-  const search = new URLSearchParams(useSearch());
+  const search = new URLSearchParams(useSearchText());
   const { data: session } = useSession();
   const [factors, setFactors] = useState<Factor[]>();
   const [given, setGiven] = useState({ name: '', password: '' });
