@@ -25,8 +25,10 @@ export function sentence(error: unknown): string {
   return own || t(byCode[told?.code ?? ''] ?? 'error.unknown');
 }
 
+/** What an administrator finds it by in the log; only where it is the controller that failed. */
 export function requestId(error: unknown): string {
-  return (error as Partial<Telling> | null | undefined)?.requestId ?? '';
+  const told = error as Partial<Telling> | null | undefined;
+  return told?.status !== undefined && told.status >= 500 ? (told.requestId ?? '') : '';
 }
 
 /** What is wrong with each field of a form, by its name. */
