@@ -61,7 +61,9 @@ func (k *call) success(out any, p *pagination) error {
 	k.http.Response.SetBody(b.Bytes())
 	if s, ok := out.(SessionOutput); ok {
 		if text, life := s.SessionCookie(); life != KeepCookie {
-			k.http.Response.Header.Add("Set-Cookie", k.api.Cookie(text, life))
+			for _, cookie := range k.api.loginCookies(text, life) {
+				k.http.Response.Header.Add("Set-Cookie", cookie)
+			}
 		}
 	}
 	if s, secret := out.(Secret); secret && k.route.Idempotent {

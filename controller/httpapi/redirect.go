@@ -35,7 +35,9 @@ func HandleRedirect(a *API, op Operation, h func(ctx context.Context, r *Request
 			k.http.Response.Header.Add("Set-Cookie", a.dress(c).String())
 		}
 		if to.Session != "" {
-			k.http.Response.Header.Add("Set-Cookie", a.Cookie(to.Session, to.Life))
+			for _, cookie := range a.loginCookies(to.Session, to.Life) {
+				k.http.Response.Header.Add("Set-Cookie", cookie)
+			}
 		}
 		k.http.Response.Header.Set("Location", to.To)
 		k.http.SetStatusCode(http.StatusSeeOther)

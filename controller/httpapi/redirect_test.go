@@ -49,7 +49,8 @@ func TestARedirectLeadsOn(t *testing.T) {
 		}
 		a = b.with(browser, http.MethodGet, "/api/v1/in", "")
 		got := strings.Join(a.header.Values("Set-Cookie"), "\n")
-		if !strings.Contains(got, prefix+"berth_session=anna; Path=/; Max-Age=3600; HttpOnly") || !strings.Contains(got, prefix+"way=; Path=/; Max-Age=0") {
+		if !strings.Contains(got, prefix+"berth_session=anna; Path=/; Max-Age=3600; HttpOnly") || !strings.Contains(got, prefix+"way=; Path=/; Max-Age=0") ||
+			!strings.Contains(got, prefix+"berth_logged_in=1; Path=/; Max-Age=3600") {
 			t.Error(public, got)
 		}
 	}

@@ -22,6 +22,7 @@ import (
 // take it from this very host over https alone.
 const (
 	cookieName   = "berth_session"
+	markName     = "berth_logged_in" // pages may read it
 	cookiePrefix = "__Host-"
 	csrfHeader   = "X-Csrf-Token"
 	maxCookie    = 128 // bytes; ours are shorter
@@ -94,6 +95,17 @@ func (a *API) Cookie(text string, life time.Duration) string {
 		c.MaxAge = -1
 	}
 	return c.String()
+}
+
+// loginCookies is the panel's cookie and beside it a mark without any secret, which
+// tells the pages whether it is worth asking for the session: they can't read the
+// cookie itself.
+func (a *API) loginCookies(text string, life time.Duration) [2]string {
+	mark := http.Cookie{Name: a.CookieName(markName), Value: "1", Path: "/", MaxAge: int(life / time.Second), Secure: a.site.secure(), SameSite: http.SameSiteLaxMode}
+	if text == "" {
+		mark.Value, mark.MaxAge = "", -1
+	}
+	return [2]string{a.Cookie(text, life), mark.String()}
 }
 
 // KeepCookie as the life of a SessionOutput's cookie leaves the browser what it has.

@@ -47,6 +47,10 @@ func TestLogin(t *testing.T) {
 
 func TestACookieIsForOneHostAlone(t *testing.T) {
 	t.Parallel()
+	marks := map[string]string{
+		"":                          "berth_logged_in=1; Path=/; Max-Age=7776000; SameSite=Lax",
+		"https://panel.example.com": "__Host-berth_logged_in=1; Path=/; Max-Age=7776000; Secure; SameSite=Lax",
+	}
 	for public, want := range map[string]string{
 		"":                          `^berth_session=[\w-]{43}; Path=/; Max-Age=7776000; HttpOnly; SameSite=Lax$`,
 		"https://panel.example.com": `^__Host-berth_session=[\w-]{43}; Path=/; Max-Age=7776000; HttpOnly; Secure; SameSite=Lax$`,
@@ -54,8 +58,13 @@ func TestACookieIsForOneHostAlone(t *testing.T) {
 		b := setup(t, public)
 		a := b.browser().call(http.MethodPost, "/login", object{"name": "anna", "password": password})
 		a.is(http.StatusOK)
-		if got := a.header.Values("Set-Cookie"); len(got) != 1 || !regexp.MustCompile(want).MatchString(got[0]) {
-			t.Errorf("%q sets %q", public, got)
+		got := a.header.Values("Set-Cookie")
+		if len(got) != 2 || !regexp.MustCompile(want).MatchString(got[0]) {
+			t.Fatalf("%q sets %q", public, got)
+		}
+		// What pages may read says that there is a session, and nothing of it.
+		if mark := marks[public]; got[1] != mark {
+			t.Errorf("%q marks with %q, want %q", public, got[1], mark)
 		}
 		if strings.Contains(a.body, strings.Split(strings.Split(a.header.Get("Set-Cookie"), "=")[1], ";")[0]) {
 			t.Error("the cookie's text is in the body")

@@ -212,6 +212,9 @@ func (w *browser) raw(method, path string, body any, headers map[string]string) 
 		w.b.t.Fatal(err)
 	}
 	for _, c := range res.Cookies() {
+		if strings.HasSuffix(c.Name, "berth_logged_in") {
+			continue
+		}
 		w.cookie = c
 		if c.MaxAge < 0 {
 			w.cookie = nil

@@ -10,7 +10,25 @@ export type Permission =
 /** A session always has its user; only other ways to call have none. */
 export type Session = View<'LoggedInView'> & { user: View<'UserView'> };
 
-async function fetchSession(): Promise<Session | null> {
+// The mark that the controller sets beside the session's cookie, which pages can't
+// read. Who has none isn't asked about.
+const mark = 'berth_logged_in';
+
+function marked(): boolean {
+  return new RegExp(`(?:^|; )(?:__Host-)?${mark}=1(?:;|$)`).test(document.cookie);
+}
+
+function unmark(): void {
+  document.cookie = `${mark}=; Path=/; Max-Age=0; SameSite=Lax`;
+  document.cookie = `__Host-${mark}=; Path=/; Max-Age=0; SameSite=Lax; Secure`;
+}
+
+/** The session as the controller knows it; null when there is none. */
+export async function fetchSession(): Promise<Session | null> {
+  if (!marked()) {
+    setCsrf('');
+    return null;
+  }
   try {
     const session = (await call('get', '/api/v1/session')) as Session;
     setCsrf(session.csrf);
@@ -18,6 +36,7 @@ async function fetchSession(): Promise<Session | null> {
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) {
       setCsrf('');
+      unmark();
       return null;
     }
     throw error;
