@@ -76,6 +76,12 @@ func (v KeyIssuedView) Message() string {
 	return "keep the key: it can't be shown again"
 }
 
+// UserDetailView is a user and what he has of his quota.
+type UserDetailView struct {
+	UserView
+	Used *UseView `json:"used,omitempty" doc:"What the user's instances have, of his quota"`
+}
+
 // MeView is who calls.
 type MeView struct {
 	Via    access.Via     `json:"via" enum:"key,session,local" doc:"key: an API key. session: a login of the panel. local: the controller's own socket"`
@@ -232,9 +238,31 @@ func flag(s string) *bool {
 	return &b
 }
 
-func (s *Service) getUser(ctx context.Context, in *userPath) (UserView, error) {
-	u, err := s.User(ctx, in.ID)
-	return viewUser(u), err
+func (s *Service) getUser(ctx context.Context, in *userPath) (UserDetailView, error) {
+	var v UserDetailView
+	err := s.db.Read(ctx, func(q store.Querier) error {
+		u, err := Lookup(ctx, q, in.ID)
+		if err != nil {
+			return err
+		}
+		v.UserView = viewUser(u)
+		v.Used, err = s.useOf(ctx, q, u.ID)
+		return err
+	})
+	return v, err
+}
+
+// useOf is nil where nothing has instances.
+func (s *Service) useOf(ctx context.Context, q store.Querier, user ident.User) (*UseView, error) {
+	if s.instances == nil {
+		return nil, nil
+	}
+	used, err := s.instances.UseOf(ctx, q, user)
+	if err != nil {
+		return nil, err
+	}
+	use := viewUse(used)
+	return &use, nil
 }
 
 func (s *Service) patchUser(ctx context.Context, in *struct {
@@ -281,12 +309,7 @@ func (s *Service) Me(ctx context.Context) (MeView, error) {
 			key := viewKey(k)
 			me.Key = &key
 		}
-		if s.instances == nil {
-			return nil
-		}
-		used, err := s.instances.UseOf(ctx, q, c.User)
-		use := viewUse(used)
-		me.Used = &use
+		me.Used, err = s.useOf(ctx, q, c.User)
 		return err
 	})
 	return me, err

@@ -205,6 +205,11 @@ func TestRolesOverHTTP(t *testing.T) {
 	if me.RoleName != "Support" || !slices.Equal(me.Permissions, []access.Permission{access.ReadUsers, access.ReadInstances}) || me.Used == nil || me.Used.CPU != 0.5 {
 		t.Errorf("%+v", me)
 	}
+	var seen identity.UserDetailView
+	b.do(adminKey, "GET", "/api/v1/users/"+string(user.ID), "").read(t, &seen)
+	if seen.ID != user.ID || seen.Quota.Disk == nil || seen.Used == nil || *seen.Used != *me.Used {
+		t.Errorf("an admin sees %+v", seen)
+	}
 	b.do(adminKey, "PATCH", "/api/v1/users/"+string(user.ID), `{"role_id":null}`).read(t, &user)
 	if user.RoleID != nil {
 		t.Errorf("%+v", user)

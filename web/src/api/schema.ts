@@ -4927,6 +4927,26 @@ export interface components {
             username: string;
             verified?: boolean;
         };
+        UserDetailView: {
+            admin: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** @description His keys open nothing */
+            disabled: boolean;
+            email: string;
+            id: string;
+            /** @description What his instances may have at most, together */
+            quota: components["schemas"]["QuotaView"];
+            /** @description null: none */
+            role_id: string | null;
+            /** Format: date-time */
+            updated_at: string;
+            /** @description What the user's instances have, of his quota */
+            used?: components["schemas"]["UseView"];
+            username: string;
+            /** @description The address is known to be his */
+            verified: boolean;
+        };
         UserUpdateBody: {
             admin?: boolean;
             disabled?: boolean;
@@ -11526,7 +11546,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        data: components["schemas"]["UserView"];
+                        data: components["schemas"]["UserDetailView"];
                         /** @enum {boolean} */
                         success: true;
                     };
