@@ -235,7 +235,10 @@ func TestOtherEndsAreLeft(t *testing.T) {
 		"noise": {func(s *websocket.Conn) error {
 			return s.WriteMessage(websocket.BinaryMessage, []byte("hello, hello, hello"))
 		}, "does not keep to its language"},
-		"too long": {func(s *websocket.Conn) error { return s.WriteMessage(websocket.BinaryMessage, make([]byte, 2<<20)) }, "broke off"},
+		"too long": {func(s *websocket.Conn) error {
+			_ = s.WriteMessage(websocket.BinaryMessage, make([]byte, 2<<20)) // it may be closed before the end
+			return nil
+		}, "broke off"},
 		"pings": {func(s *websocket.Conn) error {
 			return s.WriteMessage(websocket.BinaryMessage, bytes.Repeat(frame(2, 1, 0, 7), 100))
 		}, "too many pings"},
