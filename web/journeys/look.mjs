@@ -3,44 +3,103 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { until } from './berth.mjs';
-import { settled } from './page.mjs';
+import { unique, until } from './berth.mjs';
+import { still, turnTo } from './page.mjs';
 import { journey } from './stage.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** What axe finds on the page that is serious or worse. */
-async function findings(page) {
-  await page.evaluate(axe);
-  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+/** What axe finds on the page that is serious or worse; rules names those that are asked, all otherwise. */
+async function findings(page, ...rules) {
+  await still(page);
+  const found = await page.evaluate((runOnly) => globalThis.axe.run(document, { resultTypes: ['violations'], ...(runOnly.length > 0 && { runOnly }) }), rules);
   return found.violations.filter((each) => each.impact === 'serious' || each.impact === 'critical').map((each) => `${each.id}: ${each.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(' | ')}`);
 }
 
-for (const colorScheme of ['light', 'dark']) {
-  journey(
-    `axe finds nothing serious on any page, ${colorScheme}`,
-    async (visitor, { berth, arrive }) => {
-      const user = await berth.addUser();
-      const instance = await berth.addInstance(user);
-      const role = await berth.call('post', '/api/v1/roles', { name: `axe-${colorScheme}-${Date.now()}`, permissions: ['nodes.read'] });
-      const image = await berth.demo();
-      const wrong = [];
-      const look = async (page, path) => {
-        await page.goto(path);
-        await settled(page);
-        for (const each of await findings(page)) wrong.push(`${path}: ${each}`);
-      };
-      const guest = await arrive();
-      for (const path of ['/login', '/forgot', '/link']) await look(guest.page, path);
-      const page = await visitor.admin('/');
-      const own = ['', '/files', '/stats', '/startup', '/network', '/subusers', '/activity', '/settings'].map((tab) => `/instances/${instance.id}${tab}`);
-      const all = ['/overview', '/welcome', '/instances', '/instances/new', ...own, '/nodes', '/nodes/new', `/nodes/${berth.node.id}`, '/images', '/images/new', `/images/${image.id}`, '/users', '/users/new', `/users/${user.id}`, '/roles', '/roles/new', `/roles/${role.id}`, '/jobs', '/activity', '/settings', '/account', '/account/security', '/account/sessions', '/account/keys'];
-      for (const path of all) await look(page, path);
-      assert.deepEqual(wrong, []);
-    },
-    { colorScheme },
-  );
+/** The panel, which goes by the machine, turns light or dark. */
+async function turn(page, colorScheme) {
+  await page.emulateMedia({ colorScheme });
+  await page.locator(`html[data-mantine-color-scheme=${colorScheme}]`).waitFor();
 }
+
+/** Adds to wrong what axe finds in light and in dark. Of all it looks at, only the contrast is another one in the dark. */
+async function look(page, what, wrong) {
+  if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axe);
+  for (const each of await findings(page)) wrong.push(`${what}: ${each}`);
+  await turn(page, 'dark');
+  for (const each of await findings(page, 'color-contrast')) wrong.push(`${what}, dark: ${each}`);
+  await turn(page, 'light');
+}
+
+journey('axe finds nothing serious on any page, light or dark', async (visitor, { berth, arrive }) => {
+  const user = await berth.addUser();
+  const instance = await berth.addInstance(user);
+  const role = await berth.call('post', '/api/v1/roles', { name: unique('axe'), permissions: ['nodes.read'] });
+  const image = await berth.demo();
+  const [job] = await berth.call('get', '/api/v1/jobs?limit=1');
+  const wrong = [];
+  const visit = async (page, path) => {
+    await turnTo(page, path);
+    const at = new URL(page.url());
+    assert.equal(at.pathname + at.search, path, 'it led elsewhere');
+    assert.equal(await page.getByText('There is no such page').count(), 0, `${path}: there is no such page`);
+    await look(page, path, wrong);
+  };
+  const guest = await arrive();
+  await guest.page.goto('/login');
+  for (const path of ['/login', '/forgot', '/link']) await visit(guest.page, path);
+  const page = await visitor.admin('/overview');
+  const own = ['', '/files', '/stats', '/startup', '/network', '/subusers', '/activity', '/settings'].map((tab) => `/instances/${instance.id}${tab}`);
+  const account = ['', '/security', '/sessions', '/keys', '/ssh-keys'].map((tab) => `/account${tab}`);
+  const settings = ['', '?tab=mail', '?tab=oidc'].map((tab) => `/settings${tab}`);
+  for (const path of ['/overview', '/welcome', '/instances', '/instances/new', ...own, '/nodes', '/nodes/new', `/nodes/${berth.node.id}`, '/images', '/images/new', `/images/${image.id}`, '/users', '/users/new', `/users/${user.id}`, '/roles', '/roles/new', `/roles/${role.id}`, '/jobs', `/jobs/${job.id}`, '/activity', ...settings, ...account]) await visit(page, path);
+  assert.deepEqual(wrong, []);
+});
+
+journey('axe finds nothing serious in what opens above a page, light or dark', async (visitor, { berth }) => {
+  const user = await berth.addUser();
+  const instance = await berth.addInstance(user, { start: false });
+  const page = await visitor.admin(`/instances/${instance.id}/subusers`);
+  const wrong = [];
+  const shut = async (opened) => {
+    await page.keyboard.press('Escape');
+    await opened.waitFor({ state: 'hidden' });
+  };
+  const dialog = page.getByRole('dialog');
+  const menu = page.getByRole('menu');
+
+  await page.getByRole('button', { name: 'Add somebody' }).click();
+  await dialog.getByRole('button', { name: 'Console only' }).waitFor();
+  await look(page, 'adding somebody', wrong);
+  await shut(dialog);
+
+  await page.getByRole('button', { name: 'More', exact: true }).click();
+  await menu.waitFor();
+  await look(page, 'what an admin does with an instance', wrong);
+  await menu.getByRole('menuitem', { name: 'Delete' }).click();
+  await dialog.getByRole('textbox').waitFor();
+  await look(page, 'deleting an instance', wrong);
+  await shut(dialog);
+
+  await page.getByRole('button', { name: 'admin', exact: true }).click();
+  await menu.waitFor();
+  await look(page, 'the menu of who is logged in', wrong);
+  await shut(menu);
+
+  await page.keyboard.press('Control+k');
+  await page.getByPlaceholder('Go to a page or do something…').waitFor();
+  await look(page, 'the palette', wrong);
+  await shut(page.getByPlaceholder('Go to a page or do something…'));
+
+  await page.goto(`/instances/${instance.id}/files`);
+  await page.getByRole('button', { name: 'New', exact: true }).click();
+  await page.getByRole('menuitem', { name: 'New file' }).click();
+  await dialog.getByRole('textbox').fill('server.properties');
+  await dialog.getByRole('button', { name: 'Create' }).click();
+  await page.getByRole('textbox', { name: /^Text of/ }).fill('# Hello\nmax-players=20\nmotd="Moin"');
+  await look(page, 'the editor', wrong);
+  assert.deepEqual(wrong, []);
+});
 
 journey(
   'on a phone every page fits, and the menu is a drawer',
@@ -48,17 +107,21 @@ journey(
     const user = await berth.addUser();
     const instance = await berth.addInstance(user, { start: false });
     const page = await visitor.admin('/instances');
+    const wrong = [];
     for (const path of ['/instances', `/instances/${instance.id}`, `/instances/${instance.id}/files`, '/nodes', '/users', '/activity', '/account', '/settings']) {
-      await page.goto(path);
-      await settled(page);
+      await turnTo(page, path);
       const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(over <= 0, `${path} is ${over} pixels too wide`);
+      await look(page, `${path} on a phone`, wrong);
     }
     await page.getByRole('button', { name: 'Menu', exact: true }).click();
     const drawer = page.getByRole('dialog', { name: 'Menu' });
+    await drawer.getByRole('link', { name: 'Nodes' }).waitFor();
+    await look(page, 'the drawer', wrong);
     await drawer.getByRole('link', { name: 'Nodes' }).click();
     await page.getByRole('heading', { name: 'Nodes', level: 1 }).waitFor();
     await drawer.waitFor({ state: 'hidden' });
+    assert.deepEqual(wrong, []);
   },
   { viewport: { width: 375, height: 720 }, hasTouch: true, isMobile: true },
 );

@@ -36,6 +36,8 @@ export default function Palette({ session }: { session: Session }) {
   };
   return (
     <Spotlight
+      title={t('nav.commands')}
+      classNames={{ header: 'hidden' }}
       actions={here.actions.length > 0 ? [here, there] : [there]}
       shortcut={['mod + K']}
       nothingFound={t('nav.commandsNone')}
