@@ -4,6 +4,7 @@ import { IconActivity, IconChartLine, IconDots, IconFolder, IconNetwork, IconRoc
 import { lazy } from 'react';
 import { useParams } from 'wouter';
 import { InstanceFrame, type InstanceTab } from '@/features/instance/InstanceFrame';
+import { heldBy } from '@/features/instance/held';
 import { may, type Instance } from '@/features/instance/model';
 import { InstanceAdmin } from '@/features/instance/admin/InstanceAdmin';
 import { Overview } from '@/features/instance/Overview';
@@ -20,7 +21,14 @@ interface Props {
 function OverviewTab({ instance }: Props) {
   return (
     <Overview instance={instance}>
-      {may(instance, 'console.read') && <Console instance={instance.id} writes={may(instance, 'console.write')} running={instance.actual === 'running' || instance.actual === 'starting'} />}
+      {may(instance, 'console.read') && (
+        <Console
+          instance={instance.id}
+          writes={may(instance, 'console.write')}
+          running={instance.actual === 'running' || instance.actual === 'starting'}
+          held={heldBy(instance)}
+        />
+      )}
     </Overview>
   );
 }

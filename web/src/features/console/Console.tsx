@@ -15,6 +15,8 @@ interface Props {
   writes: boolean;
   /** It runs: only then does anybody hear a command. */
   running: boolean;
+  /** Why it can't run at all now. */
+  held?: string | undefined;
 }
 
 interface Link {
@@ -24,7 +26,7 @@ interface Link {
 }
 
 /** What an instance prints, and the field to type into it. */
-export default function Console({ instance, writes, running }: Props) {
+export default function Console({ instance, writes, running, held }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const screen = useRef<Screen | undefined>(undefined);
   const socket = useRef<ConsoleSocket | undefined>(undefined);
@@ -94,7 +96,7 @@ export default function Console({ instance, writes, running }: Props) {
       title={t('console.title')}
       actions={
         <div className={css.tools}>
-          <LinkSign link={link} />
+          <LinkSign link={link} held={held} />
           <Tooltip label={t('console.search')}>
             <ActionIcon aria-label={t('console.search')} aria-pressed={searching} onClick={() => setSearching(!searching)}>
               <IconSearch size={16} />
@@ -116,7 +118,7 @@ export default function Console({ instance, writes, running }: Props) {
       {skipped > 0 && <div className={css.note}>{t('console.skipped', { count: skipped })}</div>}
       <div className={css.box}>
         <div ref={host} className={css.screen} />
-        {empty && link.phase === 'open' && <p className={css.empty}>{running ? t('console.quiet') : t('console.off')}</p>}
+        {empty && (held ?? link.phase === 'open') && <p className={css.empty}>{held ?? t(running ? 'console.quiet' : 'console.off')}</p>}
         {!following && (
           <Button className={css.toEnd} leftSection={<IconArrowDown size={14} aria-hidden />} onClick={() => screen.current?.toEnd()}>
             {t('console.toEnd')}
@@ -134,9 +136,11 @@ function colouredBy(source: string, text: string): string {
   return source === 'berth' ? `\x1b[36m${text}` : text;
 }
 
-function LinkSign({ link }: { link: Link }) {
+function LinkSign({ link, held }: { link: Link; held: string | undefined }) {
   const text =
-    link.phase === 'closed'
+    link.phase !== 'open' && held
+      ? held
+      : link.phase === 'closed'
       ? link.reason || t('console.closed')
       : link.phase === 'connecting'
         ? t('console.connecting')

@@ -1,7 +1,6 @@
 import { Anchor, Button, Group, Stack, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
-import { useLocation } from 'wouter';
 import { call, idempotencyKey, keys, useCan } from '@/api';
 import { t } from '@/text';
 import { ConfirmByName, CopyField, ErrorNotice, notifyDone, RowSkeletons, Section, sentence, useSubmit } from '@/ui';
@@ -18,7 +17,6 @@ export default function SettingsTab({ instance }: { instance: Instance }) {
       {may(instance, 'sftp') && <Sftp instance={instance} />}
       {instance.disk_state && <Volume instance={instance} edits={staff} />}
       {edits && <Reinstall instance={instance} />}
-      {staff && <Delete instance={instance} />}
     </>
   );
 }
@@ -148,37 +146,6 @@ function Reinstall({ instance }: Props) {
         }}
       >
         {wipe ? `${t('instance.wipeHint')} ${t('common.cannotUndo')}` : t('instance.reinstallHint')}
-      </ConfirmByName>
-    </Section>
-  );
-}
-
-function Delete({ instance }: Props) {
-  const [asking, setAsking] = useState(false);
-  const [, go] = useLocation();
-  return (
-    <Section title={t('instance.danger')}>
-      <Group justify="space-between" gap="md">
-        <p className="quiet" style={{ flex: '1 1 18rem', margin: 0 }}>
-          {t('instance.deleteHint')}
-        </p>
-        <Button color="red" variant="light" onClick={() => setAsking(true)}>
-          {t('instance.delete')}
-        </Button>
-      </Group>
-      <ConfirmByName
-        opened={asking}
-        onClose={() => setAsking(false)}
-        title={t('instance.deleteTitle', { name: instance.name })}
-        name={instance.name}
-        confirm={t('common.delete')}
-        run={async () => {
-          await call('delete', '/api/v1/instances/{id}', { path: { id: instance.id } });
-          notifyDone(t('instance.deleteSent'));
-          go('/instances');
-        }}
-      >
-        {t('instance.deleteHint')} {t('common.cannotUndo')}
       </ConfirmByName>
     </Section>
   );

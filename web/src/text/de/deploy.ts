@@ -41,7 +41,7 @@ export const deploy = {
   reassign: 'Dort belegte Ports austauschen',
   reassignHint: 'Sonst wird der Umzug abgelehnt, wenn ein Port belegt ist.',
   deleteTitle: '{name} löschen?',
-  deleteText: 'Der Container und alle seine Daten werden gelöscht.',
+  deleteText: 'Die Instanz, alle ihre Dateien und ihre Ports sind endgültig weg.',
   forget: 'Auch vergessen, wenn der Node nicht antwortet',
   forgetHint: 'Für Nodes, die nie wiederkommen: Was dort liegt, wird nicht aufgeräumt.',
   deleting: 'Die Instanz wird gelöscht',

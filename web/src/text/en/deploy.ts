@@ -42,7 +42,7 @@ export const deploy = {
   reassign: 'Exchange ports that are taken there',
   reassignHint: 'Else the move is refused when a port is taken.',
   deleteTitle: 'Delete {name}?',
-  deleteText: 'The container and all of its data are deleted.',
+  deleteText: 'The instance, all its files and its ports are gone for good.',
   forget: 'Forget it even if its node doesn’t answer',
   forgetHint: 'For nodes that never come back: what is left there is not cleaned up.',
   deleting: 'The instance is being deleted',

@@ -28,6 +28,9 @@ export const instance = {
   image: 'Image',
   id: 'Id',
   since: 'Running since',
+  heldDeleting: 'This instance is being deleted.',
+  heldInstalling: 'This instance is being installed. What it prints appears here when it starts.',
+  heldFailed: 'The last order for this instance failed: what to do about it stands above.',
   suspendedTitle: 'This instance is suspended',
   reason: 'Reason: {reason}',
   suspendedHint: 'It does not run and cannot be used until an administrator lifts the suspension. Its data is kept.',
@@ -156,6 +159,7 @@ export const instance = {
   'about_subusers.write': 'Choose who else may use it, and give rights that one has oneself.',
   // activity
   activityHint: 'Every change, who made it, from where and through what.',
+  stateBefore: 'before: {state}',
   activityNone: 'Nothing has happened yet',
   activitySearch: 'What, who or from where',
   via: 'Through',
@@ -190,9 +194,4 @@ export const instance = {
   convert: 'Convert the volume',
   convertHint: 'Its node can hold the limit hard. The data is copied for that, and the instance is stopped meanwhile.',
   convertSent: 'The volume is being converted',
-  danger: 'What can’t be undone',
-  delete: 'Delete the instance',
-  deleteHint: 'The instance, all its files and its ports are gone for good.',
-  deleteTitle: 'Delete {name}?',
-  deleteSent: 'It is being deleted',
 } as const;
