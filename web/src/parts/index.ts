@@ -6,3 +6,4 @@ export { UserName, UserSelect } from './UserSelect';
 export { bodyOf, emptyForm, withImage, type DeployForm } from './deploy';
 export { LimitFields, PortFields, VariableFields } from './DeployFields';
 export { ImagePicker } from './ImagePicker';
+export { useProof, type Guard } from './proof';

@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { call, once, useMe } from '@/api';
 import { t, tAny } from '@/text';
 import { CopyField, ErrorNotice, useSubmit } from '@/ui';
-import type { Guard } from './proof';
+import type { Guard } from '@/parts';
 
 const lifetimes = ['30', '90', '365', 'never'] as const;
 const day = 86_400_000;

@@ -6,7 +6,7 @@ import { call, keys, list as listOf, useMe, type View } from '@/api';
 import { t } from '@/text';
 import { ConfirmByName, DataTable, EmptyState, notifyDone, RelativeTime, Section, useCommands } from '@/ui';
 import { KeyForm, KeyIssued } from './KeyForm';
-import { useProof } from './proof';
+import { useProof } from '@/parts';
 
 type Key = View<'KeyView'>;
 

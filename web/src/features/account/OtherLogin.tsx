@@ -5,7 +5,7 @@ import { useSearch } from 'wouter';
 import { call, keys, usePanel, type View } from '@/api';
 import { t, tAny } from '@/text';
 import { ConfirmByName, DataTable, ErrorNotice, RelativeTime, Section, useSubmit } from '@/ui';
-import { useProof } from './proof';
+import { useProof } from '@/parts';
 
 type Identity = View<'OIDCIdentityView'>;
 

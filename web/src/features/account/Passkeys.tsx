@@ -6,7 +6,7 @@ import { t } from '@/text';
 import { ConfirmByName, DataTable, EmptyState, ErrorNotice, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
 import { browserName } from './browser';
 import { Codes } from './Codes';
-import { useProof } from './proof';
+import { useProof } from '@/parts';
 
 type Passkey = View<'PasskeyView'>;
 

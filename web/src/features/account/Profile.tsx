@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { call, renew, useMe, type View } from '@/api';
 import { cores, isLanguage, languages, mebibytes, number, preferred, speak, t } from '@/text';
 import { ErrorNotice, Meter, notifyDone, Section, useSubmit } from '@/ui';
-import { useProof } from './proof';
+import { useProof } from '@/parts';
 import css from './account.module.css';
 
 /** Name, address, language; and what the quota leaves. */

@@ -6,7 +6,7 @@ import { t } from '@/text';
 import { ErrorNotice, notifyDone, Section, useSubmit } from '@/ui';
 import { OtherLogin } from './OtherLogin';
 import { Passkeys } from './Passkeys';
-import { useProof } from './proof';
+import { useProof } from '@/parts';
 import { Totp } from './Totp';
 import css from './account.module.css';
 

@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { call, keys, list, useMe, type View } from '@/api';
 import { t } from '@/text';
 import { ConfirmByName, DataTable, EmptyState, ErrorNotice, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
-import { useProof, type Guard } from './proof';
+import { useProof, type Guard } from '@/parts';
 
 type SshKey = View<'SSHKeyView'>;
 

@@ -5,7 +5,7 @@ import { call, keys, useMe, type View } from '@/api';
 import { t } from '@/text';
 import { ConfirmByName, CopyField, ErrorNotice, notifyDone, Section, StateBadge, useSubmit } from '@/ui';
 import { Codes } from './Codes';
-import { useProof } from './proof';
+import { useProof } from '@/parts';
 import { Qr } from './Qr';
 
 /** The authenticator app, and the codes for the day it is lost. */

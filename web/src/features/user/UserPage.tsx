@@ -3,15 +3,16 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useParams } from 'wouter';
 import { call, keys, useMe, type View } from '@/api';
+import { useProof } from '@/parts';
 import { t } from '@/text';
 import { ErrorNotice, notifyDone, notifyError, PageHeader, PageSkeleton, Section, StateBadge, useSubmit } from '@/ui';
 import { DeleteUser } from './DeleteUser';
 import { Invitation } from './Invitation';
 import { useCovers } from './roles';
 import { QuotaFields, userFields, UserFields, type UserForm } from './UserFields';
-import { UserInstances, UserKeys, UserSSHKeys } from './UserThings';
+import { UserInstances, UserKeys, UserSSHKeys, UserUse } from './UserThings';
 
-type User = View<'UserView'>;
+type User = View<'UserDetailView'>;
 
 export default function UserPage() {
   const { id } = useParams<{ id: string }>();
@@ -49,14 +50,15 @@ function Actions({ user }: { user: User }) {
   const [sent, setSent] = useState<View<'InviteView'>>();
   const [deleting, setDeleting] = useState(false);
   const [inviting, setInviting] = useState(false);
+  const { guard, dialog } = useProof();
   if (!may) return null;
   const path = { id: user.id };
   const invite = () => {
     setInviting(true);
-    return call('post', '/api/v1/users/{id}/invite', { path, body: {} }).then(setSent).catch(notifyError).finally(() => setInviting(false));
+    return guard(() => call('post', '/api/v1/users/{id}/invite', { path, body: {} })).then(setSent).catch(notifyError).finally(() => setInviting(false));
   };
   const disable = () =>
-    call('patch', '/api/v1/users/{id}', { path, body: { disabled: !user.disabled } })
+    guard(() => call('patch', '/api/v1/users/{id}', { path, body: { disabled: !user.disabled } }))
       .then(() => {
         notifyDone(t(user.disabled ? 'user.enabled' : 'user.disabledDone'));
         return client.invalidateQueries({ queryKey: keys.users() });
@@ -76,6 +78,7 @@ function Actions({ user }: { user: User }) {
       <Modal opened={!!sent} onClose={() => setSent(undefined)} title={t('user.newLink')}>
         {sent && <Invitation sent={sent} email={user.email} />}
       </Modal>
+      {dialog}
       <DeleteUser user={user} opened={deleting} close={() => setDeleting(false)} />
     </>
   );
@@ -86,47 +89,55 @@ function Editor({ user }: { user: User }) {
   const client = useQueryClient();
   const may = useCovers(user);
   const me = useMe();
+  // One's own name and address can be changed here too, which takes a proof.
+  const { guard, dialog } = useProof();
   const set = (change: Partial<UserForm>) => setForm((before) => ({ ...before, ...change }));
   const submit = useSubmit(async () => {
     const { username, email, admin, role, quota } = form;
-    await call('patch', '/api/v1/users/{id}', {
-      path: { id: user.id },
-      body: {
-        ...(username === user.username ? {} : { username }),
-        ...(email === user.email ? {} : { email }),
-        ...(me.admin && admin !== user.admin ? { admin } : {}),
-        ...(role === (user.role_id ?? '') ? {} : { role_id: role || null }),
-        ...(JSON.stringify(quota) === JSON.stringify(user.quota) ? {} : { quota }),
-      },
-    });
+    await guard(() =>
+      call('patch', '/api/v1/users/{id}', {
+        path: { id: user.id },
+        body: {
+          ...(username === user.username ? {} : { username }),
+          ...(email === user.email ? {} : { email }),
+          ...(me.admin && admin !== user.admin ? { admin } : {}),
+          ...(role === (user.role_id ?? '') ? {} : { role_id: role || null }),
+          ...(JSON.stringify(quota) === JSON.stringify(user.quota) ? {} : { quota }),
+        },
+      }),
+    );
     notifyDone(t('user.saved'));
     await client.invalidateQueries({ queryKey: keys.users() });
   }, userFields);
   return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        void submit.run();
-      }}
-    >
-      <fieldset disabled={!may} style={{ border: 0, margin: 0, padding: 0, minWidth: 0 }}>
-        <Section title={t('user.one')}>
-          <UserFields form={form} set={set} submit={submit} />
-        </Section>
-        <Section title={t('user.quota')} hint={t('user.quotaHint')}>
-          <Stack gap="md">
-            <QuotaFields form={form} set={set} submit={submit} />
-            <ErrorNotice error={submit.error} />
-            {may && (
-              <Group justify="flex-end">
-                <Button type="submit" variant="filled" loading={submit.busy}>
-                  {t('common.save')}
-                </Button>
-              </Group>
-            )}
-          </Stack>
-        </Section>
-      </fieldset>
-    </form>
+    <>
+      <form
+        onSubmit={(e) => {
+          e.preventDefault();
+          void submit.run();
+        }}
+      >
+        <fieldset disabled={!may} style={{ border: 0, margin: 0, padding: 0, minWidth: 0 }}>
+          <Section title={t('user.one')}>
+            <UserFields form={form} set={set} submit={submit} />
+          </Section>
+          <Section title={t('user.quota')} hint={t('user.quotaHint')}>
+            <Stack gap="md">
+              <UserUse user={user} />
+              <QuotaFields form={form} set={set} submit={submit} />
+              <ErrorNotice error={submit.error} />
+              {may && (
+                <Group justify="flex-end">
+                  <Button type="submit" variant="filled" loading={submit.busy}>
+                    {t('common.save')}
+                  </Button>
+                </Group>
+              )}
+            </Stack>
+          </Section>
+        </fieldset>
+      </form>
+      {dialog}
+    </>
   );
 }

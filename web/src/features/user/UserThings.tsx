@@ -1,17 +1,17 @@
 import { Button, SimpleGrid } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import { call, keys, list, useCan, type View } from '@/api';
-import { cores, mebibytes, t } from '@/text';
-import { DataTable, EmptyState, Meter, notifyError, RelativeTime, Section, StateBadge } from '@/ui';
+import { cores, mebibytes, number, t } from '@/text';
+import { ConfirmByName, DataTable, EmptyState, Meter, notifyDone, RelativeTime, Section, StateBadge } from '@/ui';
 import { useCovers } from './roles';
-import { usedOf } from './used';
 
 interface Props {
-  user: View<'UserView'>;
+  user: View<'UserDetailView'>;
 }
 
-/** His instances, and what they have of his quota. */
+/** His instances. */
 export function UserInstances({ user }: Props) {
   const [, go] = useLocation();
   const can = useCan();
@@ -30,7 +30,6 @@ export function UserInstances({ user }: Props) {
         )
       }
     >
-      {found.data && found.data.total <= found.data.items.length && <Used user={user} instances={found.data.items} />}
       <DataTable
         label={t('nav.instances')}
         rows={found.data?.items}
@@ -50,13 +49,14 @@ export function UserInstances({ user }: Props) {
   );
 }
 
-function Used({ user, instances }: Props & { instances: View<'InstanceView'>[] }) {
-  const used = usedOf(instances);
+/** What his instances have of his quota. */
+export function UserUse({ user }: Props) {
+  const { used, quota } = user;
+  if (!used) return null;
   const of = (text: string, max: number | null | undefined, show: (value: number) => string) => (max === null || max === undefined ? text : t('common.ofTotal', { used: text, total: show(max) }));
-  const { quota } = user;
   return (
-    <SimpleGrid cols={{ base: 2, sm: 4 }} spacing="md" p="md">
-      <Meter label={t('nav.instances')} value={used.instances} max={quota.instances ?? 0} text={`${t('nav.instances')} ${of(String(used.instances), quota.instances, String)}`} />
+    <SimpleGrid cols={{ base: 2, sm: 4 }} spacing="md">
+      <Meter label={t('nav.instances')} value={used.instances} max={quota.instances ?? 0} text={`${t('nav.instances')} ${of(number(used.instances), quota.instances, number)}`} />
       <Meter label={t('common.memory')} value={used.memory} max={quota.memory ?? 0} text={`${t('common.memory')} ${of(mebibytes(used.memory), quota.memory, mebibytes)}`} />
       <Meter label={t('common.cpu')} value={used.cpu} max={quota.cpu ?? 0} text={`${t('common.cpu')} ${of(cores(used.cpu), quota.cpu, cores)}`} />
       <Meter label={t('common.disk')} value={used.disk} max={quota.disk ?? 0} text={`${t('common.disk')} ${of(mebibytes(used.disk), quota.disk, mebibytes)}`} />
@@ -68,10 +68,7 @@ export function UserKeys({ user }: Props) {
   const may = useCovers(user);
   const client = useQueryClient();
   const found = useQuery({ queryKey: keys.keys('of', user.id), queryFn: () => list('/api/v1/keys', { query: { user_id: user.id, limit: 100 } }) });
-  const revoke = (id: string) =>
-    call('delete', '/api/v1/keys/{id}', { path: { id } })
-      .then(() => client.invalidateQueries({ queryKey: keys.keys() }))
-      .catch(notifyError);
+  const [revoking, setRevoking] = useState<View<'KeyView'>>();
   return (
     <Section title={t('user.keys')} flush>
       <DataTable
@@ -86,9 +83,22 @@ export function UserKeys({ user }: Props) {
           { key: 'scopes', title: t('user.keyScopes'), wide: true, cell: (each) => (each.scopes ?? []).join(', ') },
           { key: 'used', title: t('user.keyUsed'), cell: (each) => <RelativeTime at={each.last_used_at} never={t('common.never')} /> },
           { key: 'ends', title: t('user.keyEnds'), wide: true, cell: (each) => <RelativeTime at={each.expires_at} never={t('common.never')} /> },
-          { key: 'do', title: '', end: true, cell: (each) => may && <Button onClick={() => void revoke(each.id)}>{t('user.revoke')}</Button> },
+          { key: 'do', title: '', end: true, cell: (each) => may && <Button onClick={() => setRevoking(each)}>{t('user.revoke')}</Button> },
         ]}
       />
+      <ConfirmByName
+        opened={!!revoking}
+        onClose={() => setRevoking(undefined)}
+        title={t('account.keyRemoveTitle', { name: revoking?.name ?? '' })}
+        confirm={t('user.revoke')}
+        run={async () => {
+          if (revoking) await call('delete', '/api/v1/keys/{id}', { path: { id: revoking.id } });
+          await client.invalidateQueries({ queryKey: keys.keys() });
+          notifyDone(t('account.keyRemoved'));
+        }}
+      >
+        {t('account.keyRemoveText')}
+      </ConfirmByName>
     </Section>
   );
 }
@@ -98,10 +108,7 @@ export function UserSSHKeys({ user }: Props) {
   const client = useQueryClient();
   const key = keys.users(user.id, 'ssh-keys');
   const found = useQuery({ queryKey: key, queryFn: () => list('/api/v1/users/{id}/ssh-keys', { path: { id: user.id }, query: { limit: 100 } }) });
-  const remove = (id: string) =>
-    call('delete', '/api/v1/users/{id}/ssh-keys/{key}', { path: { id: user.id, key: id } })
-      .then(() => client.invalidateQueries({ queryKey: key }))
-      .catch(notifyError);
+  const [removing, setRemoving] = useState<View<'SSHKeyView'>>();
   return (
     <Section title={t('user.sshKeys')} flush>
       <DataTable
@@ -114,9 +121,22 @@ export function UserSSHKeys({ user }: Props) {
           { key: 'name', title: t('common.name'), cell: (each) => each.name },
           { key: 'print', title: t('user.fingerprint'), wide: true, cell: (each) => <span className="mono">{each.fingerprint}</span> },
           { key: 'at', title: t('common.created'), cell: (each) => <RelativeTime at={each.created_at} /> },
-          { key: 'do', title: '', end: true, cell: (each) => may && <Button onClick={() => void remove(each.id)}>{t('common.remove')}</Button> },
+          { key: 'do', title: '', end: true, cell: (each) => may && <Button onClick={() => setRemoving(each)}>{t('common.remove')}</Button> },
         ]}
       />
+      <ConfirmByName
+        opened={!!removing}
+        onClose={() => setRemoving(undefined)}
+        title={t('account.sshRemoveTitle', { name: removing?.name ?? '' })}
+        confirm={t('common.remove')}
+        run={async () => {
+          if (removing) await call('delete', '/api/v1/users/{id}/ssh-keys/{key}', { path: { id: user.id, key: removing.id } });
+          await client.invalidateQueries({ queryKey: key });
+          notifyDone(t('account.sshRemoved'));
+        }}
+      >
+        {t('account.sshRemoveText')}
+      </ConfirmByName>
     </Section>
   );
 }
