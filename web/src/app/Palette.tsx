@@ -7,7 +7,7 @@ import { t } from '@/text';
 import { useContributed } from './commands';
 import { navigation } from './home';
 
-/** The command palette: every page, and what the open one brings. Ctrl or Cmd and K. */
+/** The command palette: every page, and what the open one brings. Ctrl or Cmd and K opens it: see Shell. */
 export default function Palette({ session }: { session: Session }) {
   const [, go] = useLocation();
   const contributed = useContributed();
@@ -39,7 +39,7 @@ export default function Palette({ session }: { session: Session }) {
       title={t('nav.commands')}
       classNames={{ header: 'hidden' }}
       actions={here.actions.length > 0 ? [here, there] : [there]}
-      shortcut={['mod + K']}
+      shortcut={null}
       nothingFound={t('nav.commandsNone')}
       highlightQuery
       scrollable

@@ -1,4 +1,5 @@
 import { ActionIcon, Drawer, Kbd, UnstyledButton } from '@mantine/core';
+import { useHotkeys } from '@mantine/hooks';
 import { IconMenu2, IconSearch } from '@tabler/icons-react';
 import { lazy, Suspense, useEffect, useState, type ReactNode } from 'react';
 import { Link, useLocation } from 'wouter';
@@ -16,6 +17,8 @@ const openPalette = () => void import('@mantine/spotlight').then(({ spotlight })
 export function Shell({ session, children }: { session: Session; children: ReactNode }) {
   const [drawer, setDrawer] = useState(false);
   const close = () => setDrawer(false);
+  // Here, since the palette itself is loaded last: until then the browser would take the keys.
+  useHotkeys([['mod+K', openPalette]]);
   return (
     <div className={css.shell}>
       <a className={css.skip} href="#page">
