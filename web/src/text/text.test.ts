@@ -23,6 +23,14 @@ describe('the catalogues', () => {
   });
 });
 
+it('says Sie in German, everywhere', () => {
+  for (const [space, texts] of Object.entries(de)) {
+    for (const [key, text] of Object.entries(texts)) {
+      for (const form of forms(text)) expect(form, `${space}.${key}`).not.toMatch(/(^|[^\p{L}])(du|dein(e|en|er|em|es|s)?|dich|dir)([^\p{L}]|$)/iu);
+    }
+  }
+});
+
 describe('speaking', () => {
   beforeEach(() => speak('en'));
 

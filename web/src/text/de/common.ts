@@ -30,7 +30,7 @@ export const common = {
   never: 'Nie',
   unlimited: 'Unbegrenzt',
   unknown: 'Unbekannt',
-  optional: 'Freiwillig',
+  optional: 'Optional',
   name: 'Name',
   created: 'Angelegt',
   changed: 'Geändert',
@@ -46,5 +46,5 @@ export const common = {
   typeName: 'Zum Bestätigen {name} eingeben',
   cannotUndo: 'Das lässt sich nicht rückgängig machen.',
   nothingFound: 'Nichts gefunden',
-  nothingFoundHint: 'Versuch es mit weniger Wörtern, oder leere den Filter.',
+  nothingFoundHint: 'Versuchen Sie es mit weniger Wörtern, oder leeren Sie den Filter.',
 };

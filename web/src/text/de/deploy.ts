@@ -27,7 +27,7 @@ export const deploy = {
   toInstance: 'Zur Instanz',
   suspend: 'Sperren',
   suspendTitle: '{name} sperren?',
-  suspendText: 'Sie wird gestoppt, und nur noch Mitarbeiter können sie benutzen, bis die Sperre aufgehoben ist. Ihre Daten bleiben.',
+  suspendText: 'Sie wird gestoppt, und nur noch Administratoren können sie benutzen, bis die Sperre aufgehoben ist. Ihre Daten bleiben.',
   reason: 'Grund',
   reasonHint: 'Der Eigentümer liest ihn.',
   suspended: 'Die Instanz ist gesperrt',

@@ -24,7 +24,7 @@ export const image = {
   stop: 'Stopp und Abstürze',
   stopCommand: 'Stopp',
   stopHint: 'Eine Konsolenzeile, ^C oder ^SIGNAME. Leer: das Stoppsignal des Container-Images.',
-  stopGrace: 'Abschießen nach',
+  stopGrace: 'Sofort beenden nach',
   stopGraceHint: '0 sind 10 Sekunden.',
   restart: 'Wieder starten',
   restartHint: 'Wenn es von selbst endete.',

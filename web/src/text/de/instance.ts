@@ -1,7 +1,7 @@
 export const instance = {
   title: 'Instanzen',
   pages: 'Seiten der Instanz',
-  deploy: 'Instanz anlegen',
+  deploy: 'Instanz bereitstellen',
   searchHint: 'Name oder Kennung',
   state: 'Zustand',
   anyState: 'Jeder Zustand',

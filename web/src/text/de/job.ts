@@ -40,7 +40,7 @@ export const job = {
   'kind_instance.start': 'Starten',
   'kind_instance.stop': 'Stoppen',
   'kind_instance.restart': 'Neu starten',
-  'kind_instance.kill': 'Abschießen',
+  'kind_instance.kill': 'Sofort beenden',
   'kind_instance.suspend': 'Sperren',
   'kind_instance.unsuspend': 'Entsperren',
   'kind_instance.update': 'Einstellungen ändern',

@@ -2,7 +2,7 @@ export const nav = {
   main: 'Seiten',
   menu: 'Menü',
   skip: 'Direkt zur Seite',
-  yours: 'Deins',
+  yours: 'Eigenes',
   hosting: 'Hosting',
   administration: 'Verwaltung',
   overview: 'Übersicht',
@@ -28,6 +28,6 @@ export const nav = {
   goTo: 'Gehe zu',
   do: 'Tun',
   liveOpen: 'Live',
-  liveConnecting: 'Verbinde neu: was du siehst, kann alt sein',
+  liveConnecting: 'Verbindung wird neu aufgebaut: Was Sie sehen, kann alt sein',
   liveEnded: 'Die Sitzung ist zu Ende',
 };

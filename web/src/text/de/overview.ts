@@ -19,7 +19,7 @@ export const overview = {
   crashed: 'Abgestürzt',
   crashedDo: 'Lesen Sie das Ende ihrer Konsole und starten Sie sie dann.',
   failed: 'Fehlgeschlagen',
-  failedDo: 'Sehen Sie auf ihrer Seite nach, was scheiterte; dann neu einrichten oder starten.',
-  jobFailed: 'Auftrag gescheitert',
+  failedDo: 'Sehen Sie auf ihrer Seite nach, was fehlschlug; dann neu einrichten oder starten.',
+  jobFailed: 'Auftrag fehlgeschlagen',
   jobFailedDo: 'Lesen Sie sein Protokoll; von dort lässt er sich wiederholen.',
 };

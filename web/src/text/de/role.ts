@@ -3,7 +3,7 @@ export const role = {
   one: 'Rolle',
   add: 'Rolle hinzufügen',
   empty: 'Noch keine Rollen',
-  emptyHint: 'Eine Rolle lässt Ihre Leute einen Teil dessen tun, was ein Admin tut: Anfragen beantworten, Nodes betreuen. Legen Sie eine an und geben Sie sie einem Benutzer.',
+  emptyHint: 'Eine Rolle lässt Ihre Leute einen Teil dessen tun, was ein Administrator tut: Anfragen beantworten, Nodes betreuen. Legen Sie eine an und geben Sie sie einem Benutzer.',
   description: 'Wofür sie da ist',
   permissions: 'Berechtigungen',
   permissionsHint: 'Was ihre Leute mit dem tun dürfen, was ihnen nicht gehört. Sie können nur geben, was Sie selbst haben.',

@@ -16,7 +16,7 @@ export const state = {
   maintenance: 'Wartung',
   draining: 'Wird geräumt',
   revoked: 'Widerrufen',
-  queued: 'In der Schlange',
+  queued: 'In der Warteschlange',
   waiting: 'Wartet',
   succeeded: 'Fertig',
   cancelled: 'Abgebrochen',
