@@ -1,7 +1,7 @@
 import 'uplot/dist/uPlot.min.css';
 import { useEffect, useRef } from 'react';
 import uPlot from 'uplot';
-import { dateTime } from '@/text';
+import { distances, least, moment, type Steps } from './ticks';
 import css from './ui.module.css';
 
 export interface Series {
@@ -18,19 +18,21 @@ interface Props {
   at: number[];
   series: Series[];
   format: (value: number) => string;
+  /** What may stand between two marks of the axis; hundredths without. */
+  steps?: Steps;
   /** The top of the axis at least: a limit. */
   top?: number;
   height?: number;
 }
 
 /** Figures over time. Who doesn't see it is told the newest ones. Load it lazily: it brings uPlot. */
-export default function TimeChart({ label, at, series, format, top, height = 160 }: Props) {
+export default function TimeChart({ label, at, series, format, steps = 'hundredths', top, height = 160 }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const shape = `${series.map((each) => `${each.name}${each.colour}`).join('|')}|${top ?? ''}|${height}`;
   const plot = useRef<uPlot | null>(null);
-  const now = useRef({ at, series, format });
+  const now = useRef({ at, series, format, steps });
   useEffect(() => {
-    now.current = { at, series, format };
+    now.current = { at, series, format, steps };
   });
   useEffect(() => {
     const host = box.current;
@@ -66,7 +68,7 @@ export default function TimeChart({ label, at, series, format, top, height = 160
   );
 }
 
-function make(host: HTMLElement, data: Pick<Props, 'at' | 'series' | 'format'>, top: number | undefined, height: number): uPlot {
+function make(host: HTMLElement, data: Pick<Props, 'at' | 'series' | 'format'> & { steps: Steps }, top: number | undefined, height: number): uPlot {
   const style = getComputedStyle(document.documentElement);
   const colour = (name: string) => style.getPropertyValue(name).trim();
   const axis = { stroke: colour('--ink-3'), grid: { stroke: colour('--edge'), width: 1 }, ticks: { show: false }, font: `11px ${colour('--font')}` };
@@ -76,10 +78,10 @@ function make(host: HTMLElement, data: Pick<Props, 'at' | 'series' | 'format'>, 
       height,
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false } },
-      scales: { y: { range: (_, __, most) => [0, Math.max(top ?? 0, (most || 0) * 1.1, 0.0001)] } },
+      scales: { y: { range: (_, __, most) => [0, Math.max(top ?? 0, (most || 0) * 1.1, least[data.steps])] } },
       axes: [
-        { ...axis, size: 28, space: 70, values: (_, ticks) => ticks.map((s) => dateTime(s * 1000, { timeStyle: 'short' })) },
-        { ...axis, size: 64, space: 32, values: (_, ticks) => ticks.map(data.format) },
+        { ...axis, size: 28, space: 84, values: (_, ticks, __, ___, apart) => ticks.map((at) => moment(at, apart)) },
+        { ...axis, size: 64, space: 32, incrs: distances[data.steps], values: (_, ticks) => ticks.map(data.format) },
       ],
       series: [
         {},

@@ -103,11 +103,12 @@ function Charts({ history, node }: { history: View<'StatsHistoryView'>; node: No
     <Suspense fallback={<RowSkeletons rows={8} />}>
       <SimpleGrid cols={{ base: 1, md: 2 }} spacing="lg">
         <TimeChart label={t('common.cpu')} at={at} format={cores} top={node.engine.cores ?? 1} series={[{ name: t('node.liveCpu'), values: history.cpu, colour: 1 }]} />
-        <TimeChart label={t('common.memory')} at={at} format={bytes} series={[{ name: t('node.liveMemory'), values: history.memory_bytes, colour: 3 }]} />
+        <TimeChart label={t('common.memory')} at={at} format={bytes} steps="bytes" series={[{ name: t('node.liveMemory'), values: history.memory_bytes, colour: 3 }]} />
         <TimeChart
           label={t('node.traffic')}
           at={at}
           format={(value) => `${bytes(value)}/s`}
+          steps="bytes"
           series={[
             { name: '↓', values: history.net_in_rate, colour: 1 },
             { name: '↑', values: history.net_out_rate, colour: 2 },

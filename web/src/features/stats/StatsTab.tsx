@@ -17,6 +17,7 @@ interface Props {
 interface Chart {
   title: string;
   format: (value: number) => string;
+  steps?: 'bytes' | 'whole';
   top?: number;
   lines: { figure: Figure; name: string; colour: 1 | 2 }[];
 }
@@ -90,10 +91,11 @@ function charts(instance: Props['instance']): Chart[] {
   const rate = (value: number) => t('stats.rate', { size: bytes(value) });
   return [
     { title: t('common.cpu'), format: (value) => t('stats.cores', { count: cores(value) }), top: instance.cpu, lines: [{ figure: 'cpu', name: t('common.cpu'), colour: 1 }] },
-    { title: t('common.memory'), format: bytes, top: instance.memory * 1_048_576, lines: [{ figure: 'memory_bytes', name: t('common.memory'), colour: 1 }] },
+    { title: t('common.memory'), format: bytes, steps: 'bytes', top: instance.memory * 1_048_576, lines: [{ figure: 'memory_bytes', name: t('common.memory'), colour: 1 }] },
     {
       title: t('stats.network'),
       format: rate,
+      steps: 'bytes',
       lines: [
         { figure: 'net_in_rate', name: t('stats.netIn'), colour: 1 },
         { figure: 'net_out_rate', name: t('stats.netOut'), colour: 2 },
@@ -102,13 +104,14 @@ function charts(instance: Props['instance']): Chart[] {
     {
       title: t('stats.io'),
       format: rate,
+      steps: 'bytes',
       lines: [
         { figure: 'disk_read_rate', name: t('stats.read'), colour: 1 },
         { figure: 'disk_write_rate', name: t('stats.write'), colour: 2 },
       ],
     },
-    { title: t('common.disk'), format: bytes, lines: [{ figure: 'disk_used_bytes', name: t('stats.used'), colour: 1 }] },
-    { title: t('stats.pids'), format: (value) => number(Math.round(value)), lines: [{ figure: 'pids', name: t('stats.pids'), colour: 1 }] },
+    { title: t('common.disk'), format: bytes, steps: 'bytes', lines: [{ figure: 'disk_used_bytes', name: t('stats.used'), colour: 1 }] },
+    { title: t('stats.pids'), format: (value) => number(Math.round(value)), steps: 'whole', lines: [{ figure: 'pids', name: t('stats.pids'), colour: 1 }] },
   ];
 }
 
@@ -126,6 +129,7 @@ function Charts({ instance, shown }: Props & { shown: Columns }) {
                 format={chart.format}
                 series={chart.lines.map(({ figure, name, colour }) => ({ name, colour, values: shown.of[figure] }))}
                 {...(chart.top ? { top: chart.top } : {})}
+                {...(chart.steps ? { steps: chart.steps } : {})}
               />
             </Section>
           ))}
