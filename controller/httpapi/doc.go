@@ -54,6 +54,10 @@
 // logins, are held to the same origins. With https the cookie's name begins with
 // __Host-, so that neither http nor a neighbouring name can set it.
 //
+// Beside it goes berth_logged_in=1, which pages may read and which proves nothing:
+// without it the panel asks for no session, and whoever is logged out gets no 401.
+// Refused: an answer 200 to GET /session that says that there is none.
+//
 // An origin is ours when it is Config.PublicURL's, or the very host that was called:
 // a stranger's name that leads here has its own cookies. Links that are mailed are
 // made of the public URL alone, never of a call's Host.
