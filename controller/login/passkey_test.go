@@ -25,8 +25,20 @@ type device struct {
 
 func (b *bundle) device() *device {
 	d := &device{b: b, rp: virtualwebauthn.RelyingParty{Name: "Berth", ID: "localhost", Origin: strings.Replace(b.public, "127.0.0.1", "localhost", 1)},
-		auth: virtualwebauthn.NewAuthenticator(), key: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)}
+		auth: virtualwebauthn.NewAuthenticator(), key: newKey()}
 	return d
+}
+
+// newKey draws until both coordinates of the public key fill their 32 bytes: the
+// library leaves leading zeros out, of one key in 128, and such a key is refused,
+// rightly.
+func newKey() virtualwebauthn.Credential {
+	const whole = 77 // bytes of the COSE key
+	for {
+		if key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2); len(key.Key.AttestationData()) == whole {
+			return key
+		}
+	}
 }
 
 type challenge struct {
