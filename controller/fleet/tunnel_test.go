@@ -97,13 +97,13 @@ func TestWhatIsNoTunnelIsClosed(t *testing.T) {
 	_, _ = rand.Read(random)
 	random[0] = 9 // no version of yamux
 	cases := map[string]func(s *websocket.Conn) error{
-		"text":         func(s *websocket.Conn) error { return s.WriteMessage(websocket.TextMessage, []byte("hello")) },
-		"noise":        func(s *websocket.Conn) error { return s.WriteMessage(websocket.BinaryMessage, random) },
+		"text":  func(s *websocket.Conn) error { return s.WriteMessage(websocket.TextMessage, []byte("hello")) },
+		"noise": func(s *websocket.Conn) error { return s.WriteMessage(websocket.BinaryMessage, random) },
 		"a huge frame": func(s *websocket.Conn) error {
 			_ = s.WriteMessage(websocket.BinaryMessage, make([]byte, 2<<20)) // it may be closed before the end
 			return nil
 		},
-		"a stream":     func(s *websocket.Conn) error { return s.WriteMessage(websocket.BinaryMessage, frame(1, 1, 2, 0)) },
+		"a stream": func(s *websocket.Conn) error { return s.WriteMessage(websocket.BinaryMessage, frame(1, 1, 2, 0)) },
 		"a stream with data": func(s *websocket.Conn) error {
 			return s.WriteMessage(websocket.BinaryMessage, frame(0, 1, 2, 1<<31))
 		},
