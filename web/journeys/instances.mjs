@@ -65,8 +65,8 @@ journey('a customer sees live that his instance is suspended, and why', async (v
   const dialog = admin.page.getByRole('dialog');
   await dialog.getByRole('textbox', { name: 'Reason' }).fill('the invoice of May');
   await dialog.getByRole('button', { name: 'Suspend' }).click();
-  await page.getByText('This instance is suspended').waitFor();
-  await page.getByText('Reason: the invoice of May').waitFor();
+  await page.getByText('This instance is suspended', { exact: true }).waitFor(); // above the page
+  await page.getByRole('status').filter({ hasText: 'the invoice of May' }).waitFor(); // in the console
 });
 
 journey('a subuser with the console alone sees nothing else, and nothing at all once it is taken', async (visitor, { berth, arrive }) => {
