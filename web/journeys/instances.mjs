@@ -66,7 +66,7 @@ journey('a customer sees live that his instance is suspended, and why', async (v
   await dialog.getByRole('textbox', { name: 'Reason' }).fill('the invoice of May');
   await dialog.getByRole('button', { name: 'Suspend' }).click();
   await page.getByText('This instance is suspended', { exact: true }).waitFor(); // above the page
-  await page.getByRole('status').filter({ hasText: 'the invoice of May' }).waitFor(); // in the console
+  await page.getByRole('status').filter({ hasText: 'the invoice of May' }).first().waitFor(); // there, and in the console
 });
 
 journey('a subuser with the console alone sees nothing else, and nothing at all once it is taken', async (visitor, { berth, arrive }) => {
