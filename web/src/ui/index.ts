@@ -7,6 +7,7 @@ export { EmptyState } from './EmptyState';
 export { ErrorNotice } from './ErrorNotice';
 export { Facts } from './Facts';
 export { Filters, SearchField } from './Filters';
+export { FormEnd } from './FormEnd';
 export { JobProgress } from './JobProgress';
 export { Mark } from './Mark';
 export { Meter } from './Meter';

@@ -2,7 +2,7 @@ import { Button, Group, Modal, Radio, Select, Stack, Text, Textarea, TextInput }
 import { useState } from 'react';
 import { call, once, useMe } from '@/api';
 import { t, tAny } from '@/text';
-import { CopyField, ErrorNotice, useSubmit } from '@/ui';
+import { CopyField, FormEnd, useSubmit } from '@/ui';
 import type { Guard } from '@/parts';
 
 const lifetimes = ['30', '90', '365', 'never'] as const;
@@ -73,13 +73,9 @@ export function KeyForm({ guard, onClose, onIssued }: { guard: Guard; onClose: (
           error={send.of('addresses')}
           onChange={(e) => setForm({ ...form, addresses: e.currentTarget.value })}
         />
-        <ErrorNotice error={send.error} />
-        <Group justify="flex-end" gap="xs">
-          <Button onClick={onClose}>{t('common.cancel')}</Button>
-          <Button type="submit" variant="filled" loading={send.busy}>
-            {t('account.keyAdd')}
-          </Button>
-        </Group>
+        <FormEnd submit={send} cancel={onClose}>
+          {t('account.keyAdd')}
+        </FormEnd>
       </Stack>
     </form>
   );

@@ -3,7 +3,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { ApiError, call, keys, makePasskey, passkeysSupported, usePanel, type View } from '@/api';
 import { t } from '@/text';
-import { ConfirmByName, DataTable, EmptyState, ErrorNotice, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
+import { ConfirmByName, DataTable, EmptyState, FormEnd, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
 import { browserName } from './browser';
 import { Codes } from './Codes';
 import { useProof } from '@/parts';
@@ -132,13 +132,9 @@ function Naming({ of, save, onClose }: { of: Passkey | 'new'; save: (name: strin
           error={send.of('name')}
           onChange={(e) => setName(e.currentTarget.value)}
         />
-        <ErrorNotice error={send.error} />
-        <Group justify="flex-end" gap="xs">
-          <Button onClick={onClose}>{t('common.cancel')}</Button>
-          <Button type="submit" variant="filled" loading={send.busy}>
-            {of === 'new' ? t('common.continue') : t('common.save')}
-          </Button>
-        </Group>
+        <FormEnd submit={send} cancel={onClose}>
+          {of === 'new' ? t('common.continue') : t('common.save')}
+        </FormEnd>
       </Stack>
     </form>
   );

@@ -1,10 +1,10 @@
-import { Button, Group, Modal, Stack, Textarea, TextInput } from '@mantine/core';
+import { Button, Modal, Stack, Textarea, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { IconTerminal2 } from '@tabler/icons-react';
 import { useState } from 'react';
 import { call, keys, list, useMe, type View } from '@/api';
 import { t } from '@/text';
-import { ConfirmByName, DataTable, EmptyState, ErrorNotice, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
+import { ConfirmByName, DataTable, EmptyState, FormEnd, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
 import { useProof, type Guard } from '@/parts';
 
 type SshKey = View<'SSHKeyView'>;
@@ -127,13 +127,9 @@ function SshForm({ user, guard, onClose }: { user: string; guard: Guard; onClose
           error={send.of('name')}
           onChange={(e) => setForm({ ...form, name: e.currentTarget.value })}
         />
-        <ErrorNotice error={send.error} />
-        <Group justify="flex-end" gap="xs">
-          <Button onClick={onClose}>{t('common.cancel')}</Button>
-          <Button type="submit" variant="filled" loading={send.busy}>
-            {t('common.add')}
-          </Button>
-        </Group>
+        <FormEnd submit={send} cancel={onClose}>
+          {t('common.add')}
+        </FormEnd>
       </Stack>
     </form>
   );

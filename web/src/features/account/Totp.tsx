@@ -1,9 +1,9 @@
-import { Button, Group, Modal, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Modal, Stack, Text, TextInput } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call, keys, useMe, type View } from '@/api';
 import { t } from '@/text';
-import { ConfirmByName, CopyField, ErrorNotice, notifyDone, Section, StateBadge, useSubmit } from '@/ui';
+import { ConfirmByName, CopyField, ErrorNotice, FormEnd, notifyDone, Section, StateBadge, useSubmit } from '@/ui';
 import { Codes } from './Codes';
 import { useProof } from '@/parts';
 import { Qr } from './Qr';
@@ -128,13 +128,9 @@ function SetUpForm({ setup, onClose, onDone }: SetUpProps & { setup: View<'TOTPS
           error={send.of('code')}
           onChange={(e) => setCode(e.currentTarget.value)}
         />
-        <ErrorNotice error={send.error} />
-        <Group justify="flex-end" gap="xs">
-          <Button onClick={onClose}>{t('common.cancel')}</Button>
-          <Button type="submit" variant="filled" loading={send.busy}>
-            {t('account.totpConfirm')}
-          </Button>
-        </Group>
+        <FormEnd submit={send} cancel={onClose}>
+          {t('account.totpConfirm')}
+        </FormEnd>
       </Stack>
     </form>
   );

@@ -1,9 +1,9 @@
 // The questions that files ask, one component each.
-import { Button, Checkbox, Group, Modal, Select, Stack, TextInput } from '@mantine/core';
+import { Checkbox, Group, Modal, Select, Stack, TextInput } from '@mantine/core';
 import { useState, type ReactNode } from 'react';
 import { call, idempotencyKey, writeText } from '@/api';
 import { t } from '@/text';
-import { ErrorNotice, useSubmit } from '@/ui';
+import { FormEnd, useSubmit } from '@/ui';
 import { base, coded, folderOf, join, letters, parent, root, shown, wrongName } from './paths';
 import { chmod, makeFolder, rename, type Entry } from './store';
 
@@ -34,13 +34,9 @@ function Form({ title, submit, close, send, done, blocked, children }: FormProps
       >
         <Stack gap="md">
           {children}
-          <ErrorNotice error={sending.error} />
-          <Group justify="flex-end" gap="xs">
-            <Button onClick={close}>{t('common.cancel')}</Button>
-            <Button type="submit" variant="filled" loading={sending.busy} disabled={!!blocked}>
-              {submit}
-            </Button>
-          </Group>
+          <FormEnd submit={sending} cancel={close} disabled={!!blocked}>
+            {submit}
+          </FormEnd>
         </Stack>
       </form>
     </Modal>

@@ -1,10 +1,10 @@
-import { Anchor, Button, Group, NumberInput, Select, SimpleGrid, Stack, Switch, TagsInput, Textarea, TextInput } from '@mantine/core';
+import { Anchor, Button, NumberInput, Select, SimpleGrid, Stack, Switch, TagsInput, Textarea, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useLocation, useParams } from 'wouter';
 import { call, keys, useCan, type View } from '@/api';
 import { t, tAny, type TextKey } from '@/text';
-import { ConfirmByName, ErrorNotice, notifyDone, PageHeader, PageSkeleton, Section, useSubmit, type Submit } from '@/ui';
+import { ConfirmByName, ErrorNotice, FormEnd, notifyDone, PageHeader, PageSkeleton, Section, type Submit, useSubmit } from '@/ui';
 import { codesOf, definitionOf, linesOf, trimmed, type Definition } from './definition';
 import { Variables } from './Variables';
 
@@ -85,16 +85,10 @@ function Editor({ image }: { image: View<'ImageView'> | undefined }) {
             <Variables value={def.variables ?? []} onChange={(variables) => set({ variables })} />
           </Section>
         </fieldset>
-        <ErrorNotice error={submit.error} />
         {may && (
-          <Group justify="flex-end" gap="xs" mt="md">
-            <Button component={Link} href="/images">
-              {t('common.cancel')}
-            </Button>
-            <Button type="submit" variant="filled" loading={submit.busy}>
-              {t('common.save')}
-            </Button>
-          </Group>
+          <FormEnd submit={submit} cancel="/images" apart>
+            {t('common.save')}
+          </FormEnd>
         )}
       </form>
       {image && (

@@ -3,7 +3,7 @@ import { IconPlus, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useCan, type View } from '@/api';
 import { bytes, t } from '@/text';
-import { CopyButton, DataTable, EmptyState, ErrorNotice, Facts, notifyDone, Section, useSubmit } from '@/ui';
+import { CopyButton, DataTable, EmptyState, ErrorNotice, Facts, FormEnd, notifyDone, Section, useSubmit } from '@/ui';
 import { useChange } from './change';
 import { portAddress, type Instance } from './model';
 import { useHost } from './Overview';
@@ -158,12 +158,9 @@ function EditReach({ instance }: { instance: Instance }) {
             <NumberInput label={t('instance.bandIn')} description={t('instance.bandHint')} min={0} decimalScale={2} value={inMost} onChange={setIn} error={send.of('network.in_bytes')} />
             <NumberInput label={t('instance.bandOut')} description={t('instance.bandHint')} min={0} decimalScale={2} value={outMost} onChange={setOut} error={send.of('network.out_bytes')} />
           </div>
-          <ErrorNotice error={send.error} />
-          <Group justify="flex-end">
-            <Button type="submit" variant="filled" loading={send.busy}>
-              {t('common.save')}
-            </Button>
-          </Group>
+          <FormEnd submit={send}>
+            {t('common.save')}
+          </FormEnd>
         </Stack>
       </form>
     </Section>

@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call, keys, type View } from '@/api';
 import { t } from '@/text';
-import { ErrorNotice, Facts, notifyDone, RowSkeletons, Section, useSubmit } from '@/ui';
+import { ErrorNotice, Facts, FormEnd, notifyDone, RowSkeletons, Section, useSubmit } from '@/ui';
 import { useChange } from './change';
 import { may, verbs, type Instance } from './model';
 import { usePower } from './Power';
@@ -195,12 +195,9 @@ function Crash({ instance, image }: Props) {
             <NumberInput label={t('instance.crashQuiet')} placeholder={String(def.quiet_seconds || 600)} min={0} allowDecimal={false} value={quiet} onChange={setQuiet} />
             <TextInput label={t('instance.crashCodes')} description={t('instance.crashCodesHint')} value={codes} onChange={(e) => setCodes(e.currentTarget.value)} error={clean ? undefined : t('instance.crashCodesBad')} />
           </div>
-          <ErrorNotice error={send.error} />
-          <Group justify="flex-end">
-            <Button type="submit" variant="filled" loading={send.busy} disabled={!clean}>
-              {t('common.save')}
-            </Button>
-          </Group>
+          <FormEnd submit={send} disabled={!clean}>
+            {t('common.save')}
+          </FormEnd>
         </Stack>
       </form>
     </Section>

@@ -4,7 +4,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call, keys, type View } from '@/api';
 import { t } from '@/text';
-import { ConfirmByName, DataTable, EmptyState, ErrorNotice, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
+import { ConfirmByName, DataTable, EmptyState, FormEnd, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
 import type { Instance, Right } from './model';
 import { always, groups, normal, presets } from './rights';
 import css from './instance.module.css';
@@ -186,13 +186,9 @@ function Form({ held, rights: first, asks, submit, send, close }: FormProps) {
             </Stack>
           </fieldset>
         ))}
-        <ErrorNotice error={sending.error} />
-        <Group justify="flex-end" gap="xs">
-          <Button onClick={close}>{t('common.cancel')}</Button>
-          <Button type="submit" variant="filled" loading={sending.busy}>
-            {submit}
-          </Button>
-        </Group>
+        <FormEnd submit={sending} cancel={close}>
+          {submit}
+        </FormEnd>
       </Stack>
     </form>
   );

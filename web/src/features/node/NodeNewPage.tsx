@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { Link } from 'wouter';
 import { call, once, type View } from '@/api';
 import { t } from '@/text';
-import { ErrorNotice, PageHeader, Section, useSubmit } from '@/ui';
+import { FormEnd, PageHeader, Section, useSubmit } from '@/ui';
 import { NodeCommand } from '@/parts';
 import { nodeFields, NodeFields, type NodeForm } from './NodeFields';
 
@@ -43,15 +43,9 @@ export default function NodeNewPage() {
           >
             <Stack gap="md">
               <NodeFields form={form} set={(change) => setForm({ ...form, ...change })} submit={submit} />
-              <ErrorNotice error={submit.error} />
-              <Group justify="flex-end" gap="xs">
-                <Button component={Link} href="/nodes">
-                  {t('common.cancel')}
-                </Button>
-                <Button type="submit" variant="filled" loading={submit.busy}>
-                  {t('node.create')}
-                </Button>
-              </Group>
+              <FormEnd submit={submit} cancel="/nodes">
+                {t('node.create')}
+              </FormEnd>
             </Stack>
           </form>
         </Section>

@@ -1,9 +1,9 @@
-import { Button, Group, Stack } from '@mantine/core';
+import { Stack } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call, keys, type View } from '@/api';
 import { t } from '@/text';
-import { ErrorNotice, notifyDone, Section, useSubmit } from '@/ui';
+import { FormEnd, notifyDone, Section, useSubmit } from '@/ui';
 import { nodeFields, NodeFields, type NodeForm } from './NodeFields';
 import type { Node } from './node';
 
@@ -30,12 +30,9 @@ export function NodeSettings({ node }: { node: Node }) {
       >
         <Stack gap="md">
           <NodeFields form={form} set={(change) => setForm({ ...form, ...change })} submit={submit} all />
-          <ErrorNotice error={submit.error} />
-          <Group justify="flex-end">
-            <Button type="submit" variant="filled" loading={submit.busy} disabled={Object.keys(changed(node, form)).length === 0}>
-              {t('common.save')}
-            </Button>
-          </Group>
+          <FormEnd submit={submit} disabled={Object.keys(changed(node, form)).length === 0}>
+            {t('common.save')}
+          </FormEnd>
         </Stack>
       </form>
     </Section>

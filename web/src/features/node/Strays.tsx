@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { call, keys, list, type View } from '@/api';
 import { JobLive, UserSelect } from '@/parts';
 import { t } from '@/text';
-import { ConfirmByName, DataTable, EmptyState, ErrorNotice, RelativeTime, Section, StateBadge, useSubmit } from '@/ui';
+import { ConfirmByName, DataTable, EmptyState, FormEnd, RelativeTime, Section, StateBadge, useSubmit } from '@/ui';
 import type { Node } from './node';
 
 type Stray = View<'StrayView'>;
@@ -94,12 +94,9 @@ function Adopt({ node, stray, done }: { node: Node; stray: Stray; done: (job: st
         <Text>{t('node.straysAdoptText')}</Text>
         <UserSelect label={t('node.straysOwner')} value={owner} onChange={setOwner} error={submit.of('owner_id')} />
         <TextInput label={t('common.name')} value={name} error={submit.of('name')} onChange={(e) => setName(e.currentTarget.value)} />
-        <ErrorNotice error={submit.error} />
-        <Group justify="flex-end">
-          <Button type="submit" variant="filled" loading={submit.busy} disabled={!owner}>
-            {t('node.straysAdopt')}
-          </Button>
-        </Group>
+        <FormEnd submit={submit} disabled={!owner}>
+          {t('node.straysAdopt')}
+        </FormEnd>
       </Stack>
     </form>
   );

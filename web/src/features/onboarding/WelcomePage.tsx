@@ -5,7 +5,7 @@ import { Link, useLocation, useSearchParams } from 'wouter';
 import { call, idempotencyKey, keys, list, once, useMe, type View } from '@/api';
 import { bodyOf, emptyForm, ImagePicker, JobLive, LimitFields, NodeCommand, PortFields, UserSelect, VariableFields, withImage, type DeployForm } from '@/parts';
 import { t } from '@/text';
-import { ErrorNotice, PageHeader, PageSkeleton, Section, useSubmit } from '@/ui';
+import { ErrorNotice, FormEnd, PageHeader, PageSkeleton, Section, useSubmit } from '@/ui';
 import { poolRange, stepOf } from './step';
 
 /**
@@ -101,12 +101,9 @@ function NodeStep({ waiting }: { waiting: View<'NodeView'> | undefined }) {
             <NumberInput label={t('node.memoryFor')} suffix=" MiB" required min={64} step={1024} thousandSeparator=" " value={form.memory} error={submit.of('memory')} onChange={(value) => setForm({ ...form, memory: Number(value) })} />
             <NumberInput label={t('node.diskFor')} suffix=" MiB" required min={64} step={1024} thousandSeparator=" " value={form.disk} error={submit.of('disk')} onChange={(value) => setForm({ ...form, disk: Number(value) })} />
           </SimpleGrid>
-          <ErrorNotice error={submit.error} />
-          <Group justify="flex-end">
-            <Button type="submit" variant="filled" loading={submit.busy}>
-              {t('common.continue')}
-            </Button>
-          </Group>
+          <FormEnd submit={submit}>
+            {t('common.continue')}
+          </FormEnd>
         </Stack>
       </form>
     </Section>

@@ -1,10 +1,10 @@
-import { Anchor, Button, Checkbox, Group, Stack, Text, TextInput, Title } from '@mantine/core';
+import { Anchor, Button, Checkbox, Stack, Text, TextInput, Title } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useLocation, useParams } from 'wouter';
 import { call, keys, useCan, type View } from '@/api';
 import { t, tAny } from '@/text';
-import { ConfirmByName, ErrorNotice, notifyDone, PageHeader, PageSkeleton, Section, useSubmit } from '@/ui';
+import { ConfirmByName, ErrorNotice, FormEnd, notifyDone, PageHeader, PageSkeleton, Section, useSubmit } from '@/ui';
 import { grouped, toggled } from './role';
 
 export default function RolePage() {
@@ -82,16 +82,10 @@ function Editor({ role, all }: { role: View<'RoleView'> | undefined; all: View<'
             </Text>
           </Stack>
         </Section>
-        <ErrorNotice error={submit.error} />
         {may && (
-          <Group justify="flex-end" gap="xs" mt="md">
-            <Button component={Link} href="/roles">
-              {t('common.cancel')}
-            </Button>
-            <Button type="submit" variant="filled" loading={submit.busy}>
-              {t('common.save')}
-            </Button>
-          </Group>
+          <FormEnd submit={submit} cancel="/roles" apart>
+            {t('common.save')}
+          </FormEnd>
         )}
       </form>
       {role && (

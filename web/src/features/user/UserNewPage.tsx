@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import { call, keys, once, usePanel, type View } from '@/api';
 import { t } from '@/text';
-import { ErrorNotice, notifyDone, PageHeader, Section, useSubmit } from '@/ui';
+import { FormEnd, notifyDone, PageHeader, Section, useSubmit } from '@/ui';
 import { Invitation } from './Invitation';
 import { QuotaFields, userFields, UserFields, type UserForm } from './UserFields';
 
@@ -84,15 +84,9 @@ export default function UserNewPage() {
               )}
             </Stack>
           </Section>
-          <ErrorNotice error={submit.error} />
-          <Group justify="flex-end" gap="xs" mt="md">
-            <Button component={Link} href="/users">
-              {t('common.cancel')}
-            </Button>
-            <Button type="submit" variant="filled" loading={submit.busy}>
-              {t(how === 'invite' ? 'user.invite' : 'user.create')}
-            </Button>
-          </Group>
+          <FormEnd submit={submit} cancel="/users" apart>
+            {t(how === 'invite' ? 'user.invite' : 'user.create')}
+          </FormEnd>
         </form>
       )}
     </>

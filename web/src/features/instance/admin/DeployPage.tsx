@@ -5,7 +5,7 @@ import { Link, useLocation, useSearchParams } from 'wouter';
 import { call, keys, list, once, useCan, useMe, type View } from '@/api';
 import { bodyOf, emptyForm, ImagePicker, JobLive, LimitFields, PortFields, UserSelect, VariableFields, withImage, type DeployForm } from '@/parts';
 import { mebibytes, t } from '@/text';
-import { ErrorNotice, PageHeader, Section, useSubmit } from '@/ui';
+import { FormEnd, PageHeader, Section, useSubmit } from '@/ui';
 
 type Made = View<'InstanceJobView'>;
 
@@ -73,15 +73,9 @@ function Form({ done }: { done: (made: Made) => void }) {
         />
       </Section>
       {image && <Chosen {...{ image, form, set, submit }} />}
-      <ErrorNotice error={submit.error} />
-      <Group justify="flex-end" gap="xs" mt="md">
-        <Button component={Link} href="/instances">
-          {t('common.cancel')}
-        </Button>
-        <Button type="submit" variant="filled" loading={submit.busy} disabled={!image || !form.owner || !form.name.trim()}>
-          {t('deploy.submit')}
-        </Button>
-      </Group>
+      <FormEnd submit={submit} cancel="/instances" disabled={!image || !form.owner || !form.name.trim()} apart>
+        {t('deploy.submit')}
+      </FormEnd>
     </form>
   );
 }

@@ -1,4 +1,4 @@
-import { Button, Group, Menu, Modal, Select, Stack, Switch, Text, Textarea } from '@mantine/core';
+import { Menu, Modal, Select, Stack, Switch, Text, Textarea } from '@mantine/core';
 import { IconArrowsExchange, IconLock, IconLockOpen, IconTrash } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -6,7 +6,7 @@ import { useLocation } from 'wouter';
 import { call, keys, list, useCan, type View } from '@/api';
 import { JobLive } from '@/parts';
 import { mebibytes, t } from '@/text';
-import { ConfirmByName, ErrorNotice, notifyDone, notifyError, useSubmit } from '@/ui';
+import { ConfirmByName, FormEnd, notifyDone, notifyError, useSubmit } from '@/ui';
 
 type Instance = View<'InstanceView'>;
 type Asked = 'suspend' | 'move' | 'delete';
@@ -96,13 +96,9 @@ function Suspend({ instance, close }: { instance: Instance; close: () => void })
       <Stack gap="sm">
         <Text>{t('deploy.suspendText')}</Text>
         <Textarea data-autofocus label={t('deploy.reason')} description={t('deploy.reasonHint')} value={reason} error={submit.of('reason')} autosize minRows={2} onChange={(e) => setReason(e.currentTarget.value)} />
-        <ErrorNotice error={submit.error} />
-        <Group justify="flex-end" gap="xs">
-          <Button onClick={close}>{t('common.cancel')}</Button>
-          <Button type="submit" variant="filled" color="red" loading={submit.busy}>
-            {t('deploy.suspend')}
-          </Button>
-        </Group>
+        <FormEnd submit={submit} cancel={close} color="red">
+          {t('deploy.suspend')}
+        </FormEnd>
       </Stack>
     </form>
   );
@@ -138,12 +134,9 @@ function Move({ instance, done }: { instance: Instance; done: (job: string | und
         />
         {nodes.data && others.length === 0 && <Text c="red" size="sm">{t('deploy.moveNowhere')}</Text>}
         <Switch label={t('deploy.reassign')} description={t('deploy.reassignHint')} checked={reassign} onChange={(e) => setReassign(e.currentTarget.checked)} />
-        <ErrorNotice error={submit.error} />
-        <Group justify="flex-end">
-          <Button type="submit" variant="filled" loading={submit.busy} disabled={others.length === 0}>
-            {t('deploy.move')}
-          </Button>
-        </Group>
+        <FormEnd submit={submit} disabled={others.length === 0}>
+          {t('deploy.move')}
+        </FormEnd>
       </Stack>
     </form>
   );
