@@ -211,6 +211,10 @@ func (b *bundle) idle(name string) host {
 	b.enrol(agent, made["configureKey"].(string))
 	h := host{Agent: agent, id: made["id"].(string)}
 	b.online(h, true)
+	// Told, too: a node that goes before it was told to be there is never told to be gone.
+	b.until("it is told that node "+name+" is online", func() bool {
+		return b.rows("events WHERE type = 'node.online' AND node_id = '"+h.id+"'") == 1
+	})
 	return h
 }
 
