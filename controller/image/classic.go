@@ -194,7 +194,7 @@ func ParseClassic(text []byte) (Image, error) {
 		}
 	}
 	for _, s := range c.Scripts.Install {
-		d.Install = append(d.Install, Download(s))
+		d.Install = append(d.Install, Download{URI: s.URI, Path: s.Path})
 	}
 	if o := c.Scripts.Older; o != nil && o.URL != "" {
 		path := o.Rename
@@ -260,7 +260,7 @@ func (i Image) ToClassic() Classic {
 		Meta:    &classicMeta{Version: classicText(i.Release)},
 	}
 	for _, s := range i.Install {
-		c.Scripts.Install = append(c.Scripts.Install, classicDownload(s))
+		c.Scripts.Install = append(c.Scripts.Install, classicDownload{URI: s.URI, Path: s.Path})
 	}
 	if i.ConfigFile != nil {
 		c.ConfigFilePath, c.ConfigContent = i.ConfigFile.Path, i.ConfigFile.Content

@@ -26,17 +26,25 @@ type Image struct {
 
 // Definition is all that an image says. It is kept as JSON.
 type Definition struct {
-	Description      string   `json:"description,omitempty" doc:"What it is, for people"`
-	Author           string   `json:"author,omitempty"`
-	AuthorName       string   `json:"author_name,omitempty"`
-	References       []string `json:"references" minItems:"1" maxItems:"100" doc:"Container images, such as nginx:1.27; the first is the default"`
-	Command          []string `json:"command,omitempty" doc:"Start command, word by word; none keeps the container image's own"`
-	CommandLine      string   `json:"command_line,omitempty" doc:"Start command as one line, instead of command; run by sh -c only where it needs a shell"`
-	Env              []string `json:"env,omitempty" doc:"NAME=value; {{VARIABLE}} is replaced"`
-	StopCommand      string   `json:"stop_command,omitempty" doc:"A line for the console, ^C for SIGINT, or ^SIGNAME; empty is the container image's stop signal"`
-	StopGraceSeconds int      `json:"stop_grace_seconds,omitempty" minimum:"0" maximum:"3600" doc:"How long a stop may take before it is a kill; 0 is 10"`
-	ReadyLine        string   `json:"ready_line,omitempty" doc:"Console text that says that it is up, or regex: and an expression of RE2"`
-	ReadyLines       []string `json:"ready_lines,omitempty" maxItems:"16" doc:"More of them: any will do"`
+	Description string   `json:"description,omitempty" doc:"What it is, for people"`
+	Author      string   `json:"author,omitempty"`
+	AuthorName  string   `json:"author_name,omitempty"`
+	Tags        []string `json:"tags,omitempty" maxItems:"50"`
+	// Source is where a definition that was imported came from.
+	Source *Source `json:"source,omitempty"`
+
+	References       []string        `json:"references" minItems:"1" maxItems:"100" doc:"Container images, such as nginx:1.27; the first is the default"`
+	Labels           []string        `json:"labels,omitempty" maxItems:"100" doc:"What people choose the references by, in their order; an empty one is the reference"`
+	Pull             wire.PullPolicy `json:"pull,omitempty" enum:"missing,always,never" doc:"When a reference is asked for; missing when absent"`
+	Launch           Launch          `json:"launch,omitempty" enum:"command,entrypoint" doc:"Who runs the start command: Berth, or the container image's own entrypoint, which finds it in STARTUP; command when absent"`
+	Commands         []Startup       `json:"commands,omitempty" maxItems:"50" doc:"Start commands to choose from, the first is the default; instead of command and command_line"`
+	Command          []string        `json:"command,omitempty" doc:"Start command, word by word; none keeps the container image's own"`
+	CommandLine      string          `json:"command_line,omitempty" doc:"Start command as one line, instead of command; run by sh -c only where it needs a shell"`
+	Env              []string        `json:"env,omitempty" doc:"NAME=value; {{VARIABLE}} is replaced"`
+	StopCommand      string          `json:"stop_command,omitempty" doc:"A line for the console, ^C for SIGINT, or ^SIGNAME; empty is the container image's stop signal"`
+	StopGraceSeconds int             `json:"stop_grace_seconds,omitempty" minimum:"0" maximum:"3600" doc:"How long a stop may take before it is a kill; 0 is 10"`
+	ReadyLine        string          `json:"ready_line,omitempty" doc:"Console text that says that it is up, or regex: and an expression of RE2"`
+	ReadyLines       []string        `json:"ready_lines,omitempty" maxItems:"16" doc:"More of them: any will do"`
 
 	StartTimeoutSeconds int          `json:"start_timeout_seconds,omitempty" minimum:"0" maximum:"86400" doc:"After how long a start that is not ready is said to be overdue; nothing is stopped for it. 0 is 300"`
 	Crash               *CrashPolicy `json:"crash_policy,omitempty" doc:"What is done about a container that ended by itself, where the instance says nothing else"`
@@ -45,15 +53,66 @@ type Definition struct {
 	Volume     string     `json:"volume,omitempty" doc:"Where the data is mounted in the container; empty is /app/data"`
 	NoTTY      bool       `json:"no_tty,omitempty" doc:"Run without a terminal"`
 	Install    []Download `json:"install,omitempty" doc:"Files that are put into a new volume"`
+	Script     *Script    `json:"script,omitempty" doc:"A program that installs into a new volume, after the files"`
+	Patches    []Patch    `json:"patches,omitempty" maxItems:"100" doc:"Files that are changed before each start"`
 	Variables  []Variable `json:"variables,omitempty" doc:"In the order of the form"`
 	Release    string     `json:"release,omitempty" doc:"Version of this definition"`
 	ConfigFile *File      `json:"config_file,omitempty" doc:"A file of the classic form, kept for its export"`
+	// Kept are fields of the file that it came from which mean nothing here: its
+	// export gives them back.
+	Kept map[string]any `json:"kept,omitempty" doc:"Fields of the imported file that mean nothing here, for its export"`
+}
+
+// Source is where an imported definition came from.
+type Source struct {
+	Format    string `json:"format" doc:"PTDL_v1, PTDL_v2, PLCN_v1, PLCN_v2, PLCN_v3, classic or compose"`
+	UUID      string `json:"uuid,omitempty" doc:"Its own id, which says on a later import that it is the same one"`
+	UpdateURL string `json:"update_url,omitempty"`
+}
+
+// Launch is who runs the start command.
+type Launch string
+
+// The ways to launch.
+const (
+	LaunchCommand    Launch = "command"    // Berth makes it the container's command
+	LaunchEntrypoint Launch = "entrypoint" // the container image's entrypoint reads STARTUP, as images for eggs do
+)
+
+// Startup is one start command to choose.
+type Startup struct {
+	Name string `json:"name" minLength:"1" maxLength:"200"`
+	Line string `json:"line"`
+}
+
+// Script is an install script; see wire.Script. The text may not name variables:
+// they are in its environment.
+type Script struct {
+	Image      string `json:"image"`
+	Entrypoint string `json:"entrypoint,omitempty" doc:"What runs it; bash when absent"`
+	Text       string `json:"text"`
+}
+
+// Patch changes one file before each start; see wire.Patch. Path, matches and
+// values may name variables.
+type Patch struct {
+	Path   string           `json:"path"`
+	Parser wire.PatchParser `json:"parser" enum:"file,properties,ini,json,yaml,xml,toml"`
+	Set    []PatchSet       `json:"set"`
+}
+
+// PatchSet is one value of it.
+type PatchSet struct {
+	Match string `json:"match"`
+	Value any    `json:"value" doc:"Text, a number, true, false or null"`
+	If    string `json:"if,omitempty" doc:"Only where the old value is this text, or matches regex: and an expression of RE2"`
 }
 
 // Download is one file of an install: both texts may name variables.
 type Download struct {
-	URI  string `json:"uri"`
-	Path string `json:"path" doc:"Relative to the volume"`
+	URI    string `json:"uri"`
+	Path   string `json:"path" doc:"Relative to the volume"`
+	SHA256 string `json:"sha256,omitempty" doc:"That the file must have, in hex"`
 }
 
 // File is a file's path and content.
@@ -64,11 +123,16 @@ type File struct {
 
 // Variable is one value that an instance of the image takes.
 type Variable struct {
-	Name        string `json:"name" minLength:"1" maxLength:"256"`
-	Type        string `json:"type,omitempty"`
-	Default     string `json:"default,omitempty"`
-	Required    bool   `json:"required,omitempty"`
-	Description string `json:"description,omitempty"`
+	Name        string   `json:"name" minLength:"1" maxLength:"256" doc:"In the environment"`
+	Label       string   `json:"label,omitempty" doc:"For people; none is the name"`
+	Type        string   `json:"type,omitempty"`
+	Default     string   `json:"default,omitempty"`
+	Required    bool     `json:"required,omitempty"`
+	Description string   `json:"description,omitempty"`
+	Rules       []string `json:"rules,omitempty" maxItems:"50" doc:"What a value must be, as eggs say it: required, max:20, in:a,b, regex:/^x$/ …"`
+	Hidden      bool     `json:"hidden,omitempty" doc:"Customers don't see it"`
+	Locked      bool     `json:"locked,omitempty" doc:"Customers don't change it"`
+	Secret      bool     `json:"secret,omitempty" doc:"Its value is never shown, in no answer and no log"`
 }
 
 // The defaults of a definition.

@@ -25,6 +25,7 @@ var featureOrder = [][]string{
 	{"image"},
 	{"instance"},
 	{"subuser"},
+	{"registry"},
 	{"grant"},
 	{"console", "file", "stats", "sftp"},
 	{"live", "activity"},
@@ -42,7 +43,7 @@ var topRooms = []string{"app", "cli", "e2e"}
 // cycles is enough.
 var agentRooms = []string{
 	"app", "server", "journal", "runtime", "instance", "volume", "files", "install", "demo", "enrol",
-	"move", "tunnel", "update", "tidy", "console", "stats", "transfer", "egress", "sftp", "guard", "archive", "cgroup",
+	"move", "tunnel", "update", "tidy", "console", "stats", "transfer", "egress", "sftp", "guard", "archive", "cgroup", "patch",
 }
 
 // pathRooms are the folders of the agent that may name files of the host, and
@@ -94,6 +95,8 @@ var doors = []door{
 	{name: "mail", imports: []string{"github.com/wneessen/go-mail"}, rooms: []string{"controller/mail"}},
 	{name: "passkeys", imports: []string{"github.com/go-webauthn"}, rooms: []string{"controller/login"}, tests: []string{"controller"}},
 	{name: "OpenID Connect", imports: []string{"github.com/coreos/go-oidc", "golang.org/x/oauth2"}, rooms: []string{"controller/oidc"}},
+	{name: "YAML", imports: []string{"github.com/goccy/go-yaml"}, rooms: []string{"controller/image", "agent/patch"}, tests: []string{""}},
+	{name: "Compose files", imports: []string{"github.com/compose-spec"}, rooms: []string{"controller/image/compose"}},
 	{name: "ACME", imports: []string{"github.com/caddyserver/certmagic", "github.com/mholt/acmez"}, rooms: []string{"controller/certificate"}},
 	{name: "the firewall", imports: []string{"github.com/google/nftables", "github.com/vishvananda/netlink"}, rooms: []string{"agent/egress"}, tests: []string{"controller", "agent"}},
 }

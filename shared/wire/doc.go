@@ -14,7 +14,7 @@
 //	PUT    /v1/release?sha256=H&release=R  the program → 202 ReleaseState
 //
 // The calls that carry a volume from node to node are in move.go; those of a live
-// instance in console.go, stats.go, file.go and login.go.
+// instance in console.go, stats.go, file.go and login.go; the pull's credentials are in registry.go.
 //
 // hello and release never change: a controller updates agents of every version
 // by them.
@@ -27,10 +27,11 @@
 //	1  2026-11-22  hello, inventory, instances, events, enrolment
 //	2  2026-11-22  drift, moves, certificates, releases, tunnels
 //	3  2026-11-22  consoles, stats, files, SFTP, ready, crash, network, disk limits, reinstall
+//	4  2026-11-22  patched files, install scripts, registries, pull policies and digests, progress by layer
 package wire
 
 // Version is what this build speaks.
-const Version = 3
+const Version = 4
 
 // The paths of the agent's door.
 const (

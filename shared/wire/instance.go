@@ -22,6 +22,7 @@ type Spec struct {
 	TTY     bool      `json:"tty"`
 	Stop    Stop      `json:"stop"`
 	Install Install   `json:"install"`
+	Patches []Patch   `json:"patches,omitempty"` // of files, before each start
 
 	Power     Power `json:"power"`
 	Suspended bool  `json:"suspended"` // wins over Power: stopped, and stays so
@@ -102,6 +103,10 @@ type ImageSpec struct {
 	Reference  string   `json:"reference"`
 	Entrypoint []string `json:"entrypoint,omitempty"` // none keeps the image's
 	Command    []string `json:"command,omitempty"`    // none keeps the image's
+	// Pull is when the reference is asked for; see registry.go.
+	Pull PullPolicy `json:"pull,omitempty"`
+	// Digest pins it: "sha256:…" of what the reference meant when it was pinned.
+	Digest string `json:"digest,omitempty"`
 }
 
 // Limits hold the container. All are positive.
@@ -136,12 +141,20 @@ type Stop struct {
 // Install prepares a new volume before the first start.
 type Install struct {
 	Downloads []Download `json:"downloads,omitempty"`
+	// Replace is put, once, in place of {{NAME}} into the text files of the volume's
+	// top level that were downloaded.
+	Replace map[string]string `json:"replace,omitempty"`
+	// Script is run after the downloads.
+	Script *Script `json:"script,omitempty"`
+	// Secrets are texts that the console and the logs of the installation don't show.
+	Secrets []string `json:"secrets,omitempty"`
 }
 
 // Download is one file that is put into the volume.
 type Download struct {
-	URL  string `json:"url"`
-	Path string `json:"path"` // relative to the volume's root
+	URL    string `json:"url"`
+	Path   string `json:"path"`             // relative to the volume's root
+	SHA256 string `json:"sha256,omitempty"` // in hex, that it must have
 }
 
 // Want is what a power order asks for.
@@ -202,6 +215,7 @@ type State struct {
 	Converged bool             `json:"converged"` // what Generation asked is done, or has failed for good
 	Failure   *problem.Problem `json:"failure,omitempty"`
 	Container string           `json:"container,omitempty"` // the engine's id
+	Digest    string           `json:"digest,omitempty"`    // of the image that it is made from, "sha256:…", as its registry calls it
 	ExitCode  *int             `json:"exit_code,omitempty"`
 	OOM       bool             `json:"oom,omitempty"`
 	StartedAt *time.Time       `json:"started_at,omitempty"`
@@ -238,6 +252,16 @@ type Progress struct {
 	Step    string `json:"step"`    // "wait", "pull", "install", "create", "start", "stop", "remove", "wipe", "convert", "grow"
 	Percent int    `json:"percent"` // 0 to 100; -1 when nobody knows
 	Message string `json:"message"` // "Downloading 12 of 40 MiB"
+	// Parts are what a pull is made of, layer by layer.
+	Parts []ProgressPart `json:"parts,omitempty"`
+}
+
+// ProgressPart is how far one part of a step is.
+type ProgressPart struct {
+	Name       string `json:"name"`  // "3f4d90098f5b"
+	State      string `json:"state"` // "waiting", "downloading", "extracting", "done"
+	DoneBytes  int64  `json:"done_bytes"`
+	TotalBytes int64  `json:"total_bytes"`
 }
 
 // Inventory is everything that an agent holds.
