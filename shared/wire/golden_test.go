@@ -40,7 +40,7 @@ var goldens = map[string]any{
 		Stop: wire.Stop{Command: "stop", Signal: "SIGINT", GraceSeconds: 10},
 		Install: wire.Install{
 			Downloads: []wire.Download{{URL: "https://files.example/server.jar", Path: "server.jar", SHA256: "00ff"}},
-			Replace:   map[string]string{"primaryPort": "25565"}, Secrets: []string{"hush"},
+			Replace:   map[string]string{"name": "25565"}, Secrets: []string{"hush"},
 			Script: &wire.Script{Image: "debian:12", Entrypoint: "bash", Text: "echo hi\n", Env: []string{"A=1"}, WithinSeconds: 60},
 		},
 		Patches: []wire.Patch{{Path: "server.properties", Parser: wire.PatchProperties, Set: []wire.PatchSet{
