@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # make test, make test-faults, make bench, make journeys and make screenshots: sees
-# to a Docker Engine, runs go test or the panel's journeys against it, and stops the engine again if it was started here. The last lines are go
-# test's own; the exit code is 0 only if everything passed.
+# to a Docker Engine, runs go test and the panel's journeys against it, and stops
+# the engine again if it was started here. The exit code is 0 only if everything
+# passed; what didn't is named in the last line.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/.."
@@ -14,7 +15,11 @@ read -r -a more <<<"${TEST_FLAGS:-}"
 
 # Everything that installs comes first, so that nothing fails late for want of it.
 # debootstrap makes the image of a real server without asking a registry.
-"$here/need.sh" go compiler curl debootstrap network filesystems ssh node glewlwyd nginx
+case $mode in
+  journeys | screenshots) "$here/need.sh" curl node chromium ;;
+  test) "$here/need.sh" go compiler curl debootstrap network filesystems ssh node glewlwyd nginx chromium ;;
+  *) "$here/need.sh" go compiler curl debootstrap network filesystems ssh node glewlwyd nginx ;;
+esac
 
 trap '"$here/engine.sh" stop --for $$' EXIT
 trap 'exit 130' INT
@@ -22,8 +27,11 @@ trap 'exit 143' TERM HUP
 # In a session of its own the engine outlives us: the EXIT trap ends it.
 host=$("$here/engine.sh" ensure --state .cache/engine --for $$)
 say "the Docker Engine at $host answers"
-# The fault program runs engines of its own, also where the one above is another machine's.
-"$here/need.sh" dockerd
+case $mode in
+  journeys | screenshots) ;;
+  # The fault program runs engines of its own, also where the one above is another machine's.
+  *) "$here/need.sh" dockerd ;;
+esac
 
 # A test that wants Docker may skip elsewhere; here that is a failure.
 export BERTH_TEST_DOCKER=required
@@ -32,13 +40,21 @@ export BERTH_TEST_DOCKER_HOST=$host
 # The tests give files to other users and talk to the engine, which takes root.
 # Compiling doesn't, and must not leave root's files in this user's caches.
 as_user=()
+root=()
 if [ "$(id -u)" != 0 ]; then
   have sudo || die "the tests need root: run make as root, or install sudo"
   mkdir -p .cache/root
+  root=(sudo -E)
   as_user=(-exec "sudo -E env 'PATH=$PATH' 'GOCACHE=$PWD/.cache/root' GOFLAGS=-buildvcs=false")
 fi
 
 failed=()
+
+# in_browser journeys|screenshots: Chromium, the programs in bin, and the engine.
+in_browser() {
+  BERTH_TEST_BIN=$PWD/bin "${root[@]}" "$here/web.sh" "$1"
+}
+
 case $mode in
   test)
     # What make verify tests is among the packages below: only its files are
@@ -49,6 +65,10 @@ case $mode in
     "$here/web.sh" build lint types verify test >&2 || failed+=("the panel")
     # shellcheck disable=SC2086 # several packages may be named
     go test -race -count=1 -timeout "${TEST_TIMEOUT:-30m}" "${as_user[@]}" "${more[@]}" $pkg || failed+=("the tests")
+    # Who names packages wants those alone.
+    if [ "$pkg" = ./... ]; then
+      { make --no-print-directory build && in_browser journeys; } >&2 || failed+=("the journeys")
+    fi
     ;;
   faults)
     export BERTH_FAULTS_MINUTES=${MINUTES:-10} BERTH_FAULTS_SEED=${SEED:-}
@@ -61,11 +81,7 @@ case $mode in
       { grep -v -e '\[no test files\]$' -e '^PASS$' || true; } || failed+=("the benchmarks")
     ;;
   journeys | screenshots)
-    "$here/need.sh" chromium
-    export BERTH_TEST_BIN=$PWD/bin
-    root=()
-    [ "$(id -u)" = 0 ] || root=(sudo -E)
-    "${root[@]}" "$here/web.sh" "$mode" || failed+=("the $mode")
+    in_browser "$mode" || failed+=("the $mode")
     ;;
   *) die "usage: test.sh test|faults|bench|journeys|screenshots" ;;
 esac

@@ -85,10 +85,12 @@ for what in "$@"; do
       ;;
     journeys)
       "$here/need.sh" chromium
+      flock -u 9
       node --test-reporter=spec journeys/run.mjs
       ;;
     screenshots)
       "$here/need.sh" chromium
+      flock -u 9
       node journeys/screenshots.mjs
       ;;
     *) die "nobody here knows what $what is" ;;

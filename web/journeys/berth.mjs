@@ -3,7 +3,7 @@
 // instances are containers of the engine that BERTH_TEST_DOCKER_HOST names.
 import { spawn } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, copyFileSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -183,6 +183,11 @@ export class Berth {
       if (now.status !== status) throw new Error(`it is ${now.status} ${JSON.stringify(now.failure ?? '')}`);
       return true;
     });
+  }
+
+  /** What the controller and the agents said so far, into a folder. */
+  keepLogs(folder) {
+    for (const name of readdirSync(this.dir)) if (name.endsWith('.log')) copyFileSync(join(this.dir, name), join(folder, name));
   }
 
   /** Ends everything, and leaves nothing on the engine. */

@@ -1,13 +1,14 @@
 // One Chromium for all journeys, and for each a visitor with cookies of his own.
 // A journey fails for any error that its pages report and it did not foresee:
 // script errors, violations of the content policy, answers of 400 and above.
-import { mkdirSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { patience } from './berth.mjs';
 
-const failures = resolve(dirname(fileURLToPath(import.meta.url)), '../../.cache/journeys');
+/** Where a journey that failed leaves what was seen. */
+export const failures = resolve(dirname(fileURLToPath(import.meta.url)), '../../.cache/journeys');
 
 export async function openBrowser() {
   return chromium.launch({
@@ -20,6 +21,7 @@ export async function openBrowser() {
 export class Visitor {
   problems = [];
   #foreseen = [];
+  #said = [];
 
   static async arrive(browser, berth, options = {}) {
     const visitor = new Visitor();
@@ -49,6 +51,8 @@ export class Visitor {
   }
 
   #listen(page) {
+    page.on('console', (message) => this.#said.push(`${message.type()}: ${message.text()}`));
+    page.on('framenavigated', (frame) => frame === page.mainFrame() && this.#said.push(`went to ${frame.url()}`));
     page.on('pageerror', (error) => this.problems.push(`script: ${error.message}`));
     page.on('console', (message) => {
       // What wasn't found or allowed is told by its answer below, with its address.
@@ -94,14 +98,12 @@ export class Visitor {
     return this.problems.filter((each) => !known.some((pattern) => pattern.test(each)));
   }
 
-  async leave(name) {
-    if (name) {
-      mkdirSync(failures, { recursive: true });
-      const path = `${failures}/${name.replace(/[^a-z0-9]+/gi, '-')}.png`;
-      await this.page.screenshot({ path, timeout: 10_000 }).then(
-        () => console.error(`what was seen: ${path}, at ${this.page.url()}`),
-        () => {},
-      );
+  /** Goes away; of a journey that failed it leaves behind, in a folder, what was seen and what the pages said. */
+  async leave(folder, name = 'page') {
+    if (folder) {
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, `${name}.txt`), [`at ${this.page.url()}`, 'reported:', ...this.problems, 'console:', ...this.#said, ''].join('\n'));
+      await this.page.screenshot({ path: join(folder, `${name}.png`), timeout: 30_000 }).catch((error) => console.error(`no picture: ${error.message}`));
     }
     await this.context.close();
   }

@@ -1,8 +1,13 @@
 // What all journeys share: one browser, and one controller with a node. Each
 // makes its own users and instances, and knows nothing of the others'.
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Berth } from './berth.mjs';
-import { openBrowser, Visitor } from './browser.mjs';
+import { failures, openBrowser, Visitor } from './browser.mjs';
+
+// Each step has a deadline of its own; this ends only what hangs between them.
+const longest = 1_200_000;
 
 export const stage = { berth: undefined, browser: undefined };
 
@@ -18,10 +23,13 @@ after(async () => {
 
 /**
  * A journey: run gets a visitor at a fresh browser and what makes more of them.
- * It fails, too, for what its pages reported.
+ * It fails, too, for what its pages reported. Of one that failed there is left, in
+ * a folder that is named: each page's picture and console, and the programs' logs.
  */
-export function journey(name, run, { berth = () => stage.berth, ...options } = {}) {
-  test(name, { timeout: 240_000 }, async () => {
+export function journey(name, run, { berth = () => stage.berth, skip, ...options } = {}) {
+  test(name, { timeout: longest, skip }, async () => {
+    const folder = join(failures, name.replace(/[^a-z0-9]+/gi, '-'));
+    rmSync(folder, { recursive: true, force: true });
     const visitors = [];
     const arrive = async (more = {}) => {
       const visitor = await Visitor.arrive(stage.browser, berth(), { ...options, ...more });
@@ -35,8 +43,12 @@ export function journey(name, run, { berth = () => stage.berth, ...options } = {
       if (unexpected.length > 0) throw new Error(`the pages reported:\n  ${unexpected.join('\n  ')}`);
       failed = false;
     } finally {
-      if (failed) for (const each of visitors) if (each.problems.length > 0) console.error(`reported: ${each.problems.join('; ')}`);
-      for (const [at, each] of visitors.entries()) await each.leave(failed && `${name} ${at + 1}`);
+      if (failed) {
+        mkdirSync(folder, { recursive: true });
+        berth()?.keepLogs(folder);
+        console.error(`"${name}" failed. Pictures, consoles and logs: ${folder}`);
+      }
+      for (const [at, each] of visitors.entries()) await each.leave(failed && folder, `page-${at + 1}`);
     }
   });
 }

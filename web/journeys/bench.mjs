@@ -1,0 +1,175 @@
+// The panel's part of make bench: controller/e2e starts what is looked at, names
+// it in BERTH_BENCH, and prints each line of ours as its other figures. Nothing
+// stands between Chromium and the controller here, as it does on journeys.
+import { patience } from './berth.mjs';
+import { openBrowser } from './browser.mjs';
+
+const task = JSON.parse(process.env.BERTH_BENCH ?? 'null');
+if (!task) throw new Error('BERTH_BENCH says nothing: run make bench');
+
+const throttle = 4; // the processor's time that a phone or an old notebook needs
+const visits = 5;
+const quiet = 1500; // ms in which nothing that a page still does may hold it up
+const frame = 1000 / 60;
+
+const note = (text) => console.log(JSON.stringify({ note: text }));
+const figure = (what, found, bound, target) => console.log(JSON.stringify({ what, found, bound, target }));
+const sorted = (of) => [...of].sort((a, b) => a - b);
+const quantile = (of, q) => sorted(of)[Math.min(of.length - 1, Math.floor(of.length * q))] ?? 0;
+const median = (of) => quantile(of, 0.5);
+const round = (of) => of.map((each) => Math.round(each));
+
+// What a page notes about itself, from before its own first line runs.
+function watch() {
+  const seen = { long: [], frames: [], blank: [] };
+  let recording = false;
+  new PerformanceObserver((list) => {
+    for (const each of list.getEntries()) seen.long.push([each.startTime, each.startTime + each.duration]);
+  }).observe({ type: 'longtask', buffered: true });
+  window.berthBench = {
+    seen,
+    // When what the selector names had been drawn, in ms since the page was asked for.
+    drawn: (selector) =>
+      new Promise((done) => {
+        const look = () => {
+          if (!document.querySelector(selector)) return requestAnimationFrame(look);
+          // Behind the frame that shows it: then what is typed is heard.
+          requestAnimationFrame(() => {
+            const after = new MessageChannel();
+            after.port1.onmessage = () => done(performance.now());
+            after.port2.postMessage(0);
+          });
+        };
+        look();
+      }),
+    record: () => {
+      seen.long.length = seen.frames.length = seen.blank.length = 0;
+      recording = true;
+      const next = (at) => {
+        if (!recording) return;
+        seen.frames.push(at);
+        seen.blank.push(document.querySelectorAll('[role=listitem] > [aria-busy=true]').length);
+        requestAnimationFrame(next);
+      };
+      requestAnimationFrame(next);
+    },
+    stop: () => {
+      recording = false;
+      return seen;
+    },
+  };
+}
+
+async function arrive(browser, url, state) {
+  const context = await browser.newContext({ baseURL: url, locale: 'en-US', viewport: { width: 1280, height: 860 }, ...(state && { storageState: state }) });
+  context.setDefaultTimeout(patience);
+  await context.addInitScript(watch);
+  const page = await context.newPage();
+  return { context, page, devtools: await context.newCDPSession(page) };
+}
+
+async function login(browser, { url, username, password }) {
+  const { context, page } = await arrive(browser, url);
+  await page.goto('/login');
+  await page.getByLabel('Name or e-mail').fill(username);
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await page.getByRole('button', { name: 'Log in', exact: true }).click();
+  await page.locator('main#page').waitFor();
+  const state = await context.storageState();
+  await context.close();
+  return state;
+}
+
+// A first visit, nothing being in the browser's cache: until the page is drawn
+// and nothing holds it up any more, however much comes after.
+async function firstVisit(browser, place, path, selector, state) {
+  const { context, page, devtools } = await arrive(browser, place.url, state);
+  await devtools.send('Emulation.setCPUThrottlingRate', { rate: throttle });
+  await page.goto(path, { waitUntil: 'commit' });
+  const drawn = await page.evaluate((it) => window.berthBench.drawn(it), selector);
+  await page.waitForTimeout(quiet);
+  const long = await page.evaluate(() => window.berthBench.seen.long);
+  await context.close();
+  return { drawn, usable: Math.max(drawn, ...long.map(([, end]) => end)) };
+}
+
+async function firstPages(browser, place, state) {
+  const pages = [
+    ['the first page that anybody sees (login)', '/login', 'form input[autocomplete^=username]'],
+    ['the list of 10,000 instances, logged in', '/instances', '[role=listitem] a', state],
+    ['the overview, logged in', '/overview', 'main h1', state],
+  ];
+  for (const [name, path, selector, as] of pages) {
+    const found = [];
+    for (let n = 0; n < visits; n++) found.push(await firstVisit(browser, place, path, selector, as));
+    note(`${name}: drawn after ${round(found.map((each) => each.drawn)).join(' ')} ms, usable after ${round(found.map((each) => each.usable)).join(' ')} ms`);
+    figure(`${name}: ms until it can be used, processor throttled ${throttle}×`, median(found.map((each) => each.usable)), 'at most', 1000);
+  }
+}
+
+// Scrolls as a finger does, and gives what the page's own frames were.
+async function scroll(page, devtools, speed, seconds) {
+  await page.evaluate(() => window.berthBench.record());
+  await devtools.send('Input.synthesizeScrollGesture', { x: 700, y: 500, yDistance: -speed * seconds, speed, gestureSourceType: 'touch', preventFling: true });
+  const seen = await page.evaluate(() => window.berthBench.stop());
+  const gaps = seen.frames.slice(1).map((at, n) => at - seen.frames[n]);
+  return { gaps, long: seen.long.map(([from, to]) => to - from), blank: seen.blank.filter((each) => each > 0).length / seen.blank.length };
+}
+
+async function longList(browser, place, state) {
+  const { context, page, devtools } = await arrive(browser, place.url, state);
+  await page.goto('/instances');
+  await page.locator('[role=listitem] a').first().waitFor();
+  await scroll(page, devtools, 1000, 1); // what runs for the first time
+  for (const [name, speed] of [['read', 1500], ['swept through', 12_000]]) {
+    const { gaps, long, blank } = await scroll(page, devtools, speed, 6);
+    const late = gaps.filter((each) => each > frame * 1.5).length;
+    note(
+      `a list of ${place.instances}, ${name} at ${speed} px/s: frames every ${median(gaps).toFixed(1)} ms, p95 ${quantile(gaps, 0.95).toFixed(1)}, p99 ${quantile(gaps, 0.99).toFixed(1)}, most ${Math.max(...gaps).toFixed(1)}; ` +
+        `${late} of ${gaps.length} late; long tasks: ${round(long).join(' ') || 'none'}; rows were on their way in ${(blank * 100).toFixed(0)} % of the frames`,
+    );
+    figure(`a list of ${place.instances}, ${name}: frames/s`, Math.round((gaps.length * 1000) / gaps.reduce((sum, each) => sum + each, 0)), 'at least', 60);
+    figure(`a list of ${place.instances}, ${name}: ms between two frames, p95`, Math.round(quantile(gaps, 0.95) * 10) / 10, 'at most', 16.8);
+  }
+  await context.close();
+}
+
+// A burst in a console that is looked at, asked for by a command that is typed.
+async function bursts(browser, place) {
+  const state = await login(browser, place);
+  const { context, page } = await arrive(browser, place.url, state);
+  await page.goto(`/instances/${place.instance}`);
+  const rows = page.locator('.xterm-rows > div');
+  const say = async (text) => {
+    await page.getByRole('textbox', { name: 'Command', exact: true }).fill(text);
+    await page.getByRole('button', { name: 'Send the command' }).click();
+  };
+  const tasks = [];
+  for (let n = 0; n < place.bursts; n++) {
+    await say(`burst ${n}`);
+    await rows.filter({ hasText: `you said burst ${n}` }).first().waitFor();
+    await page.evaluate(() => window.berthBench.record());
+    const began = Date.now();
+    await say('stop');
+    await rows.filter({ hasText: `line ${place.lines} ` }).first().waitFor();
+    const took = Date.now() - began;
+    await page.waitForTimeout(quiet);
+    const seen = await page.evaluate(() => window.berthBench.stop());
+    const long = seen.long.map(([from, to]) => to - from);
+    const gaps = seen.frames.slice(1).map((at, i) => at - seen.frames[i]);
+    tasks.push(...long);
+    note(`a burst of ${place.lines} lines: its last one is there ${took} ms after the command; tasks over 50 ms: ${round(long).join(' ') || 'none'}; frames: p95 ${quantile(gaps, 0.95).toFixed(0)}, most ${Math.max(...gaps).toFixed(0)} ms`);
+  }
+  figure(`a console's page during ${place.bursts} bursts of ${place.lines} lines: ms of the longest task`, Math.max(0, ...tasks), 'at most', 100);
+  await context.close();
+}
+
+const browser = await openBrowser();
+try {
+  const state = await login(browser, task.list);
+  await firstPages(browser, task.list, state);
+  await longList(browser, task.list, state);
+  await bursts(browser, task.console);
+} finally {
+  await browser.close();
+}
