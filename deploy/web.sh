@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The panel: web.sh build|dev|lint|types|verify|generate|test|journeys|screenshots…, any of
+# The panel: web.sh build|dev|lint|types|verify|generate|test|journeys|screenshots|bench…, any of
 # them one after the other. Node and what the panel is made of are installed as
 # far as they are missing; the versions are those of web/package-lock.json.
 set -euo pipefail
@@ -7,7 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=deploy/lib.sh
 . "$here/lib.sh"
 
-[ $# -gt 0 ] || die "usage: web.sh build|dev|lint|types|verify|generate|test|journeys|screenshots"
+[ $# -gt 0 ] || die "usage: web.sh build|dev|lint|types|verify|generate|test|journeys|screenshots|bench"
 "$here/need.sh" node
 use_node
 cd "$here/../web"
@@ -92,6 +92,10 @@ for what in "$@"; do
       "$here/need.sh" chromium
       flock -u 9
       node journeys/screenshots.mjs
+      ;;
+    bench) # controller/e2e calls it, and says what is to be measured
+      flock -u 9
+      node journeys/bench.mjs
       ;;
     *) die "nobody here knows what $what is" ;;
   esac

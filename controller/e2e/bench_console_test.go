@@ -196,25 +196,35 @@ func (h *siteHost) crowd(b *testing.B, p *site, id string, used func() float64) 
 	figure(b, "lines/s of the slowest of 99 viewers beside a stuck one, of 5,000", rates[0]/5000, "at least", leastPace)
 }
 
-// count reads so many lines of a container and gives how many came in a second.
+// count reads a run's lines, from its first to its last, and gives how many came
+// in a second. What the run before left is passed over: between the two there is
+// the container's start.
 func (v *viewer) count(b *testing.B, lines int) float64 {
 	var began time.Time
-	for got := 0; got < lines; {
+	first, last := []byte(`"text":"line 1 `), fmt.Appendf(nil, `"text":"line %d `, lines)
+	for got := 0; ; {
 		_ = v.conn.SetReadDeadline(time.Now().Add(patience))
 		_, text, err := v.conn.ReadMessage()
 		if err != nil {
 			b.Errorf("after %d lines: %v", got, err)
 			return 0
 		}
-		if bytes.HasPrefix(text, []byte(`{"type":"missed"`)) && got > 0 {
+		if began.IsZero() && bytes.Contains(text, first) {
+			began = time.Now()
+		}
+		if began.IsZero() {
+			continue
+		}
+		if bytes.HasPrefix(text, []byte(`{"type":"missed"`)) {
 			b.Errorf("after %d lines: %s", got, text)
 			return 0
 		}
-		if n := bytes.Count(text, []byte(`"text":"line `)); n > 0 && got == 0 {
-			began, got = time.Now(), n
-		} else {
-			got += n
+		if got += bytes.Count(text, []byte(`"text":"line `)); !bytes.Contains(text, last) {
+			continue
 		}
+		if got != lines {
+			b.Errorf("%d lines came of %d", got, lines)
+		}
+		return float64(lines) / time.Since(began).Seconds()
 	}
-	return float64(lines) / time.Since(began).Seconds()
 }
