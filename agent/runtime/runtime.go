@@ -65,8 +65,8 @@ type Engine interface {
 	// List gives every container that carries this node's label, in any state.
 	List(ctx context.Context) ([]Container, error)
 	// Glance is a List that costs the engine one call: of each container only ID,
-	// Name, Instance, Generation, SpecHash, ImageID, Status, Network and MAC are filled
-	// in, as Inspect would say them.
+	// Name, Instance, Role, Generation, SpecHash, ImageID, Status, Network and MAC are
+	// filled in, as Inspect would say them.
 	Glance(ctx context.Context) ([]Container, error)
 	// Stats is what a running container has used so far: one sample. A container
 	// that doesn't run is a Failure with reason Conflict, one that is gone or not
@@ -181,9 +181,19 @@ type Port struct {
 
 // Mount binds a directory of the host into the container.
 type Mount struct {
-	Source string // absolute path on the host
-	Target string // absolute path in the container
+	Source   string // absolute path on the host
+	Target   string // absolute path in the container
+	ReadOnly bool
 }
+
+// Role is what a container is for.
+type Role string
+
+// The roles.
+const (
+	RoleMain    Role = ""        // the instance itself
+	RoleInstall Role = "install" // it prepares the instance's volume, and ends
+)
 
 // ContainerSpec is a container to make. What every container of Berth has is
 // not in it but in each engine: an init process, no capabilities but the few
@@ -192,6 +202,7 @@ type Mount struct {
 type ContainerSpec struct {
 	Name        string
 	Instance    ident.Instance
+	Role        Role
 	Generation  int64
 	SpecHash    string   // of all that needs a new container when it changes
 	Image       string   // reference, or ID
@@ -236,6 +247,7 @@ type Container struct {
 	ID         ContainerID
 	Name       string
 	Instance   ident.Instance // from its label
+	Role       Role           // from its label
 	Generation int64          // from its label
 	SpecHash   string         // from its label
 	ImageID    string
@@ -287,6 +299,7 @@ type Change struct {
 	Kind     ChangeKind
 	ID       ContainerID
 	Instance ident.Instance
+	Role     Role
 	At       time.Time // by the engine's clock, as Container's times
 	Signal   int       // the number of it, with Signalled; 0 when unknown
 }

@@ -36,6 +36,8 @@ func (s ContainerSpec) checkNames() error {
 		return invalid("%q can't be a container's name", s.Name)
 	case s.Instance == "":
 		return invalid("a container needs an instance")
+	case s.Role != RoleMain && s.Role != RoleInstall:
+		return invalid("%.40q is not what a container can be for", s.Role)
 	case s.Image == "":
 		return invalid("a container needs an image")
 	case s.MAC != "" && !hardwareAddress.MatchString(s.MAC):

@@ -16,6 +16,7 @@ const (
 	EventRemoved  EventType = "instance.removed"  // nothing: container and volume are gone
 	EventEngine   EventType = "node.engine"       // Engine
 	EventSession  EventType = "sftp.session"      // Session; a controller that doesn't know it passes it over
+	EventOutput   EventType = "instance.output"   // Output; likewise
 )
 
 // Event is one fact that an agent journalled. Seq counts from 1 within the
@@ -32,7 +33,16 @@ type Event struct {
 	Progress   *Progress      `json:"progress,omitempty"`
 	Engine     *Engine        `json:"engine,omitempty"`
 	Session    *Session       `json:"session,omitempty"`
+	Output     []string       `json:"output,omitempty"`
 }
+
+// OutputLines and OutputText bound the Output of one event: lines of what an
+// installation printed, for the log of the job that it belongs to, without the
+// secrets, escapes and control characters in them. The console has all of it.
+const (
+	OutputLines = 50
+	OutputText  = 400 // runes of a line
+)
 
 // Session is an SFTP session that has ended, and what was done in it: each path
 // once for each kind of deed.

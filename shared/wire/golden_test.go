@@ -77,11 +77,12 @@ var goldens = map[string]any{
 		People:   []wire.LoginPerson{{User: "u1", Username: "anna", Password: "5f3a", Keys: []string{"ssh-ed25519 AAAA"}, Everywhere: true}},
 		Rights:   []wire.LoginRight{{User: "u1", Instance: "0123abcd", Write: true, Refused: "the instance is suspended"}},
 	},
-	"registries":      &wire.Registries{Revision: 3, Logins: []wire.Registry{{Host: "registry.example.com:5000", Username: "anna", Password: "hush"}}},
-	"registries_held": &wire.RegistriesHeld{Revision: 3},
-	"logins_held":     &wire.LoginsHeld{Revision: 7},
-	"login_question":  &wire.LoginQuestion{Ref: "1", Username: "anna", Instance: "0123abcd", Password: "secret", Address: "192.0.2.7"},
-	"login_answer":    &wire.LoginAnswer{Ref: "1", Allowed: true, User: "u1", Password: "5f3a", Message: "the instance is suspended"},
+	"registries":       &wire.Registries{Revision: 3, Logins: []wire.Registry{{Host: "registry.example.com:5000", Username: "anna", Password: "hush"}}},
+	"registry_checked": &wire.RegistryChecked{Status: wire.RegistryRefused, Message: "registry registry.example.com:5000 refuses user anna: wrong user name or password"},
+	"registries_held":  &wire.RegistriesHeld{Revision: 3},
+	"logins_held":      &wire.LoginsHeld{Revision: 7},
+	"login_question":   &wire.LoginQuestion{Ref: "1", Username: "anna", Instance: "0123abcd", Password: "secret", Address: "192.0.2.7"},
+	"login_answer":     &wire.LoginAnswer{Ref: "1", Allowed: true, User: "u1", Password: "5f3a", Message: "the instance is suspended"},
 	"events": &wire.EventBatch{Events: []wire.Event{
 		{Seq: 1, At: at, Type: wire.EventState, Instance: "0123abcd", Generation: 7, State: &wire.State{
 			Phase: wire.PhaseReady, Actual: wire.ActualCrashed, Converged: true, Container: "c1", Digest: "sha256:00ff", ExitCode: ref(137), OOM: true, RetryAt: &at,
@@ -96,6 +97,7 @@ var goldens = map[string]any{
 		{Seq: 6, At: at, Type: wire.EventRemoved, Instance: "0123abcd", Generation: 9},
 		{Seq: 7, At: at, Type: wire.EventEngine, Engine: &wire.Engine{Message: "away"}},
 		{Seq: 8, At: at, Type: wire.EventSession, Instance: "0123abcd", Session: &wire.Session{User: "6a0f", Address: "192.0.2.7", Began: at, Deeds: []wire.Deed{{What: "written", Path: "world/level.dat"}, {What: "renamed", Path: "a", To: "b"}}, More: 3}},
+		{Seq: 9, At: at, Type: wire.EventOutput, Instance: "0123abcd", Generation: 9, Output: []string{"Unpacking", "done"}},
 	}},
 	"console_lines": &wire.ConsoleFrame{Lines: []wire.ConsoleLineFrame{
 		{Seq: 7, At: at, Source: wire.ConsoleOut, Text: "\x1b[31mred\x1b[0m"}, {Seq: 8, At: at, Source: wire.ConsoleErr, Text: "long", Part: true},

@@ -142,9 +142,10 @@ type Stop struct {
 type Install struct {
 	Downloads []Download `json:"downloads,omitempty"`
 	// Replace is put, once, in place of {{NAME}} into the text files of the volume's
-	// top level that were downloaded.
+	// top level that were downloaded. What is no UTF-8, or larger than 4 MiB, is left.
 	Replace map[string]string `json:"replace,omitempty"`
-	// Script is run after the downloads.
+	// Script is run after the downloads; what the volume then holds belongs to the
+	// image's user.
 	Script *Script `json:"script,omitempty"`
 	// Secrets are texts that the console and the logs of the installation don't show.
 	Secrets []string `json:"secrets,omitempty"`

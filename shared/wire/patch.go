@@ -44,8 +44,10 @@ type PatchSet struct {
 }
 
 // Script installs a volume before the first start: a program in a container of
-// its own, in the same sandbox as instances, with the volume at /mnt/server and
-// itself at /mnt/install/install.sh. Its exit code decides.
+// its own, in the same sandbox as instances and as its root, with the volume at
+// /mnt/server and itself at /mnt/install/install.sh. It has the instance's memory
+// and processor, but no less than 1 GiB and one core, and reaches what the instance
+// may reach. Its exit code decides.
 type Script struct {
 	Image      string   `json:"image"`      // reference
 	Entrypoint string   `json:"entrypoint"` // "bash", "ash", "/bin/sh"; run as [entrypoint, script]

@@ -43,6 +43,7 @@ func (e *Engine) Create(ctx context.Context, spec runtime.ContainerSpec) (runtim
 		Labels: map[string]string{
 			labelNode:       string(e.node),
 			labelInstance:   string(spec.Instance),
+			labelRole:       string(spec.Role), // always, or the image's own label would count
 			labelGeneration: strconv.FormatInt(spec.Generation, 10),
 			labelSpec:       spec.SpecHash,
 			labelMAC:        spec.MAC,
@@ -117,7 +118,7 @@ func portMaps(ports []runtime.Port) (nat.PortSet, nat.PortMap) {
 func mounts(from []runtime.Mount) []mount.Mount {
 	out := make([]mount.Mount, 0, len(from))
 	for _, m := range from {
-		out = append(out, mount.Mount{Type: mount.TypeBind, Source: m.Source, Target: m.Target})
+		out = append(out, mount.Mount{Type: mount.TypeBind, Source: m.Source, Target: m.Target, ReadOnly: m.ReadOnly})
 	}
 	return out
 }

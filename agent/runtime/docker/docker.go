@@ -20,6 +20,7 @@ import (
 const (
 	labelNode       = "berth.node"
 	labelInstance   = "berth.instance"
+	labelRole       = "berth.role"
 	labelGeneration = "berth.generation"
 	labelSpec       = "berth.spec"
 	labelMAC        = "berth.mac"     // that it was made with

@@ -106,6 +106,7 @@ func (e *Engine) container(ctx context.Context, c container.InspectResponse) run
 		ID:         runtime.ContainerID(c.ID),
 		Name:       trimSlash(c.Name),
 		Instance:   ident.Instance(c.Config.Labels[labelInstance]),
+		Role:       runtime.Role(c.Config.Labels[labelRole]),
 		Generation: generation,
 		SpecHash:   c.Config.Labels[labelSpec],
 		MAC:        c.Config.Labels[labelMAC],
@@ -184,7 +185,7 @@ func (e *Engine) Glance(ctx context.Context) ([]runtime.Container, error) {
 	for _, s := range summaries {
 		generation, _ := strconv.ParseInt(s.Labels[labelGeneration], 10, 64)
 		c := runtime.Container{
-			ID: runtime.ContainerID(s.ID), Instance: ident.Instance(s.Labels[labelInstance]), Generation: generation,
+			ID: runtime.ContainerID(s.ID), Instance: ident.Instance(s.Labels[labelInstance]), Role: runtime.Role(s.Labels[labelRole]), Generation: generation,
 			SpecHash: s.Labels[labelSpec], MAC: s.Labels[labelMAC], ImageID: s.ImageID, Status: status(s.State),
 		}
 		for _, name := range s.Names {

@@ -139,6 +139,7 @@ func (q *changes) fill(stream io.Reader) {
 			Kind:     kind,
 			ID:       runtime.ContainerID(m.Actor.ID),
 			Instance: ident.Instance(m.Actor.Attributes[labelInstance]),
+			Role:     runtime.Role(m.Actor.Attributes[labelRole]),
 			At:       time.Unix(0, m.TimeNano),
 		}
 		if kind == runtime.Signalled {

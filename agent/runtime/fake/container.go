@@ -79,7 +79,7 @@ func (e *Engine) Create(ctx context.Context, spec runtime.ContainerSpec) (runtim
 	m.serial++
 	b := &box{
 		Container: runtime.Container{
-			ID: runtime.ContainerID(fmt.Sprintf("%064x", m.serial)), Name: spec.Name, Instance: spec.Instance,
+			ID: runtime.ContainerID(fmt.Sprintf("%064x", m.serial)), Name: spec.Name, Instance: spec.Instance, Role: spec.Role,
 			Generation: spec.Generation, SpecHash: spec.SpecHash, ImageID: i.ID, Status: runtime.Created,
 			MemoryBytes: spec.MemoryBytes, NanoCPUs: spec.NanoCPUs, PidsLimit: spec.PidsLimit, Network: spec.Network, MAC: spec.MAC,
 		},
@@ -177,7 +177,7 @@ func (e *Engine) Glance(ctx context.Context) ([]runtime.Container, error) {
 	list := e.Containers()
 	for i, c := range list {
 		list[i] = runtime.Container{
-			ID: c.ID, Name: c.Name, Instance: c.Instance, Generation: c.Generation, SpecHash: c.SpecHash, ImageID: c.ImageID,
+			ID: c.ID, Name: c.Name, Instance: c.Instance, Role: c.Role, Generation: c.Generation, SpecHash: c.SpecHash, ImageID: c.ImageID,
 			Status: c.Status, Network: c.Network, MAC: c.MAC,
 		}
 	}

@@ -13,7 +13,7 @@ import (
 type Options struct {
 	Node      ident.Node // "" is "fake-node"
 	Info      runtime.Info
-	Program   func(runtime.ContainerSpec) Program // what containers do; nil is the zero Program for all
+	Program   func(runtime.ContainerSpec) Program // what containers do; nil is the zero Program for all, but that installations end at once
 	Addresses []string                            // the machine's, beside the loopback and the unspecified ones; nil lets every address be
 	PidsLimit int64                               // for specs that name none; 0 is 512
 	Now       func() time.Time                    // nil is the wall clock
@@ -59,7 +59,7 @@ func New(o Options) *Engine {
 		o.Now = time.Now // the wall clock is handed in here
 	}
 	if o.Program == nil {
-		o.Program = func(runtime.ContainerSpec) Program { return Program{} }
+		o.Program = func(s runtime.ContainerSpec) Program { return Program{Ends: s.Role == runtime.RoleInstall} }
 	}
 	if o.PidsLimit == 0 {
 		o.PidsLimit = 512

@@ -73,7 +73,7 @@ func (m *machine) tellSignal(b *box, kind runtime.ChangeKind, signal int) {
 		if w.node != b.node {
 			continue
 		}
-		w.queue = append(w.queue, runtime.Change{Kind: kind, ID: b.ID, Instance: b.Instance, At: m.now(), Signal: signal})
+		w.queue = append(w.queue, runtime.Change{Kind: kind, ID: b.ID, Instance: b.Instance, Role: b.Role, At: m.now(), Signal: signal})
 		w.ring()
 	}
 }
