@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -39,10 +38,6 @@ type ImageChangeBody struct {
 
 type createInput struct{ Body ImageBody }
 
-type importInput struct {
-	Body json.RawMessage `doc:"An image in the classic JSON form"`
-}
-
 // ImagePath names an image in a path.
 type ImagePath struct {
 	ID string `path:"id" doc:"The image's id"`
@@ -67,14 +62,13 @@ func (s *Service) Mount(a *httpapi.API) {
 		Summary: "List the catalogue"}, s.handleList)
 	httpapi.Handle(a, httpapi.Operation{ID: "createImage", Method: http.MethodPost, Path: base, Tag: tag, Access: write, Status: http.StatusCreated,
 		Idempotent: true, Summary: "Add an image by its fields"}, s.handleCreate)
-	httpapi.Handle(a, httpapi.Operation{ID: "importImage", Method: http.MethodPost, Path: base + "/import", Tag: tag, Access: write,
-		Status: http.StatusCreated, Idempotent: true, Summary: "Add an image in the classic JSON form"}, s.handleImport)
 	httpapi.Handle(a, httpapi.Operation{ID: "getImage", Method: http.MethodGet, Path: base + "/{id}", Tag: tag, Access: read,
 		Summary: "Get an image"}, s.handleGet)
 	httpapi.Handle(a, httpapi.Operation{ID: "changeImage", Method: http.MethodPatch, Path: base + "/{id}", Tag: tag, Access: write,
 		Summary: "Change an image"}, s.handleChange)
 	httpapi.Handle(a, httpapi.Operation{ID: "deleteImage", Method: http.MethodDelete, Path: base + "/{id}", Tag: tag, Access: write,
 		Summary: "Delete an image that no instance uses"}, s.handleDelete)
+	s.mountImport(a)
 }
 
 func (s *Service) handleList(ctx context.Context, in *listQuery) (httpapi.Page[ImageView], error) {
@@ -88,15 +82,6 @@ func (s *Service) handleList(ctx context.Context, in *listQuery) (httpapi.Page[I
 
 func (s *Service) handleCreate(ctx context.Context, in *createInput) (ImageView, error) {
 	i, err := s.Create(ctx, access.From(ctx), Image{Name: in.Body.Name, Definition: in.Body.Definition})
-	return i.View(), err
-}
-
-func (s *Service) handleImport(ctx context.Context, in *importInput) (ImageView, error) {
-	parsed, err := ParseClassic(in.Body)
-	if err != nil {
-		return ImageView{}, err
-	}
-	i, err := s.Create(ctx, access.From(ctx), parsed)
 	return i.View(), err
 }
 
