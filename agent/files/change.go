@@ -133,3 +133,16 @@ func (r *Root) SyncDir(path wire.Path) error {
 	}
 	return nil
 }
+
+// Own gives an entry of any kind to a user and group, without following a link.
+func (r *Root) Own(path wire.Path, uid, gid int) error {
+	if path == wire.Root {
+		if err := unix.Fchown(r.fd, uid, gid); err != nil {
+			return failed("chown", path, err)
+		}
+		return nil
+	}
+	return r.in("chown", path, func(dir int, name string) error {
+		return unix.Fchownat(dir, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW)
+	})
+}

@@ -2,12 +2,15 @@ package install
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"syscall"
 	"time"
 
@@ -55,7 +58,7 @@ func (i *Installer) Run(ctx context.Context, files []wire.Download, limit int64,
 		if err != nil {
 			return problem.New(problem.Validation, "the address of %s can't be read", f.Path)
 		}
-		d := download{Installer: i, url: u, left: left, path: f.Path}
+		d := download{Installer: i, url: u, left: left, path: f.Path, sum: f.SHA256}
 		d.progress = func(done, total int64) { progress(describe(n, len(files), f.Path, done, total)) }
 		size, err := d.run(ctx, put)
 		if err != nil {
@@ -80,7 +83,8 @@ type download struct {
 	*Installer
 	url      *url.URL
 	path     string
-	left     int64 // bytes that it may have
+	sum      string // in hex, that it must have; "" is any
+	left     int64  // bytes that it may have
 	progress func(done, total int64)
 }
 
@@ -156,8 +160,11 @@ func (d download) once(ctx context.Context, put Put) (int64, error) {
 	return size, err
 }
 
-// copy moves the body and counts: a server's word about its length is not trusted.
+// copy moves the body, counts and sums: a server's word about its length is not
+// trusted. What has another checksum than it must is refused before it takes the
+// file's place.
 func (d download) copy(w io.Writer, answer *http.Response, alive func()) (int64, error) {
+	sum := sha256.New()
 	buffer := make([]byte, 64<<10)
 	var size int64
 	for {
@@ -171,15 +178,23 @@ func (d download) copy(w io.Writer, answer *http.Response, alive func()) (int64,
 			if _, err := w.Write(buffer[:n]); err != nil {
 				return size, err
 			}
+			_, _ = sum.Write(buffer[:n]) // a hash takes everything
 			d.progress(size, answer.ContentLength)
 		}
 		if errors.Is(err, io.EOF) {
-			return size, nil
+			return size, d.compare(hex.EncodeToString(sum.Sum(nil)))
 		}
 		if err != nil {
 			return size, temporary{err}
 		}
 	}
+}
+
+func (d download) compare(sum string) error {
+	if d.sum == "" || strings.EqualFold(sum, d.sum) {
+		return nil
+	}
+	return problem.New(problem.Conflict, "its SHA-256 is %s, and must be %s: the file was changed at its source, or on the way", sum, strings.ToLower(d.sum))
 }
 
 func (d download) tooLarge() error {

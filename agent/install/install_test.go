@@ -293,3 +293,27 @@ func TestVolumeThatCannotBeWritten(t *testing.T) {
 		}
 	}
 }
+
+func TestChecksums(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	i, server := setup(t, func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		_, _ = fmt.Fprint(w, "hello")
+	})
+	const sum = "2CF24DBA5FB0A30E26E83B2AC5B9E29E1B161E5C1FA7425E73043362938B9824"
+	for _, good := range []string{"", sum, strings.ToLower(sum)} {
+		var m memory
+		list := []wire.Download{{URL: server.URL, Path: "f", SHA256: good}}
+		if err := i.Run(t.Context(), list, 100, m.put, nothing); err != nil || m.files["f"] != "hello" {
+			t.Errorf("with %q: %q, %v", good, m.files["f"], err)
+		}
+	}
+	calls.Store(0)
+	var m memory
+	list := []wire.Download{{URL: server.URL, Path: "f", SHA256: strings.Repeat("0", 64)}}
+	refused(t, i.Run(t.Context(), list, 100, m.put, nothing), problem.Conflict, strings.ToLower(sum))
+	if len(m.files) != 0 || calls.Load() != 1 {
+		t.Errorf("it is kept (%q), or asked for %d times", m.files, calls.Load())
+	}
+}

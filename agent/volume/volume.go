@@ -276,6 +276,30 @@ func (s *Store) Own(id ident.Instance, uid, gid int) error {
 	return nil
 }
 
+// OwnAll gives all that is in a volume to a user and group: what an installation
+// has made as root. What belongs to them is left as it is; links are not followed.
+// It may be broken off, and repeated.
+func (s *Store) OwnAll(ctx context.Context, id ident.Instance, uid, gid int) error {
+	if err := check(id); err != nil || !s.Privileged {
+		return err
+	}
+	root, err := s.Files(id)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	err = walk(ctx, root, func(info files.Info) error {
+		if info.UID == uid && info.GID == gid {
+			return nil
+		}
+		return root.Own(info.Path, uid, gid)
+	})
+	if err != nil {
+		return fmt.Errorf("give what is in volume %s to %d:%d: %w", id, uid, gid, err)
+	}
+	return nil
+}
+
 // Remove deletes the volume with everything in it; one that is gone is no error.
 // No container may use it any more.
 func (s *Store) Remove(id ident.Instance) error {
