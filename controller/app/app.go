@@ -33,6 +33,7 @@ import (
 	"github.com/berth-panel/berth/controller/move"
 	"github.com/berth-panel/berth/controller/node"
 	"github.com/berth-panel/berth/controller/oidc"
+	"github.com/berth-panel/berth/controller/registry"
 	"github.com/berth-panel/berth/controller/release"
 	"github.com/berth-panel/berth/controller/secret"
 	"github.com/berth-panel/berth/controller/setting"
@@ -78,29 +79,30 @@ type App struct {
 	url     string // the public one
 	first   identity.FirstRun
 
-	DB        *store.DB
-	API       *httpapi.API
-	Events    *event.Log
-	Jobs      *job.Service
-	Fleet     *fleet.Fleet
-	Users     *identity.Service
-	Logins    *login.Service
-	Settings  *setting.Store
-	Mail      *mail.Service
-	Invites   *invite.Service
-	OIDC      *oidc.Service
-	Nodes     *node.Service
-	Ports     *allocation.Service
-	Images    *image.Service
-	Instances *instance.Service
-	Subusers  *subuser.Service
-	Grants    *grant.Service
-	Files     *file.Service
-	Consoles  *console.Service
-	Moves     *move.Service
-	Releases  *release.Service
-	Stats     *stats.Service
-	Live      *live.Service
+	DB         *store.DB
+	API        *httpapi.API
+	Events     *event.Log
+	Jobs       *job.Service
+	Fleet      *fleet.Fleet
+	Users      *identity.Service
+	Logins     *login.Service
+	Settings   *setting.Store
+	Mail       *mail.Service
+	Invites    *invite.Service
+	OIDC       *oidc.Service
+	Nodes      *node.Service
+	Ports      *allocation.Service
+	Images     *image.Service
+	Registries *registry.Service
+	Instances  *instance.Service
+	Subusers   *subuser.Service
+	Grants     *grant.Service
+	Files      *file.Service
+	Consoles   *console.Service
+	Moves      *move.Service
+	Releases   *release.Service
+	Stats      *stats.Service
+	Live       *live.Service
 	// Certificates of HTTPS; nil: it isn't spoken here.
 	Certificates *certificate.Service
 	Metrics      *stats.Metrics
@@ -170,7 +172,9 @@ func (a *App) open(ctx context.Context) (err error) {
 		PublicURL: cfg.PublicURL, Install: cfg.Agents.Line, Placement: cfg.Placement, Log: cfg.Log, Now: cfg.Now})
 	a.Ports = allocation.NewService(a.DB, a.Events, a.Nodes, cfg.Now)
 	a.Images = image.NewService(a.DB, a.Events, links, cfg.Now)
-	a.Instances = instance.NewService(instance.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
+	a.Registries = registry.NewService(registry.Deps{DB: a.DB, Events: a.Events, Secrets: box, Instances: links, Images: a.Images, Nodes: a.Nodes, Fleet: a.Fleet,
+		Log: cfg.Log, Now: cfg.Now})
+	a.Instances = instance.NewService(instance.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Registries.Agents(a.Fleet), Nodes: a.Nodes, Ports: a.Ports,
 		Log: cfg.Log, Now: cfg.Now})
 	links.Service = a.Instances
 	a.Subusers = subuser.NewService(subuser.Deps{DB: a.DB, Events: a.Events, Instances: a.Instances, Inviter: a.Invites, Now: cfg.Now})
@@ -182,7 +186,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	a.Stats = stats.NewService(stats.Deps{Agents: a.Fleet, Instances: a.Instances, Nodes: a.Nodes, Grants: a.Grants, Log: cfg.Log, Now: cfg.Now})
 	a.Metrics = stats.NewMetrics(a.metricCounts)
 	a.Live = live.NewService(live.Deps{DB: a.DB, Events: a.Events, Callers: a.Logins, Grants: a.Grants, Figures: a.Stats, Nodes: a.Nodes, Log: cfg.Log})
-	a.Moves = move.NewService(move.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Fleet, Nodes: a.Nodes, Ports: a.Ports,
+	a.Moves = move.NewService(move.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Registries.Agents(a.Fleet), Nodes: a.Nodes, Ports: a.Ports,
 		Instances: a.Instances, Log: cfg.Log, Now: cfg.Now})
 	a.Releases = release.NewService(release.Deps{DB: a.DB, Jobs: a.Jobs, Nodes: a.Nodes, Agents: a.Fleet, Programs: cfg.Agents, PublicURL: cfg.PublicURL, Log: cfg.Log})
 	a.SFTP, err = sftp.New(sftp.Deps{DB: a.DB, Events: a.Events, Users: a.Users, Instances: a.Instances, Nodes: a.Nodes, Agents: a.Fleet,
@@ -223,6 +227,7 @@ func (a *App) mount() (err error) {
 	a.Fleet.Mount(a.API)
 	a.Ports.Mount(a.API)
 	a.Images.Mount(a.API)
+	a.Registries.Mount(a.API)
 	a.Instances.Mount(a.API)
 	a.Subusers.Mount(a.API)
 	a.Files.Mount(a.API)
@@ -279,6 +284,7 @@ func (a *App) Run(ctx context.Context, ln net.Listener) error {
 	group.Go(func() error { return a.Fleet.Run(ctx, a.Nodes, a.Nodes) })
 	group.Go(func() error { a.Nodes.Renew(ctx, a.Fleet); return nil })
 	group.Go(func() error { a.SFTP.Run(ctx); return nil })
+	group.Go(func() error { a.Registries.Run(ctx); return nil })
 	if err := group.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}

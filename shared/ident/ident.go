@@ -26,12 +26,16 @@ type (
 	Instance string
 	// Allocation names an address:port of a node: a UUID.
 	Allocation string
+	// Preset names settings that instances of an image are made with: a UUID.
+	Preset string
 	// Job names one durable unit of work: a UUID.
 	Job string
 	// Role names a set of permissions: a UUID.
 	Role string
 	// Session names a login of the panel (not its cookie): a UUID.
 	Session string
+	// Registry names the login at an image registry: a UUID.
+	Registry string
 )
 
 // New gives a random UUID as text, for the ids that are ours.

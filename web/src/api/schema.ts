@@ -524,6 +524,48 @@ export interface paths {
         patch: operations["changeImage"];
         trace?: never;
     };
+    "/api/v1/images/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get an image as a file */
+        get: operations["exportImage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/images/{id}/icon": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get an image's picture
+         * @description 404 when it has none.
+         */
+        get: operations["getImageIcon"];
+        /**
+         * Set an image's picture
+         * @description PNG, JPEG, WebP, GIF or SVG, at most 512 KiB.
+         */
+        put: operations["putImageIcon"];
+        post?: never;
+        /** Take an image's picture away */
+        delete: operations["deleteImageIcon"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/images/import": {
         parameters: {
             query?: never;
@@ -533,7 +575,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Add an image in the classic JSON form */
+        /**
+         * Import images from files: eggs, classic images, Compose files
+         * @description The body is one file, JSON or YAML, of any format that is known; or an object with `files`, or with `url`. An image that was imported before is updated in place: it is found by its file's uuid, else by author and name. Each file is taken as a whole or not at all. A file that is sent as the body itself and can't be taken is answered with an error; otherwise the report tells what became of each.
+         */
         post: operations["importImage"];
         delete?: never;
         options?: never;
@@ -2138,6 +2183,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/registries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the logins with which nodes pull images */
+        get: operations["listRegistries"];
+        put?: never;
+        /** Add the login at a registry */
+        post: operations["createRegistry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/registries/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a registry's login, without its password */
+        get: operations["getRegistry"];
+        put?: never;
+        post?: never;
+        /** Forget a registry's login, here and on the nodes */
+        delete: operations["deleteRegistry"];
+        options?: never;
+        head?: never;
+        /** Change a registry's login */
+        patch: operations["changeRegistry"];
+        trace?: never;
+    };
+    "/api/v1/registries/{id}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Try a registry's login from a node */
+        post: operations["checkRegistry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/release": {
         parameters: {
             query?: never;
@@ -2989,6 +3088,8 @@ export interface components {
             command?: string[];
             /** @description Start command as one line, instead of command; run by sh -c only where it needs a shell */
             command_line?: string;
+            /** @description Start commands to choose from, the first is the default; instead of command and command_line */
+            commands?: components["schemas"]["Startup"][];
             /** @description A file of the classic form, kept for its export */
             config_file?: components["schemas"]["File"];
             /** @description What is done about a container that ended by itself, where the instance says nothing else */
@@ -3000,8 +3101,26 @@ export interface components {
             features?: string[];
             /** @description Files that are put into a new volume */
             install?: components["schemas"]["Download"][];
+            /** @description Fields of the imported file that mean nothing here, for its export */
+            kept?: {
+                [key: string]: unknown;
+            };
+            /** @description What people choose the references by, in their order; an empty one is the reference */
+            labels?: string[];
+            /**
+             * @description Who runs the start command: Berth, or the container image's own entrypoint, which finds it in STARTUP; command when absent
+             * @enum {string}
+             */
+            launch?: "command" | "entrypoint";
             /** @description Run without a terminal */
             no_tty?: boolean;
+            /** @description Files that are changed before each start */
+            patches?: components["schemas"]["Patch"][];
+            /**
+             * @description When a reference is asked for; missing when absent
+             * @enum {string}
+             */
+            pull?: "missing" | "always" | "never";
             /** @description Console text that says that it is up, or regex: and an expression of RE2 */
             ready_line?: string;
             /** @description More of them: any will do */
@@ -3010,6 +3129,9 @@ export interface components {
             references: string[];
             /** @description Version of this definition */
             release?: string;
+            /** @description A program that installs into a new volume, after the files */
+            script?: components["schemas"]["Script"];
+            source?: components["schemas"]["Source"];
             /**
              * Format: int64
              * @description After how long a start that is not ready is said to be overdue; nothing is stopped for it. 0 is 300
@@ -3022,6 +3144,7 @@ export interface components {
              * @description How long a stop may take before it is a kill; 0 is 10
              */
             stop_grace_seconds?: number;
+            tags?: string[];
             /** @description In the order of the form */
             variables?: components["schemas"]["Variable"][];
             /** @description Where the data is mounted in the container; empty is /app/data */
@@ -3042,6 +3165,8 @@ export interface components {
         Download: {
             /** @description Relative to the volume */
             path: string;
+            /** @description That the file must have, in hex */
+            sha256?: string;
             uri: string;
         };
         Engine: {
@@ -3324,6 +3449,8 @@ export interface components {
             command?: string[];
             /** @description Start command as one line, instead of command; run by sh -c only where it needs a shell */
             command_line?: string;
+            /** @description Start commands to choose from, the first is the default; instead of command and command_line */
+            commands?: components["schemas"]["Startup"][];
             /** @description A file of the classic form, kept for its export */
             config_file?: components["schemas"]["File"];
             /** @description What is done about a container that ended by itself, where the instance says nothing else */
@@ -3335,9 +3462,27 @@ export interface components {
             features?: string[];
             /** @description Files that are put into a new volume */
             install?: components["schemas"]["Download"][];
+            /** @description Fields of the imported file that mean nothing here, for its export */
+            kept?: {
+                [key: string]: unknown;
+            };
+            /** @description What people choose the references by, in their order; an empty one is the reference */
+            labels?: string[];
+            /**
+             * @description Who runs the start command: Berth, or the container image's own entrypoint, which finds it in STARTUP; command when absent
+             * @enum {string}
+             */
+            launch?: "command" | "entrypoint";
             name: string;
             /** @description Run without a terminal */
             no_tty?: boolean;
+            /** @description Files that are changed before each start */
+            patches?: components["schemas"]["Patch"][];
+            /**
+             * @description When a reference is asked for; missing when absent
+             * @enum {string}
+             */
+            pull?: "missing" | "always" | "never";
             /** @description Console text that says that it is up, or regex: and an expression of RE2 */
             ready_line?: string;
             /** @description More of them: any will do */
@@ -3346,6 +3491,9 @@ export interface components {
             references: string[];
             /** @description Version of this definition */
             release?: string;
+            /** @description A program that installs into a new volume, after the files */
+            script?: components["schemas"]["Script"];
+            source?: components["schemas"]["Source"];
             /**
              * Format: int64
              * @description After how long a start that is not ready is said to be overdue; nothing is stopped for it. 0 is 300
@@ -3358,6 +3506,7 @@ export interface components {
              * @description How long a stop may take before it is a kill; 0 is 10
              */
             stop_grace_seconds?: number;
+            tags?: string[];
             /** @description In the order of the form */
             variables?: components["schemas"]["Variable"][];
             /** @description Where the data is mounted in the container; empty is /app/data */
@@ -3375,6 +3524,8 @@ export interface components {
             command?: string[];
             /** @description Start command as one line, instead of command; run by sh -c only where it needs a shell */
             command_line?: string;
+            /** @description Start commands to choose from, the first is the default; instead of command and command_line */
+            commands?: components["schemas"]["Startup"][];
             /** @description A file of the classic form, kept for its export */
             config_file?: components["schemas"]["File"];
             /** @description What is done about a container that ended by itself, where the instance says nothing else */
@@ -3389,9 +3540,27 @@ export interface components {
             id: string;
             /** @description Files that are put into a new volume */
             install?: components["schemas"]["Download"][];
+            /** @description Fields of the imported file that mean nothing here, for its export */
+            kept?: {
+                [key: string]: unknown;
+            };
+            /** @description What people choose the references by, in their order; an empty one is the reference */
+            labels?: string[];
+            /**
+             * @description Who runs the start command: Berth, or the container image's own entrypoint, which finds it in STARTUP; command when absent
+             * @enum {string}
+             */
+            launch?: "command" | "entrypoint";
             name: string;
             /** @description Run without a terminal */
             no_tty?: boolean;
+            /** @description Files that are changed before each start */
+            patches?: components["schemas"]["Patch"][];
+            /**
+             * @description When a reference is asked for; missing when absent
+             * @enum {string}
+             */
+            pull?: "missing" | "always" | "never";
             /** @description Console text that says that it is up, or regex: and an expression of RE2 */
             ready_line?: string;
             /** @description More of them: any will do */
@@ -3400,6 +3569,9 @@ export interface components {
             references: string[];
             /** @description Version of this definition */
             release?: string;
+            /** @description A program that installs into a new volume, after the files */
+            script?: components["schemas"]["Script"];
+            source?: components["schemas"]["Source"];
             /**
              * Format: int64
              * @description After how long a start that is not ready is said to be overdue; nothing is stopped for it. 0 is 300
@@ -3412,12 +3584,49 @@ export interface components {
              * @description How long a stop may take before it is a kill; 0 is 10
              */
             stop_grace_seconds?: number;
+            tags?: string[];
             /** Format: date-time */
             updated_at: string;
             /** @description In the order of the form */
             variables?: components["schemas"]["Variable"][];
             /** @description Where the data is mounted in the container; empty is /app/data */
             volume?: string;
+        };
+        ImportAnswer: {
+            data: components["schemas"]["ImportReport"];
+            success: boolean;
+        };
+        ImportBody: {
+            /** @description Images that earlier calls of the same import have written: no file of this one is taken for a newer form of them */
+            apart_from?: string[];
+            files?: components["schemas"]["ImportFile"][];
+            /** @description http or https, on the public internet */
+            url?: string;
+        };
+        ImportedFile: {
+            /** @description What was taken otherwise than it stands in the file: the field and a sentence */
+            changes: string[];
+            /** @description Why it was skipped or refused, with line and field; empty when it wasn't */
+            error: string;
+            file: string;
+            /** @description PTDL_v1, PTDL_v2, PLCN_v1, PLCN_v2, PLCN_v3, classic or compose; empty when it is none */
+            format: string;
+            /** @description Fields that mean nothing here */
+            ignored: string[];
+            image_id?: string;
+            /** @description Of the image */
+            name: string;
+            /** @enum {string} */
+            status: "imported" | "updated" | "skipped" | "refused";
+        };
+        ImportFile: {
+            /** @description Its name, for the report */
+            name: string;
+            /** @description What it holds */
+            text: string;
+        };
+        ImportReport: {
+            files: components["schemas"]["ImportedFile"][];
         };
         InstanceChangeBody: {
             /**
@@ -4509,6 +4718,19 @@ export interface components {
             last_used_at: string | null;
             name: string;
         };
+        Patch: {
+            /** @enum {string} */
+            parser: "file" | "properties" | "ini" | "json" | "yaml" | "xml" | "toml";
+            path: string;
+            set: components["schemas"]["PatchSet"][];
+        };
+        PatchSet: {
+            /** @description Only where the old value is this text, or matches regex: and an expression of RE2 */
+            if?: string;
+            match: string;
+            /** @description Text, a number, true, false or null */
+            value: unknown;
+        };
         PermissionsView: {
             /** @description Of roles */
             permissions: components["schemas"]["PermissionView"][];
@@ -4557,6 +4779,45 @@ export interface components {
         RecoveryCodesView: {
             /** @description Each logs in once. They are shown only here; empty when there were some already */
             recovery_codes: string[];
+        };
+        RegistryBody: {
+            /** @description As container references begin, such as registry.example.com:5000; docker.io for those without a host */
+            host: string;
+            /** @description Or an access token; never shown again */
+            password: string;
+            username: string;
+        };
+        RegistryChangeBody: {
+            password?: string;
+            username?: string;
+        };
+        RegistryCheckBody: {
+            /** @description The node that tries it; any that is online when absent */
+            node_id?: string;
+        };
+        RegistryCheckView: {
+            /** @description A sentence for people */
+            message: string;
+            /** @description Who tried it */
+            node_id: string;
+            node_name: string;
+            /**
+             * @description ok: the registry takes the login; refused: wrong user name or password; unreachable: no answer from there; limited: too many tries for now
+             * @enum {string}
+             */
+            status: "ok" | "refused" | "unreachable" | "limited" | "failed";
+        };
+        RegistryView: {
+            /** @description The password can't be read any more: set it again */
+            broken?: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** @description As container references begin; docker.io for those without a host */
+            host: string;
+            id: string;
+            /** Format: date-time */
+            updated_at: string;
+            username: string;
         };
         ReinstallBody: {
             /** @description Throw all of the instance's data away first. Without it the installation is put over the data that is there */
@@ -4617,6 +4878,12 @@ export interface components {
              */
             users: number;
         };
+        Script: {
+            /** @description What runs it; bash when absent */
+            entrypoint?: string;
+            image: string;
+            text: string;
+        };
         SecondFactorsView: {
             /** Format: int64 */
             passkeys: number;
@@ -4649,6 +4916,13 @@ export interface components {
              */
             via: "node" | "controller";
         };
+        Source: {
+            /** @description PTDL_v1, PTDL_v2, PLCN_v1, PLCN_v2, PLCN_v3, classic or compose */
+            format: string;
+            update_url?: string;
+            /** @description Its own id, which says on a later import that it is the same one */
+            uuid?: string;
+        };
         SSHKeyBody: {
             /** @description The key's comment when absent */
             name?: string;
@@ -4663,6 +4937,10 @@ export interface components {
             id: string;
             name: string;
             public_key: string;
+        };
+        Startup: {
+            line: string;
+            name: string;
         };
         StatsHistoryView: {
             /** @description Unix seconds: when the time that the point covers begins */
@@ -4999,8 +5277,19 @@ export interface components {
         Variable: {
             default?: string;
             description?: string;
+            /** @description Customers don't see it */
+            hidden?: boolean;
+            /** @description For people; none is the name */
+            label?: string;
+            /** @description Customers don't change it */
+            locked?: boolean;
+            /** @description In the environment */
             name: string;
             required?: boolean;
+            /** @description What a value must be, as eggs say it: required, max:20, in:a,b, regex:/^x$/ … */
+            rules?: string[];
+            /** @description Its value is never shown, in no answer and no log */
+            secret?: boolean;
             type?: string;
         };
         Volumes: {
@@ -6245,19 +6534,166 @@ export interface operations {
             };
         };
     };
-    importImage: {
+    exportImage: {
+        parameters: {
+            query?: {
+                /** @description json (when absent) or yaml, of PLCN_v3 */
+                as?: string;
+                /** @description PLCN_v3 (when absent) or classic */
+                format?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    getImageIcon: {
         parameters: {
             query?: never;
-            header?: {
-                /** @description Any text. The same call under the same text within 24 hours is carried out once and gets the first answer, without its secrets, again. */
-                "Idempotency-Key"?: string;
+            header?: never;
+            path: {
+                id: string;
             };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/*": string;
+                };
+            };
+            /** @description Not Modified */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    putImageIcon: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "image/*": string;
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    deleteImageIcon: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    importImage: {
+        parameters: {
+            query?: {
+                /** @description egg, classic or compose; absent: found out */
+                format?: string;
+                /** @description The file's name, where the body is one file */
+                name?: string;
+            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody: {
             content: {
-                "application/json": unknown;
+                "application/json": components["schemas"]["ImportBody"];
             };
         };
         responses: {
@@ -6267,11 +6703,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        data: components["schemas"]["ImageView"];
-                        /** @enum {boolean} */
-                        success: true;
-                    };
+                    "application/json": components["schemas"]["ImportAnswer"];
                 };
             };
             /** @description An error */
@@ -10760,6 +11192,233 @@ export interface operations {
                 content: {
                     "application/json": {
                         data: components["schemas"]["PermissionsView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    listRegistries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RegistryView"][];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    createRegistry: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text. The same call under the same text within 24 hours is carried out once and gets the first answer, without its secrets, again. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RegistryBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RegistryView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    getRegistry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The login's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RegistryView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    deleteRegistry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The login's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    changeRegistry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The login's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RegistryChangeBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RegistryView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    checkRegistry: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The login's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RegistryCheckBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["RegistryCheckView"];
                         /** @enum {boolean} */
                         success: true;
                     };
