@@ -1,7 +1,10 @@
 import '@testing-library/jest-dom/vitest';
 import { cleanup } from '@testing-library/react';
-import { afterEach } from 'vitest';
+import { afterEach, beforeAll } from 'vitest';
+import { speakOfAll } from '@/text';
 
+// Any page may be shown.
+beforeAll(speakOfAll);
 afterEach(cleanup);
 
 // What jsdom lacks and Mantine asks for.

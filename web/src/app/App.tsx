@@ -3,6 +3,7 @@ import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { lazy, Suspense, useMemo, useSyncExternalStore } from 'react';
 import { retryUnreachable } from '@/api';
 import { onLanguage, spoken, t } from '@/text';
+import { toasts } from '@/ui/notify';
 import { theme } from '@/ui/theme';
 import { ErrorBoundary } from './ErrorBoundary';
 import { LiveLink } from './LiveLink';
@@ -33,13 +34,16 @@ const client = newClient();
 /** The whole panel. Another language draws it anew. */
 export function App() {
   const language = useSyncExternalStore(onLanguage, spoken);
+  const talks = useSyncExternalStore(toasts.subscribe, toasts.wanted);
   const look = useMemo(() => worded(language), [language]);
   return (
     <MantineProvider theme={look} colorSchemeManager={scheme} defaultColorScheme="auto" withCssVariables={false}>
       <QueryClientProvider client={client}>
-        <Suspense fallback={null}>
-          <Toasts position="bottom-right" limit={4} />
-        </Suspense>
+        {talks && (
+          <Suspense fallback={null}>
+            <Toasts position="bottom-right" limit={4} />
+          </Suspense>
+        )}
         <LiveLink />
         <ErrorBoundary key={language}>
           <Routes />

@@ -1,15 +1,17 @@
 import '@mantine/spotlight/styles.css';
-import { Spotlight, type SpotlightActionGroupData } from '@mantine/spotlight';
+import { Spotlight, spotlight, type SpotlightActionGroupData } from '@mantine/spotlight';
 import { IconSearch } from '@tabler/icons-react';
+import { useEffect } from 'react';
 import { useLocation } from 'wouter';
 import type { Session } from '@/api';
 import { t } from '@/text';
 import { useContributed } from './commands';
 import { navigation } from './home';
 
-/** The command palette: every page, and what the open one brings. Ctrl or Cmd and K opens it: see Shell. */
-export default function Palette({ session }: { session: Session }) {
+/** The command palette: every page, and what the open one brings. Each other number of `asked` opens it: see Shell. */
+export default function Palette({ session, asked }: { session: Session; asked: number }) {
   const [, go] = useLocation();
+  useEffect(() => spotlight.open(), [asked]);
   const contributed = useContributed();
   const here: SpotlightActionGroupData = {
     group: t('nav.do'),

@@ -1,4 +1,4 @@
-import { ActionIcon, Drawer, Kbd, UnstyledButton } from '@mantine/core';
+import { ActionIcon, Kbd, UnstyledButton } from '@mantine/core';
 import { useHotkeys } from '@mantine/hooks';
 import { IconMenu2, IconSearch } from '@tabler/icons-react';
 import { lazy, Suspense, useEffect, useState, type ReactNode } from 'react';
@@ -7,17 +7,20 @@ import { useLiveState, usePanel, type Session } from '@/api';
 import { t, tAny } from '@/text';
 import { Mark, setTitleSuffix } from '@/ui';
 import { navigation } from './home';
-import { UserMenu } from './UserMenu';
+import { UserButton } from './UserButton';
 import css from './app.module.css';
 
+// What opens above the page is loaded when it is opened for the first time.
 const Palette = lazy(() => import('./Palette'));
-const openPalette = () => void import('@mantine/spotlight').then(({ spotlight }) => spotlight.open());
+const MenuDrawer = lazy(() => import('./MenuDrawer'));
 
 /** The frame around every page: sidebar, header, and on a phone a drawer. */
 export function Shell({ session, children }: { session: Session; children: ReactNode }) {
-  const [drawer, setDrawer] = useState(false);
+  const [drawer, setDrawer] = useState<boolean>();
   const close = () => setDrawer(false);
-  // Here, since the palette itself is loaded last: until then the browser would take the keys.
+  // How often it was asked for: each time opens it.
+  const [palette, setPalette] = useState(0);
+  const openPalette = () => setPalette((before) => before + 1);
   useHotkeys([['mod+K', openPalette]]);
   return (
     <div className={css.shell}>
@@ -39,18 +42,20 @@ export function Shell({ session, children }: { session: Session; children: React
             <Kbd size="xs" aria-hidden>{/Mac|iP/.test(navigator.platform) ? '⌘ K' : 'Ctrl K'}</Kbd>
           </UnstyledButton>
           <LiveSign />
-          <UserMenu session={session} />
+          <UserButton session={session} />
         </header>
         <main id="page" className={css.page} tabIndex={-1}>
           {children}
         </main>
       </div>
-      <Drawer opened={drawer} onClose={close} title={t('nav.menu')} size="17rem" padding="sm">
-        <Navigation session={session} onGo={close} />
-      </Drawer>
       <Suspense fallback={null}>
-        <Palette session={session} />
+        {drawer !== undefined && (
+          <MenuDrawer opened={drawer} onClose={close}>
+            <Navigation session={session} onGo={close} />
+          </MenuDrawer>
+        )}
       </Suspense>
+      <Suspense fallback={null}>{palette > 0 && <Palette session={session} asked={palette} />}</Suspense>
     </div>
   );
 }

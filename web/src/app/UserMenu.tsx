@@ -1,10 +1,13 @@
 import { Menu, UnstyledButton, useMantineColorScheme, type MantineColorScheme } from '@mantine/core';
-import { IconApi, IconCheck, IconChevronDown, IconDeviceDesktop, IconLogout, IconMoon, IconSun, IconUser, type Icon } from '@tabler/icons-react';
+import { useMounted } from '@mantine/hooks';
+import { IconApi, IconCheck, IconDeviceDesktop, IconLogout, IconMoon, IconSun, IconUser, type Icon } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
+import { useEffect, useRef, useState } from 'react';
 import { useLocation } from 'wouter';
 import { call, renew, useLogout, type Session } from '@/api';
 import { isLanguage, languages, speak, spoken, t, type TextKey } from '@/text';
 import { notifyError } from '@/ui';
+import { SessionName } from './UserButton';
 import css from './app.module.css';
 
 const schemes: [MantineColorScheme, TextKey, Icon][] = [
@@ -13,8 +16,8 @@ const schemes: [MantineColorScheme, TextKey, Icon][] = [
   ['auto', 'nav.themeAuto', IconDeviceDesktop],
 ];
 
-/** One's own account, how the panel looks and speaks, and the way out. */
-export function UserMenu({ session }: { session: Session }) {
+/** One's own account, how the panel looks and speaks, and the way out. It opens as soon as it is there: see UserButton. */
+export default function UserMenu({ session }: { session: Session }) {
   const [, go] = useLocation();
   const logout = useLogout();
   const client = useQueryClient();
@@ -24,12 +27,16 @@ export function UserMenu({ session }: { session: Session }) {
     renew(client, await call('patch', '/api/v1/me', { body: { locale: code } }));
   };
   const { colorScheme, setColorScheme } = useMantineColorScheme();
+  const target = useRef<HTMLButtonElement>(null);
+  const [opened, setOpened] = useState(true);
+  const here = useMounted();
+  // Where the focus goes back to when the menu closes; so it has it before the menu opens.
+  useEffect(() => target.current?.focus({ preventScroll: true }), []);
   return (
-    <Menu width={220}>
+    <Menu width={220} opened={opened && here} onChange={setOpened}>
       <Menu.Target>
-        <UnstyledButton className={css.user}>
-          <span className={css.userName}>{session.user?.username}</span>
-          <IconChevronDown size={14} aria-hidden />
+        <UnstyledButton ref={target} className={css.user}>
+          <SessionName session={session} />
         </UnstyledButton>
       </Menu.Target>
       <Menu.Dropdown>

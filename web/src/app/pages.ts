@@ -3,9 +3,9 @@
 import {
   IconActivity, IconBox, IconLayoutDashboard, IconListCheck, IconServer2, IconSettings, IconShieldHalf, IconStack2, IconUser, IconUsers, type Icon,
 } from '@tabler/icons-react';
-import { lazy, type ComponentType, type LazyExoticComponent } from 'react';
+import { lazy as lazily, type ComponentType, type LazyExoticComponent } from 'react';
 import type { Permission } from '@/api';
-import type { TextKey } from '@/text';
+import { speakOfAll, type TextKey } from '@/text';
 
 export interface PageRoute {
   /** A pattern of wouter: /instances/:id; /instances/:id/* for a page with pages in it. */
@@ -20,84 +20,95 @@ export interface PageRoute {
 export const navGroups = ['hosting', 'administration', 'yours'] as const;
 export type NavGroup = (typeof navGroups)[number];
 
+/** A page whose words are among those of the front: see text/index.ts. */
+const front = lazily<ComponentType>;
+
+/** A page and all words: whatever it says is there when it is drawn. */
+function page(load: () => Promise<{ default: ComponentType }>): LazyExoticComponent<ComponentType> {
+  return lazily(async () => {
+    const [found] = await Promise.all([load(), speakOfAll()]);
+    return found;
+  });
+}
+
 /** Pages that need no login. */
 export const publicPages: PageRoute[] = [
-  { path: '/login', page: lazy(() => import('@/features/login/LoginPage')) },
-  { path: '/forgot', page: lazy(() => import('@/features/login/ForgotPage')) },
-  { path: '/link', page: lazy(() => import('@/features/login/LinkPage')) },
+  { path: '/login', page: front(() => import('@/features/login/LoginPage')) },
+  { path: '/forgot', page: front(() => import('@/features/login/ForgotPage')) },
+  { path: '/link', page: front(() => import('@/features/login/LinkPage')) },
 ];
 
 /** Pages of who is logged in, in the order of the sidebar. */
 export const pages: PageRoute[] = [
   {
     path: '/overview',
-    page: lazy(() => import('@/features/overview/OverviewPage')),
+    page: page(() => import('@/features/overview/OverviewPage')),
     needs: 'nodes.read',
     nav: { label: 'nav.overview', icon: IconLayoutDashboard, group: 'hosting' },
   },
-  { path: '/welcome', page: lazy(() => import('@/features/onboarding/WelcomePage')), needs: 'nodes.write' },
+  { path: '/welcome', page: page(() => import('@/features/onboarding/WelcomePage')), needs: 'nodes.write' },
   {
     path: '/instances',
-    page: lazy(() => import('@/features/instance/InstancesPage')),
+    page: front(() => import('@/features/instance/InstancesPage')),
     nav: { label: 'nav.instances', icon: IconBox, group: 'hosting' },
   },
-  { path: '/instances/new', page: lazy(() => import('@/features/instance/admin/DeployPage')), needs: 'instances.write' },
-  { path: '/instances/:id/*?', page: lazy(() => import('./InstancePages')) },
+  { path: '/instances/new', page: page(() => import('@/features/instance/admin/DeployPage')), needs: 'instances.write' },
+  { path: '/instances/:id/*?', page: page(() => import('./InstancePages')) },
   {
     path: '/nodes',
-    page: lazy(() => import('@/features/node/NodesPage')),
+    page: page(() => import('@/features/node/NodesPage')),
     needs: 'nodes.read',
     nav: { label: 'nav.nodes', icon: IconServer2, group: 'administration' },
   },
-  { path: '/nodes/new', page: lazy(() => import('@/features/node/NodeNewPage')), needs: 'nodes.write' },
-  { path: '/nodes/:id', page: lazy(() => import('@/features/node/NodePage')), needs: 'nodes.read' },
+  { path: '/nodes/new', page: page(() => import('@/features/node/NodeNewPage')), needs: 'nodes.write' },
+  { path: '/nodes/:id', page: page(() => import('@/features/node/NodePage')), needs: 'nodes.read' },
   {
     path: '/images',
-    page: lazy(() => import('@/features/image/ImagesPage')),
+    page: page(() => import('@/features/image/ImagesPage')),
     needs: 'images.write',
     nav: { label: 'nav.images', icon: IconStack2, group: 'administration' },
   },
-  { path: '/images/new', page: lazy(() => import('@/features/image/ImagePage')), needs: 'images.write' },
-  { path: '/images/:id', page: lazy(() => import('@/features/image/ImagePage')) },
+  { path: '/images/new', page: page(() => import('@/features/image/ImagePage')), needs: 'images.write' },
+  { path: '/images/:id', page: page(() => import('@/features/image/ImagePage')) },
   {
     path: '/users',
-    page: lazy(() => import('@/features/user/UsersPage')),
+    page: page(() => import('@/features/user/UsersPage')),
     needs: 'users.read',
     nav: { label: 'nav.users', icon: IconUsers, group: 'administration' },
   },
-  { path: '/users/new', page: lazy(() => import('@/features/user/UserNewPage')), needs: 'users.write' },
-  { path: '/users/:id', page: lazy(() => import('@/features/user/UserPage')), needs: 'users.read' },
+  { path: '/users/new', page: page(() => import('@/features/user/UserNewPage')), needs: 'users.write' },
+  { path: '/users/:id', page: page(() => import('@/features/user/UserPage')), needs: 'users.read' },
   {
     path: '/roles',
-    page: lazy(() => import('@/features/role/RolesPage')),
+    page: page(() => import('@/features/role/RolesPage')),
     needs: 'users.read',
     nav: { label: 'nav.roles', icon: IconShieldHalf, group: 'administration' },
   },
-  { path: '/roles/new', page: lazy(() => import('@/features/role/RolePage')), needs: 'roles.write' },
-  { path: '/roles/:id', page: lazy(() => import('@/features/role/RolePage')), needs: 'users.read' },
+  { path: '/roles/new', page: page(() => import('@/features/role/RolePage')), needs: 'roles.write' },
+  { path: '/roles/:id', page: page(() => import('@/features/role/RolePage')), needs: 'users.read' },
   {
     path: '/jobs',
-    page: lazy(() => import('@/features/job/JobsPage')),
+    page: page(() => import('@/features/job/JobsPage')),
     needs: 'jobs.write',
     nav: { label: 'nav.jobs', icon: IconListCheck, group: 'administration' },
   },
-  { path: '/jobs/:id', page: lazy(() => import('@/features/job/JobPage')) },
+  { path: '/jobs/:id', page: page(() => import('@/features/job/JobPage')) },
   {
     path: '/activity',
-    page: lazy(() => import('@/features/activity/ActivityPage')),
+    page: page(() => import('@/features/activity/ActivityPage')),
     needs: 'activity.read',
     nav: { label: 'nav.activity', icon: IconActivity, group: 'administration' },
   },
   {
     path: '/settings',
-    page: lazy(() => import('@/features/setting/SettingsPage')),
+    page: page(() => import('@/features/setting/SettingsPage')),
     needs: 'settings.read',
     nav: { label: 'nav.settings', icon: IconSettings, group: 'administration' },
   },
   {
     path: '/account',
-    page: lazy(() => import('@/features/account/AccountPage')),
+    page: page(() => import('@/features/account/AccountPage')),
     nav: { label: 'nav.account', icon: IconUser, group: 'yours' },
   },
-  { path: '/account/:tab', page: lazy(() => import('@/features/account/AccountPage')) },
+  { path: '/account/:tab', page: page(() => import('@/features/account/AccountPage')) },
 ];

@@ -1,6 +1,7 @@
 // Everything that people read comes from here. English is written first and
 // names the keys; the other languages have to have the same ones, which the
-// compiler checks. A language is loaded when it is used.
+// compiler checks. A language is loaded when it is used: first what the pages in
+// front say, and all of it with the first page behind them.
 import type { Plural, Texts } from './catalogue';
 import type { English } from './en';
 
@@ -14,14 +15,16 @@ export type Language = keyof typeof languages;
 
 type Catalogue = Record<string, Texts>;
 
-const load: Record<Language, () => Promise<Catalogue>> = {
-  en: () => import('./en').then((m) => m.en as unknown as Catalogue),
-  de: () => import('./de').then((m) => m.de as unknown as Catalogue),
+const load: Record<Language, { front: () => Promise<Catalogue>; all: () => Promise<Catalogue> }> = {
+  en: { front: () => import('./en/front').then((m) => m.front as Catalogue), all: () => import('./en').then((m) => m.en as unknown as Catalogue) },
+  de: { front: () => import('./de/front').then((m) => m.front as Catalogue), all: () => import('./de').then((m) => m.de as unknown as Catalogue) },
 };
 
 const stored = 'berth.language';
 let catalogue: Catalogue = {};
 let language: Language = 'en';
+// Whether a page was there that needs more than the front's words.
+let whole = false;
 let rules = new Intl.PluralRules('en');
 const listeners = new Set<() => void>();
 
@@ -39,13 +42,25 @@ export function preferred(): Language {
 
 /** Loads a language and shows it; remembered in this browser when it was chosen. */
 export async function speak(wanted: Language, remember = false): Promise<void> {
-  const texts = await load[wanted]();
+  let texts = await load[wanted].front();
+  if (whole) texts = await load[wanted].all();
   catalogue = texts;
   language = wanted;
   rules = new Intl.PluralRules(wanted);
   document.documentElement.lang = wanted;
   if (remember) localStorage.setItem(stored, wanted);
   listeners.forEach((run) => run());
+}
+
+/** Loads all words of the language, now and of each that is spoken from now on. */
+export async function speakOfAll(): Promise<void> {
+  whole = true;
+  // Another one may be spoken by the time they are there.
+  for (let of: Language | undefined; of !== language; ) {
+    of = language;
+    const texts = await load[of].all();
+    if (of === language) catalogue = texts;
+  }
 }
 
 export function spoken(): Language {

@@ -1,4 +1,4 @@
-import { TextInput } from '@mantine/core';
+import { NativeSelect, TextInput } from '@mantine/core';
 import { IconSearch } from '@tabler/icons-react';
 import { useEffect, useState, type ReactNode } from 'react';
 import { t } from '@/text';
@@ -32,4 +32,18 @@ export function SearchField({ value, onChange, placeholder }: { value: string; o
       onChange={(e) => setTyped(e.currentTarget.value)}
     />
   );
+}
+
+interface ChoiceProps {
+  value: string;
+  onChange: (to: string) => void;
+  data: { value: string; label: string }[];
+  /** Above it; with `name` instead it is only told to those who don't see it. */
+  label?: string;
+  name?: string;
+}
+
+/** One of a few. The browser's own list: it costs nothing to load, and phones have a better one than we. */
+export function Choice({ value, onChange, data, label, name }: ChoiceProps) {
+  return <NativeSelect label={label} aria-label={name} value={value} onChange={(e) => onChange(e.currentTarget.value)} data={data} />;
 }

@@ -6,7 +6,7 @@ export { DataTable, type Column, type Sorting } from './DataTable';
 export { EmptyState } from './EmptyState';
 export { ErrorNotice } from './ErrorNotice';
 export { Facts } from './Facts';
-export { Filters, SearchField } from './Filters';
+export { Choice, Filters, SearchField } from './Filters';
 export { FormEnd } from './FormEnd';
 export { JobProgress } from './JobProgress';
 export { Mark } from './Mark';

@@ -4,7 +4,22 @@ import { sentence } from './problem';
 
 type Tone = 'green' | 'red';
 
+// Whether there was a message yet: before it nothing has to draw one.
+let wanted = false;
+const waiting = new Set<() => void>();
+export const toasts = {
+  wanted: () => wanted,
+  subscribe: (run: () => void) => {
+    waiting.add(run);
+    return () => waiting.delete(run);
+  },
+};
+
 async function show(message: string, color: Tone, autoClose: number): Promise<void> {
+  if (!wanted) {
+    wanted = true;
+    waiting.forEach((run) => run());
+  }
   const { notifications } = await import('./toasts');
   notifications.show({ message, color, autoClose });
 }

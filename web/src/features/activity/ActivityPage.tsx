@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { keys, list, useCan, type View } from '@/api';
 import { UserSelect } from '@/parts';
 import { t, tAny } from '@/text';
-import { DataTable, EmptyState, Filters, PageHeader, Pager, RelativeTime, SearchField, Section, useFilters, type Column } from '@/ui';
+import { Choice, DataTable, EmptyState, Filters, PageHeader, Pager, RelativeTime, SearchField, Section, useFilters, type Column } from '@/ui';
 import { doors, isoOfLocal, tellsOf, things } from './activity';
 import { Link } from 'wouter';
 import css from './activity.module.css';
@@ -40,10 +40,10 @@ export default function ActivityPage() {
             onChange={(to) => filters.set('type', to ?? '')}
             data={[{ value: '', label: t('activity.anyType') }, ...things.map((each) => ({ value: each, label: tAny(`activity.thing_${each}`, each) }))]}
           />
-          <Select
+          <Choice
             label={t('activity.via')}
             value={via}
-            onChange={(to) => filters.set('via', to ?? '')}
+            onChange={(to) => filters.set('via', to)}
             data={[{ value: '', label: t('activity.anyVia') }, ...doors.map((each) => ({ value: each, label: tAny(`activity.via_${each}`, each) }))]}
           />
           <TextInput label={t('activity.instance')} value={instance} onChange={(e) => filters.set('instance', e.currentTarget.value.trim())} />

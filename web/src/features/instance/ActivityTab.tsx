@@ -1,9 +1,8 @@
-import { Select } from '@mantine/core';
 import { IconActivity } from '@tabler/icons-react';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { keys, list, type View } from '@/api';
 import { t, tAny } from '@/text';
-import { EmptyState, ErrorNotice, Filters, Pager, RelativeTime, RowSkeletons, SearchField, Section, useFilters } from '@/ui';
+import { Choice, EmptyState, ErrorNotice, Filters, Pager, RelativeTime, RowSkeletons, SearchField, Section, useFilters } from '@/ui';
 import { described, eventText } from './deeds';
 import type { Instance } from './model';
 import css from './instance.module.css';
@@ -30,7 +29,7 @@ export default function ActivityTab({ instance }: { instance: Instance }) {
       <Section flush title={t('instance.tabActivity')} hint={t('instance.activityHint')}>
         <Filters>
           <SearchField value={filter.values.search} onChange={(to) => filter.set('search', to)} placeholder={t('instance.activitySearch')} />
-          <Select aria-label={t('instance.via')} value={filter.values.via} onChange={(to) => filter.set('via', to ?? '')} data={[{ value: '', label: t('instance.anyVia') }, ...vias.map((each) => ({ value: each, label: t(`instance.via_${each}`) }))]} />
+          <Choice name={t('instance.via')} value={filter.values.via} onChange={(to) => filter.set('via', to)} data={[{ value: '', label: t('instance.anyVia') }, ...vias.map((each) => ({ value: each, label: t(`instance.via_${each}`) }))]} />
         </Filters>
         {found.error && !items ? (
           <ErrorNotice error={found.error} retry={() => void found.refetch()} />

@@ -7,7 +7,7 @@ import { ApiError, call, ended, keys, list, useJob, type View } from '@/api';
 import { t, tAny, type TextKey } from '@/text';
 import { ErrorNotice, JobProgress, PageHeader, PageSkeleton, RelativeTime, StateBadge } from '@/ui';
 import { may, type Instance, type Right } from './model';
-import { PowerButtons } from './Power';
+import { PowerButtons } from './PowerButtons';
 import css from './instance.module.css';
 
 export interface InstanceTab {

@@ -1,4 +1,4 @@
-import { Button, Select } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { IconPlus, IconServer2 } from '@tabler/icons-react';
 import { keepPreviousData, useQueries, useQuery } from '@tanstack/react-query';
 import { useWindowVirtualizer } from '@tanstack/react-virtual';
@@ -6,7 +6,7 @@ import { useEffect, useMemo, useRef, useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import { keys, list, useCan } from '@/api';
 import { number, t, tAny } from '@/text';
-import { EmptyState, ErrorNotice, PageHeader, RowSkeletons, SearchField, useCommands, useFilters } from '@/ui';
+import { Choice, EmptyState, ErrorNotice, PageHeader, RowSkeletons, SearchField, useCommands, useFilters } from '@/ui';
 import { useFollowed } from './figures';
 import { InstanceRow } from './InstanceRow';
 import { statuses, type ListedInstance } from './model';
@@ -41,16 +41,16 @@ export default function InstancesPage() {
       <PageHeader title={t('instance.title')} beside={first.data && <span className="quiet nums">{number(total)}</span>} actions={deploy} />
       <div className={css.filters} role="search">
         <SearchField value={filter.values.search} onChange={(to) => filter.set('search', to)} placeholder={t('instance.searchHint')} />
-        <Select
-          aria-label={t('instance.state')}
+        <Choice
+          name={t('instance.state')}
           value={filter.values.status}
-          onChange={(to) => filter.set('status', to ?? '')}
+          onChange={(to) => filter.set('status', to)}
           data={[{ value: '', label: t('instance.anyState') }, ...statuses.map((each) => ({ value: each, label: tAny(`state.${each}`, each) }))]}
         />
-        <Select
-          aria-label={t('instance.sort')}
+        <Choice
+          name={t('instance.sort')}
           value={filter.values.sort || 'name'}
-          onChange={(to) => filter.set('sort', to === 'name' ? '' : (to ?? ''))}
+          onChange={(to) => filter.set('sort', to === 'name' ? '' : to)}
           data={[
             { value: 'name', label: t('instance.sortName') },
             { value: '-created_at', label: t('instance.sortNewest') },

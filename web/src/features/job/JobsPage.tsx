@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link, useLocation } from 'wouter';
 import { keys, list, type View } from '@/api';
 import { t, tAny } from '@/text';
-import { DataTable, EmptyState, Filters, PageHeader, Pager, RelativeTime, Section, StateBadge, useFilters, type Column } from '@/ui';
+import { Choice, DataTable, EmptyState, Filters, PageHeader, Pager, RelativeTime, Section, StateBadge, useFilters, type Column } from '@/ui';
 import { kinds, states } from './job';
 
 type Job = View<'JobView'>;
@@ -19,10 +19,10 @@ export default function JobsPage() {
       <PageHeader title={t('job.title')} />
       <Section flush>
         <Filters>
-          <Select
-            aria-label={t('job.state')}
+          <Choice
+            name={t('job.state')}
             value={state}
-            onChange={(to) => filters.set('state', to ?? '')}
+            onChange={(to) => filters.set('state', to)}
             data={[{ value: '', label: t('job.anyState') }, ...states.map((each) => ({ value: each, label: tAny(`state.${each}`, each) }))]}
           />
           <Select

@@ -1,12 +1,17 @@
-import { Button, Group, NumberInput, SimpleGrid, Stack, Stepper, Text, TextInput } from '@mantine/core';
-import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { useState } from 'react';
-import { Link, useLocation, useSearchParams } from 'wouter';
-import { call, idempotencyKey, keys, list, once, useMe, type View } from '@/api';
-import { bodyOf, emptyForm, ImagePicker, JobLive, LimitFields, NodeCommand, PortFields, UserSelect, VariableFields, withImage, type DeployForm } from '@/parts';
+import { Button, NumberInput, SimpleGrid, Stack, Stepper, Text, TextInput } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { lazy, Suspense, useState } from 'react';
+import { useLocation, useSearchParams } from 'wouter';
+import { call, keys, list, once, type View } from '@/api';
 import { t } from '@/text';
-import { ErrorNotice, FormEnd, PageHeader, PageSkeleton, Section, useSubmit } from '@/ui';
-import { poolRange, stepOf } from './step';
+import { ErrorNotice, FormEnd, PageHeader, PageSkeleton, RowSkeletons, Section, useSubmit } from '@/ui';
+import { stepOf } from './step';
+
+// The first step is what somebody meets who sees the panel for the first time: the others come when they are gone to.
+const ImagePicker = lazy(() => import('@/parts/ImagePicker').then((m) => ({ default: m.ImagePicker })));
+const NodeCommand = lazy(() => import('@/parts/NodeCommand').then((m) => ({ default: m.NodeCommand })));
+const SettingsStep = lazy(() => import('./SettingsStep'));
+const DeployStep = lazy(() => import('./DeployStep'));
 
 /**
  * Leads from an empty install to a first running instance. Where somebody is
@@ -36,16 +41,18 @@ export default function WelcomePage() {
         <Stepper.Step label={t('onboarding.settings')} description={t('onboarding.settingsShort')} allowStepSelect={false} />
         <Stepper.Step label={t('onboarding.deploy')} description={t('onboarding.deployShort')} allowStepSelect={false} />
       </Stepper>
-      {step === 0 && <NodeStep waiting={nodes.data.items[0]} />}
-      {step === 1 && (
-        <Section title={t('onboarding.imageTitle')} hint={t('onboarding.imageHint')}>
-          <ImagePicker value="" onChoose={setImage} />
-        </Section>
-      )}
-      {step === 2 && image && online && (
-        <SettingsStep image={image} node={online} back={() => setImage(undefined)} done={(made) => setParams({ instance: made.instance.id, ...(made.job ? { job: made.job.id } : {}) }, { replace: true })} />
-      )}
-      {step === 3 && <DeployStep job={job} instance={instance} again={() => setParams({}, { replace: true })} />}
+      <Suspense fallback={<RowSkeletons />}>
+        {step === 0 && <NodeStep waiting={nodes.data.items[0]} />}
+        {step === 1 && (
+          <Section title={t('onboarding.imageTitle')} hint={t('onboarding.imageHint')}>
+            <ImagePicker value="" onChoose={setImage} />
+          </Section>
+        )}
+        {step === 2 && image && online && (
+          <SettingsStep image={image} node={online} back={() => setImage(undefined)} done={(made) => setParams({ instance: made.instance.id, ...(made.job ? { job: made.job.id } : {}) }, { replace: true })} />
+        )}
+        {step === 3 && <DeployStep job={job} instance={instance} again={() => setParams({}, { replace: true })} />}
+      </Suspense>
     </>
   );
 }
@@ -106,97 +113,6 @@ function NodeStep({ waiting }: { waiting: View<'NodeView'> | undefined }) {
           </FormEnd>
         </Stack>
       </form>
-    </Section>
-  );
-}
-
-// --- 3: whose, how much, which ports -----------------------------------------
-
-interface SettingsProps {
-  image: View<'ImageView'>;
-  node: View<'NodeView'>;
-  back: () => void;
-  done: (made: View<'InstanceJobView'>) => void;
-}
-
-function SettingsStep({ image, node, back, done }: SettingsProps) {
-  const me = useMe();
-  const client = useQueryClient();
-  const [form, setForm] = useState<DeployForm>(() => withImage({ ...emptyForm(me.user.id), node: node.id }, image));
-  const set = (change: Partial<DeployForm>) => setForm((before) => ({ ...before, ...change }));
-  const path = { id: node.id };
-  const pool = useQuery({ queryKey: keys.nodes(node.id, 'ports', 'free'), queryFn: () => list('/api/v1/nodes/{id}/allocations', { path, query: { use: 'free', limit: 1 } }) });
-  const needs = pool.data?.total === 0 && form.ports.some((row) => row.container !== '' && row.host === '');
-  const submit = useSubmit(
-    async () => {
-      if (needs) await call('post', '/api/v1/nodes/{id}/allocations', { path, body: { ports: [poolRange] } });
-      const made = await call('post', '/api/v1/instances', { body: bodyOf(form, image), idempotencyKey: idempotencyKey() });
-      done(made);
-      await client.invalidateQueries({ queryKey: keys.instances() });
-    },
-    ['name', 'owner_id', 'memory', 'cpu', 'disk', 'ports', ...(image.variables ?? []).map((each) => `variables.${each.name}`)],
-  );
-  return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        void submit.run();
-      }}
-    >
-      <Section title={image.name} hint={image.description}>
-        <Stack gap="md">
-          <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
-            <TextInput label={t('common.name')} required value={form.name} error={submit.of('name')} onChange={(e) => set({ name: e.currentTarget.value })} />
-            <UserSelect label={t('deploy.owner')} value={form.owner} onChange={(owner) => set({ owner })} error={submit.of('owner_id')} />
-          </SimpleGrid>
-          <LimitFields form={form} set={set} submit={submit} />
-        </Stack>
-      </Section>
-      <Section title={t('deploy.ports')} hint={needs ? t('onboarding.pool', { range: poolRange, name: node.name }) : t('deploy.portsHint')}>
-        <PortFields form={form} set={set} submit={submit} />
-      </Section>
-      {(image.variables ?? []).length > 0 && (
-        <Section title={t('deploy.variables')}>
-          <VariableFields image={image} form={form} set={set} submit={submit} />
-        </Section>
-      )}
-      <ErrorNotice error={submit.error} />
-      <Group justify="flex-end" gap="xs" mt="md">
-        <Button onClick={back}>{t('common.back')}</Button>
-        <Button type="submit" variant="filled" loading={submit.busy} disabled={pool.isPending}>
-          {t('deploy.submit')}
-        </Button>
-      </Group>
-    </form>
-  );
-}
-
-// --- 4: how it goes ----------------------------------------------------------
-
-function DeployStep({ job, instance, again }: { job: string; instance: string; again: () => void }) {
-  const [current, setCurrent] = useState(job);
-  const [failed, setFailed] = useState(false);
-  const [, go] = useLocation();
-  return (
-    <Section title={t('deploy.progress')} hint={t('deploy.progressHint')}>
-      <JobLive
-        key={current}
-        id={current}
-        onRetry={(made) => {
-          setFailed(false);
-          setCurrent(made);
-        }}
-        onEnd={(ended) => {
-          if (ended.state === 'succeeded') go(`/instances/${instance}`);
-          else setFailed(true);
-        }}
-      />
-      <Group justify="flex-end" gap="xs" mt="md">
-        {failed && <Button onClick={again}>{t('onboarding.again')}</Button>}
-        <Button component={Link} href={`/instances/${instance}`} variant="filled">
-          {t('deploy.toInstance')}
-        </Button>
-      </Group>
     </Section>
   );
 }

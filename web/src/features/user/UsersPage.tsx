@@ -1,10 +1,10 @@
-import { Button, Select } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { IconPlus } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useLocation } from 'wouter';
 import { keys, list, useCan, type View } from '@/api';
 import { t } from '@/text';
-import { DataTable, Filters, PageHeader, Pager, RelativeTime, SearchField, Section, StateBadge, useFilters, type Column } from '@/ui';
+import { Choice, DataTable, Filters, PageHeader, Pager, RelativeTime, SearchField, Section, StateBadge, useFilters, type Column } from '@/ui';
 import { useRoles } from './roles';
 
 type User = View<'UserView'>;
@@ -39,10 +39,10 @@ export default function UsersPage() {
       <Section flush>
         <Filters>
           <SearchField value={search} onChange={(to) => filters.set('search', to)} placeholder={t('user.search')} />
-          <Select
-            aria-label={t('job.state')}
+          <Choice
+            name={t('job.state')}
             value={disabled}
-            onChange={(to) => filters.set('disabled', to ?? '')}
+            onChange={(to) => filters.set('disabled', to)}
             data={[
               { value: '', label: t('common.all') },
               { value: 'false', label: t('state.active') },
