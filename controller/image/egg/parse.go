@@ -1,0 +1,268 @@
+package egg
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+const (
+	maxDepth = 64
+	maxNodes = 200_000 // also what aliases of YAML make of a small file
+)
+
+var errDeep = errors.New("nested deeper than 64 levels")
+
+// parse reads a text as JSON, or else as YAML.
+func parse(file []byte) (*node, *Error) {
+	file = bytes.TrimPrefix(file, []byte("\xef\xbb\xbf"))
+	trimmed := bytes.TrimSpace(file)
+	if len(trimmed) == 0 {
+		return nil, &Error{Reason: "the file is empty"}
+	}
+	if trimmed[0] == '{' || trimmed[0] == '[' {
+		return parseJSON(file)
+	}
+	return parseYAML(file)
+}
+
+func parseJSON(file []byte) (*node, *Error) {
+	p := &jsonParser{text: file, d: json.NewDecoder(bytes.NewReader(file))}
+	p.d.UseNumber()
+	n, err := p.value(0)
+	if err == nil {
+		if rest := bytes.TrimSpace(file[p.d.InputOffset():]); len(rest) > 0 {
+			err = fmt.Errorf("there is more after its end: %.20q", rest)
+		}
+	}
+	if err != nil {
+		at := p.d.InputOffset()
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			at = max(at, syntax.Offset)
+		}
+		return nil, &Error{Line: p.lineAt(at), Reason: "not JSON: " + strings.TrimPrefix(err.Error(), "json: ")}
+	}
+	return n, nil
+}
+
+type jsonParser struct {
+	text  []byte
+	d     *json.Decoder
+	nodes int
+
+	seen int64 // lines are counted up to here
+	line int
+}
+
+// lineAt counts on from where it was asked last.
+func (p *jsonParser) lineAt(offset int64) int {
+	offset = min(offset, int64(len(p.text)))
+	if p.line == 0 || offset < p.seen {
+		p.line, p.seen = 1, 0
+	}
+	p.line += bytes.Count(p.text[p.seen:offset], []byte("\n"))
+	p.seen = offset
+	return p.line
+}
+
+func (p *jsonParser) value(depth int) (*node, error) {
+	token, err := p.d.Token()
+	if err != nil {
+		return nil, p.explain(err)
+	}
+	if p.nodes++; depth > maxDepth || p.nodes > maxNodes {
+		return nil, errDeep
+	}
+	n := &node{line: p.lineAt(p.d.InputOffset())}
+	switch token := token.(type) {
+	case string:
+		n.kind, n.text = text, token
+	case json.Number:
+		n.kind, n.text = number, token.String()
+	case bool:
+		n.kind, n.text = boolean, fmt.Sprint(token)
+	case json.Delim:
+		return n, p.inside(n, token, depth)
+	}
+	return n, nil
+}
+
+// inside reads what stands between brackets, and the closing one.
+func (p *jsonParser) inside(n *node, open json.Delim, depth int) error {
+	n.kind = list
+	if open == '{' {
+		n.kind = object
+	}
+	for p.d.More() {
+		name := ""
+		if n.kind == object {
+			token, err := p.d.Token()
+			if err != nil {
+				return p.explain(err)
+			}
+			name = fmt.Sprint(token)
+		}
+		line := p.lineAt(p.d.InputOffset())
+		item, err := p.value(depth + 1)
+		if err != nil {
+			return err
+		}
+		if n.kind == object {
+			n.fields = append(n.fields, field{name: name, value: item, line: line})
+		} else {
+			n.items = append(n.items, item)
+		}
+	}
+	_, err := p.d.Token()
+	return p.explain(err)
+}
+
+func (p *jsonParser) explain(err error) error {
+	if err != nil && strings.HasSuffix(err.Error(), "EOF") {
+		return errors.New("it ends in the middle")
+	}
+	return err
+}
+
+// parseYAML reads the first document.
+func parseYAML(file []byte) (n *node, problem *Error) {
+	defer func() { // of a parser that is not ours
+		if e := recover(); e != nil {
+			n, problem = nil, &Error{Reason: "not YAML"}
+		}
+	}()
+	file = bytes.ReplaceAll(file, []byte("\r\n"), []byte("\n"))
+	if !bytes.HasSuffix(file, []byte("\n")) {
+		file = append(bytes.Clone(file), '\n')
+	}
+	parsed, err := parser.ParseBytes(file, 0)
+	if err != nil {
+		return nil, yamlError(err)
+	}
+	p := &yamlParser{anchors: map[string]ast.Node{}}
+	for _, doc := range parsed.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		n, err := p.value(doc.Body, 0)
+		if err != nil {
+			return nil, &Error{Line: lineOf(doc.Body), Reason: "not YAML that can be read: " + err.Error()}
+		}
+		return n, nil
+	}
+	return nil, &Error{Reason: "the file is empty"}
+}
+
+func yamlError(err error) *Error {
+	e := &Error{Reason: "not YAML"}
+	var syntax yaml.Error
+	if errors.As(err, &syntax) {
+		if t := syntax.GetToken(); t != nil && t.Position != nil {
+			e.Line = t.Position.Line
+		}
+		e.Reason += ": " + syntax.GetMessage()
+	}
+	return e
+}
+
+func lineOf(n ast.Node) int {
+	if t := n.GetToken(); t != nil && t.Position != nil {
+		return t.Position.Line
+	}
+	return 0
+}
+
+type yamlParser struct {
+	anchors map[string]ast.Node
+	nodes   int
+}
+
+func (p *yamlParser) value(n ast.Node, depth int) (*node, error) {
+	if p.nodes++; depth > maxDepth || p.nodes > maxNodes {
+		return nil, errDeep
+	}
+	out := &node{line: lineOf(n), plain: true}
+	switch n := n.(type) {
+	case *ast.StringNode:
+		out.kind, out.text = text, n.Value
+		out.plain = n.Token == nil || (n.Token.Type.String() != "DoubleQuote" && n.Token.Type.String() != "SingleQuote")
+	case *ast.LiteralNode:
+		out.kind, out.text, out.plain = text, n.Value.Value, false
+	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		out.kind, out.text = number, n.GetToken().Value
+	case *ast.BoolNode:
+		out.kind, out.text = boolean, n.GetToken().Value
+	case *ast.NullNode:
+		out.kind, out.text = null, n.GetToken().Value
+	case *ast.TagNode:
+		return p.tagged(n, depth)
+	case *ast.AnchorNode:
+		p.anchors[n.Name.GetToken().Value] = n.Value
+		return p.value(n.Value, depth)
+	case *ast.AliasNode:
+		target, there := p.anchors[n.Value.GetToken().Value]
+		if !there {
+			return nil, fmt.Errorf("there is no anchor %.40q", n.Value.GetToken().Value)
+		}
+		return p.value(target, depth+1)
+	case *ast.SequenceNode:
+		out.kind = list
+		for _, item := range n.Values {
+			one, err := p.value(item, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			out.items = append(out.items, one)
+		}
+	case *ast.MappingNode:
+		out.kind = object
+		return out, p.mapping(out, n.Values, depth)
+	case *ast.MappingValueNode:
+		out.kind = object
+		return out, p.mapping(out, []*ast.MappingValueNode{n}, depth)
+	case nil:
+	default:
+		return nil, fmt.Errorf("%s has no meaning in an egg", n.Type())
+	}
+	return out, nil
+}
+
+// tagged keeps what a tag says to be text as it stands there.
+func (p *yamlParser) tagged(n *ast.TagNode, depth int) (*node, error) {
+	out, err := p.value(n.Value, depth+1)
+	if err == nil && n.Start != nil && n.Start.Value == "!!str" && out.scalar() {
+		out.kind, out.plain = text, false
+	}
+	return out, err
+}
+
+func (p *yamlParser) mapping(out *node, values []*ast.MappingValueNode, depth int) error {
+	for _, v := range values {
+		item, err := p.value(v.Value, depth+1)
+		if err != nil {
+			return err
+		}
+		if _, merge := v.Key.(*ast.MergeKeyNode); merge {
+			if item.kind == object {
+				out.fields = append(append([]field{}, item.fields...), out.fields...)
+			}
+			continue
+		}
+		key, err := p.value(v.Key, depth+1)
+		if err != nil {
+			return err
+		}
+		if !key.scalar() {
+			return errors.New("a key must be text")
+		}
+		out.fields = append(out.fields, field{name: key.text, value: item, line: lineOf(v.Key)})
+	}
+	return nil
+}

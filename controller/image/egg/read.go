@@ -1,0 +1,365 @@
+package egg
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// Is says whether a text is meant to be an egg, also a broken one.
+func Is(file []byte) bool {
+	n, err := parse(file)
+	if err != nil {
+		return bytes.Contains(file, []byte("PTDL_v")) || bytes.Contains(file, []byte("PLCN_v")) ||
+			(bytes.Contains(file, []byte("docker_images")) && bytes.Contains(file, []byte("startup")))
+	}
+	return looks(n)
+}
+
+func looks(n *node) bool {
+	if v := n.get("meta").get("version"); v != nil && (strings.HasPrefix(v.text, "PTDL_") || strings.HasPrefix(v.text, "PLCN_")) {
+		return true
+	}
+	votes := 0
+	for _, name := range []string{"docker_images", "startup_commands", "startup", "images", "config", "scripts", "variables"} {
+		if n.get(name) != nil {
+			votes++
+		}
+	}
+	return votes >= 3 && (n.get("docker_images") != nil || n.get("startup") != nil || n.get("startup_commands") != nil)
+}
+
+// Read reads an egg of any version; an error is an *Error.
+func Read(file []byte) (*Egg, error) {
+	n, broken := parse(file)
+	if broken != nil {
+		return nil, broken
+	}
+	r := &reader{egg: &Egg{Kept: map[string]any{}}, ignored: map[string]bool{}}
+	if n.kind != object {
+		return nil, &Error{Line: n.line, Reason: "an egg is an object, not " + kindNames[n.kind]}
+	}
+	r.all(n)
+	if r.err != nil {
+		return nil, r.err
+	}
+	r.rename()
+	for path := range r.ignored {
+		r.egg.Ignored = append(r.egg.Ignored, path)
+	}
+	sort.Strings(r.egg.Ignored)
+	if len(r.egg.Kept) == 0 {
+		r.egg.Kept = nil
+	}
+	return r.egg, nil
+}
+
+// reader reads on after an error, of which the first one counts.
+type reader struct {
+	egg     *Egg
+	err     *Error
+	ignored map[string]bool
+	old     bool // a placeholder of an older version was met
+}
+
+func (r *reader) fail(n *node, field, format string, args ...any) {
+	if r.err == nil {
+		r.err = &Error{Field: field, Reason: fmt.Sprintf(format, args...)}
+		if n != nil {
+			r.err.Line = n.line
+		}
+	}
+}
+
+func (r *reader) changed(field, format string, args ...any) {
+	r.egg.Changes = append(r.egg.Changes, field+": "+fmt.Sprintf(format, args...))
+}
+
+// keep notes what has no meaning here.
+func (r *reader) keep(n *node, path ...string) {
+	at := r.egg.Kept
+	for _, name := range path[:len(path)-1] {
+		next, ok := at[name].(map[string]any)
+		if !ok {
+			next = map[string]any{}
+			at[name] = next
+		}
+		at = next
+	}
+	at[path[len(path)-1]] = n.value()
+	r.ignored[strings.Join(path, ".")] = true
+}
+
+// unknown keeps the fields of an object that aren't known.
+func (r *reader) unknown(n *node, known []string, path ...string) {
+	if n == nil || n.kind != object {
+		return
+	}
+	for _, f := range n.fields {
+		if !slices.Contains(known, f.name) && !f.value.none() {
+			r.keep(f.value, append(slices.Clone(path), f.name)...)
+		}
+	}
+}
+
+// text reads a scalar; nothing, an empty list and an empty map are "".
+func (r *reader) text(n *node, field string) string {
+	if n.none() {
+		return ""
+	}
+	if !n.scalar() {
+		r.fail(n, field, "it must be text, not %s", kindNames[n.kind])
+		return ""
+	}
+	if strings.ContainsRune(n.text, 0) {
+		r.fail(n, field, "it holds a NUL character")
+	}
+	return n.text
+}
+
+// texts reads a list of text in any of its forms.
+func (r *reader) texts(n *node, field string) []string {
+	if n.none() {
+		return nil
+	}
+	var items []*node
+	switch n.kind {
+	case list:
+		items = n.items
+	case object:
+		for _, f := range n.fields {
+			items = append(items, f.value)
+		}
+	default:
+		items = []*node{n}
+	}
+	var out []string
+	for i, item := range items {
+		if t := r.text(item, fmt.Sprintf("%s[%d]", field, i)); t != "" {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func (r *reader) flag(n *node, field string) bool {
+	if n.none() {
+		return false
+	}
+	switch strings.ToLower(r.text(n, field)) {
+	case "true", "1", "yes", "on":
+		return true
+	case "false", "0", "no", "off":
+		return false
+	}
+	r.fail(n, field, "it must be true or false")
+	return false
+}
+
+func (r *reader) all(n *node) {
+	e := r.egg
+	r.version(n)
+	e.Name = strings.TrimSpace(r.text(n.get("name"), "name"))
+	if e.Name == "" {
+		r.fail(n, "name", "an egg needs one")
+	}
+	e.UUID = strings.ToLower(strings.TrimSpace(r.text(n.get("uuid"), "uuid")))
+	e.Author = strings.TrimSpace(r.text(n.get("author"), "author"))
+	e.Description = r.text(n.get("description"), "description")
+	e.Tags = r.texts(n.get("tags"), "tags")
+	e.Features = r.texts(n.get("features"), "features")
+	r.images(n)
+	r.commands(n)
+	r.config(n.get("config"))
+	r.script(n.get("scripts"))
+	r.variables(n.get("variables"))
+	if deny := n.get("file_denylist"); !deny.none() {
+		r.keep(deny, "file_denylist")
+	}
+	known := []string{"_comment", "meta", "exported_at", "uuid", "name", "author", "description", "tags", "features", "image", "images", "icon", "docker_images",
+		"startup", "startup_commands", "config", "scripts", "variables", "file_denylist"}
+	r.unknown(n, known)
+}
+
+func (r *reader) version(n *node) {
+	meta := n.get("meta")
+	said := strings.TrimSpace(r.text(meta.get("version"), "meta.version"))
+	switch {
+	case slices.Contains(versions, Version(said)):
+		r.egg.Version = Version(said)
+	case said != "":
+		r.fail(meta.get("version"), "meta.version", "%.40q is none of PTDL_v1, PTDL_v2, PLCN_v1, PLCN_v2, PLCN_v3", said)
+	case !looks(n):
+		r.fail(n, "", "this is not an egg: it says no meta.version")
+	case n.get("startup_commands") != nil:
+		r.egg.Version = PLCN3
+	case n.get("docker_images") != nil:
+		r.egg.Version = PTDL2
+	default:
+		r.egg.Version = PTDL1
+	}
+	r.egg.UpdateURL = r.text(meta.get("update_url"), "meta.update_url")
+	r.unknown(meta, []string{"version", "update_url"}, "meta")
+}
+
+// images reads the references, and the icon, which one version keeps where
+// another has a reference.
+func (r *reader) images(n *node) {
+	for _, name := range []string{"icon", "image"} {
+		v := n.get(name)
+		if v.none() {
+			continue
+		}
+		t := strings.TrimSpace(r.text(v, name))
+		switch {
+		case strings.HasPrefix(t, "data:"):
+			r.egg.Icon = t
+		case name == "image" && !strings.Contains(t, "://"):
+			r.reference("", t, v, name)
+		default:
+			r.keep(v, name)
+		}
+	}
+	for _, name := range []string{"docker_images", "images"} {
+		v := n.get(name)
+		switch {
+		case v.none():
+		case v.kind == object:
+			for _, f := range v.fields {
+				r.reference(f.name, r.text(f.value, name+"."+f.name), f.value, name+"."+f.name)
+			}
+		case v.kind == list:
+			for i, item := range v.items {
+				if item.kind == object { // a list of one-entry maps
+					for _, f := range item.fields {
+						r.reference(f.name, r.text(f.value, name), f.value, name)
+					}
+					continue
+				}
+				field := fmt.Sprintf("%s[%d]", name, i)
+				r.reference("", r.text(item, field), item, field)
+			}
+		default:
+			r.reference("", r.text(v, name), v, name)
+		}
+	}
+	if len(r.egg.Images) == 0 {
+		r.fail(n, "docker_images", "an egg needs at least one container image")
+	}
+}
+
+// reference adds one; a tilde says only that it isn't to be pulled, blanks are
+// nobody's intention.
+func (r *reader) reference(label, ref string, n *node, field string) {
+	clean := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(ref), "~"))
+	if clean == "" {
+		r.changed(field, "it is empty and left out")
+		return
+	}
+	if clean != ref {
+		r.changed(field, "%q is read as %q", ref, clean)
+	}
+	if strings.ContainsAny(clean, " \t\r\n") {
+		r.fail(n, field, "%.80q is not the name of a container image", clean)
+	}
+	label = strings.TrimSpace(label)
+	if label == "" {
+		label = clean
+	}
+	for _, i := range r.egg.Images {
+		if i.Reference == clean {
+			if label != i.Label && field != "image" {
+				r.changed(field, "%s is there already as %q; this name of it is left out", clean, i.Label)
+			}
+			return
+		}
+	}
+	r.egg.Images = append(r.egg.Images, Image{Label: label, Reference: clean})
+}
+
+func (r *reader) commands(n *node) {
+	v := n.get("startup_commands")
+	switch {
+	case v.none():
+	case v.kind == object:
+		for _, f := range v.fields {
+			r.command(f.name, r.text(f.value, "startup_commands."+f.name))
+		}
+	case v.kind == list:
+		for i, item := range v.items {
+			name := DefaultCommand
+			if i > 0 {
+				name = fmt.Sprintf("%s %d", DefaultCommand, i+1)
+			}
+			r.command(name, r.text(item, fmt.Sprintf("startup_commands[%d]", i)))
+		}
+	default:
+		r.command(DefaultCommand, r.text(v, "startup_commands"))
+	}
+	if old := n.get("startup"); !old.none() {
+		if line := r.text(old, "startup"); len(r.egg.Commands) == 0 {
+			r.command(DefaultCommand, line)
+		} else if !slices.ContainsFunc(r.egg.Commands, func(c Command) bool { return c.Line == line }) {
+			r.keep(old, "startup")
+		}
+	}
+}
+
+func (r *reader) command(name, line string) {
+	if name = strings.TrimSpace(name); name == "" {
+		name = DefaultCommand
+	}
+	if strings.TrimSpace(line) == "" {
+		r.changed("startup_commands", "%q is empty: the container image's own command is run", name)
+	}
+	taken := func(name string) bool {
+		return slices.ContainsFunc(r.egg.Commands, func(c Command) bool { return c.Name == name })
+	}
+	if taken(name) {
+		apart := apart(name, taken)
+		r.changed("startup_commands", "there are two called %q; one is %q", name, apart)
+		name = apart
+	}
+	r.egg.Commands = append(r.egg.Commands, Command{Name: name, Line: r.upgrade(line)})
+}
+
+// apart makes a name that isn't taken.
+func apart(name string, taken func(string) bool) string {
+	for i := 2; ; i++ {
+		if other := fmt.Sprintf("%s (%d)", name, i); !taken(other) {
+			return other
+		}
+	}
+}
+
+func (r *reader) script(scripts *node) {
+	n := scripts.get("installation")
+	r.unknown(scripts, []string{"installation"}, "scripts")
+	if n.none() {
+		return
+	}
+	const at = "scripts.installation"
+	if n.kind != object {
+		r.fail(n, at, "it must be an object, not %s", kindNames[n.kind])
+		return
+	}
+	r.unknown(n, []string{"script", "container", "entrypoint"}, "scripts", "installation")
+	s := Script{
+		Text:       r.text(n.get("script"), at+".script"),
+		Container:  strings.TrimSpace(r.text(n.get("container"), at+".container")),
+		Entrypoint: strings.TrimSpace(r.text(n.get("entrypoint"), at+".entrypoint")),
+	}
+	if strings.TrimSpace(s.Text) == "" {
+		return // nothing is installed
+	}
+	if strings.Contains(s.Text, "\r") {
+		s.Text = strings.ReplaceAll(strings.ReplaceAll(s.Text, "\r\n", "\n"), "\r", "\n")
+		r.changed(at+".script", "its lines end as a shell can read them (LF)")
+	}
+	if s.Container == "" {
+		r.fail(n, at+".container", "a script needs a container image to run in")
+	}
+	r.egg.Script = &s
+}

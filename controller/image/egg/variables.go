@@ -1,0 +1,177 @@
+package egg
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+var placeholder = regexp.MustCompile(`\{\{\s*([^{}]{1,256}?)\s*\}\}`)
+
+func (r *reader) variables(n *node) {
+	if n.none() {
+		return
+	}
+	items := n.items
+	switch n.kind {
+	case list:
+	case object:
+		for _, f := range n.fields {
+			items = append(items, f.value)
+		}
+	default:
+		r.fail(n, "variables", "it must be a list, not %s", kindNames[n.kind])
+		return
+	}
+	type sorted struct {
+		at int
+		v  Variable
+	}
+	var all []sorted
+	for i, item := range items {
+		field := fmt.Sprintf("variables[%d]", i)
+		if item.kind != object {
+			r.fail(item, field, "it must be an object, not %s", kindNames[item.kind])
+			return
+		}
+		v := r.variable(item, field)
+		at := -1 // those without a place stand first, as in the panels that have it
+		if s := item.get("sort"); !s.none() {
+			n, err := strconv.Atoi(r.text(s, field+".sort"))
+			if err != nil {
+				r.fail(s, field+".sort", "it must be a number")
+			}
+			at = n
+		}
+		if twice := slices.IndexFunc(all, func(s sorted) bool { return s.v.Env == v.Env }); twice >= 0 {
+			r.changed(field+".env_variable", "%s is there twice: the second one counts", v.Env)
+			all[twice].v = v
+			continue
+		}
+		all = append(all, sorted{at, v})
+	}
+	slices.SortStableFunc(all, func(a, b sorted) int { return a.at - b.at })
+	for _, s := range all {
+		r.egg.Variables = append(r.egg.Variables, s.v)
+	}
+}
+
+func (r *reader) variable(n *node, field string) Variable {
+	v := Variable{
+		Name:        strings.TrimSpace(r.text(n.get("name"), field+".name")),
+		Description: r.text(n.get("description"), field+".description"),
+		Env:         strings.TrimSpace(r.text(n.get("env_variable"), field+".env_variable")),
+		Viewable:    r.flag(n.get("user_viewable"), field+".user_viewable"),
+		Editable:    r.flag(n.get("user_editable"), field+".user_editable"),
+		Rules:       r.rules(n.get("rules"), field+".rules"),
+		Type:        strings.ToLower(r.text(n.get("field_type"), field+".field_type")),
+	}
+	if v.Type == "text" {
+		v.Type = ""
+	}
+	switch {
+	case v.Env == "":
+		r.fail(n, field+".env_variable", "a variable needs one")
+	case strings.ContainsAny(v.Env, "={}") || strings.ContainsFunc(v.Env, func(c rune) bool { return c < ' ' || c == 0x7f }) || len(v.Env) > 256:
+		r.fail(n.get("env_variable"), field+".env_variable", "%.80q can't be the name of a variable: no = { } and no control characters", v.Env)
+	}
+	value := n.get("default_value")
+	switch {
+	case value == nil:
+	case value.kind == null && value.plain && value.text != "~": // of YAML: as it stands there
+		v.Default = value.text
+	default:
+		v.Default = r.text(value, field+".default_value")
+	}
+	r.unknown(n, []string{"name", "description", "env_variable", "default_value", "user_viewable", "user_editable", "rules", "field_type", "sort"}, "variables", v.Env)
+	return v
+}
+
+// rules reads the list or the text with bars between; a bar inside of an
+// expression is one of the expression.
+func (r *reader) rules(n *node, field string) []string {
+	if n.none() {
+		return nil
+	}
+	var out []string
+	add := func(rule string) {
+		if rule = strings.TrimSpace(rule); rule != "" {
+			out = append(out, rule)
+		}
+	}
+	if n.scalar() {
+		for _, rule := range Split(r.text(n, field)) {
+			add(rule)
+		}
+		return out
+	}
+	if n.kind == object {
+		for _, f := range n.fields {
+			if _, err := strconv.Atoi(f.name); err == nil {
+				add(r.text(f.value, field))
+			} else {
+				add(f.name + ":" + r.text(f.value, field))
+			}
+		}
+		return out
+	}
+	for i, item := range n.items {
+		if item.kind == object && len(item.fields) == 1 { // "max: 20" of YAML
+			add(item.fields[0].name + ":" + r.text(item.fields[0].value, field))
+			continue
+		}
+		add(r.text(item, fmt.Sprintf("%s[%d]", field, i)))
+	}
+	return out
+}
+
+// Split takes rules in one text apart: "required|string|max:20".
+func Split(rules string) []string {
+	var out []string
+	for rules != "" {
+		end := strings.IndexByte(rules, '|')
+		if body, ok := expression(rules); ok {
+			end = body
+		}
+		if end < 0 {
+			return append(out, rules)
+		}
+		out = append(out, rules[:end])
+		rules = rules[end+1:]
+	}
+	return out
+}
+
+// expression gives where a rule with a delimited expression ends: at the bar
+// after its closing delimiter and flags, or -1 at the end of the text.
+func expression(rules string) (end int, ok bool) {
+	name, rest, found := strings.Cut(rules, ":")
+	if !found || (name != "regex" && name != "not_regex") || rest == "" {
+		return 0, false
+	}
+	open := rest[0]
+	if open == '\\' || open == '|' || open == '^' || open == ' ' || open >= 'a' && open <= 'z' || open >= 'A' && open <= 'Z' || open >= '0' && open <= '9' {
+		return 0, false
+	}
+	if at := strings.IndexByte("([{<", open); at >= 0 {
+		open = ")]}>"[at]
+	}
+	start := len(name) + 2
+	for i := start; i < len(rules); i++ {
+		switch {
+		case rules[i] == '\\':
+			i++
+		case rules[i] == open:
+			flags := strings.TrimLeft(rules[i+1:], "imsuxADU")
+			if flags == "" {
+				return -1, true
+			}
+			if flags[0] == '|' {
+				return len(rules) - len(flags), true
+			}
+		}
+	}
+	return 0, false
+}
