@@ -12,7 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,6 +50,9 @@ func beFleet() int {
 	if err := json.Unmarshal([]byte(os.Getenv(envFleet)), &order); err != nil {
 		return complain(err)
 	}
+	if err := openMany(); err != nil {
+		return complain(err)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	apps := make([]*agentapp.App, order.To-order.From)
@@ -78,6 +84,21 @@ func beFleet() int {
 	stop()
 	running.Wait()
 	return 0
+}
+
+// openMany raises how many files this process may hold open to what the kernel
+// allows: a thousand agents with an open record for each of their instances are a
+// thousand machines' in truth.
+func openMany() error {
+	text, err := os.ReadFile("/proc/sys/fs/nr_open")
+	if err != nil {
+		return err
+	}
+	most, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return err
+	}
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: most, Max: most})
 }
 
 func complain(err error) int {
