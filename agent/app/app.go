@@ -22,6 +22,7 @@ import (
 	"github.com/berth-panel/berth/agent/instance"
 	"github.com/berth-panel/berth/agent/journal"
 	"github.com/berth-panel/berth/agent/move"
+	"github.com/berth-panel/berth/agent/registry"
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/agent/runtime/docker"
 	"github.com/berth-panel/berth/agent/server"
@@ -108,6 +109,7 @@ type App struct {
 	installer       *install.Installer
 	maker           *demo.Maker // nil without the demo
 	moves           *move.Store
+	logins          *registry.Service
 	manager         *instance.Manager
 	door            *server.Door
 	rooms           map[string]server.Live // of the door
@@ -185,6 +187,10 @@ func (a *App) build(deps Deps) error {
 	if err := a.buildConsole(deps.Now); err != nil {
 		return err
 	}
+	if a.logins, err = registry.Open(registry.Options{Journal: a.journal, Engine: a.engine, Log: a.log}); err != nil {
+		return err
+	}
+	a.rooms["registries"] = a.logins.Room()
 	if err := a.buildManager(deps.Now); err != nil {
 		return err
 	}
@@ -225,7 +231,7 @@ func (a *App) buildManager(now func() time.Time) error {
 		name = DefaultNetwork
 	}
 	deps := instance.Deps{
-		Throttle: cgroup.Open(""), Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Moves: a.moves, Console: a.console, Writers: writers{a}, SFTP: a.announceSFTP, Log: a.log, Now: now,
+		Throttle: cgroup.Open(""), Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Logins: a.logins, Moves: a.moves, Console: a.console, Writers: writers{a}, SFTP: a.announceSFTP, Log: a.log, Now: now,
 	}
 	if a.maker != nil {
 		deps.Images = a.maker

@@ -16,10 +16,17 @@ import (
 // three tries within about a minute.
 var pullPauses = [...]time.Duration{5 * time.Second, 20 * time.Second}
 
+// Logins are what registries are shown at a pull (agent/registry): the login of
+// exactly that host, or none.
+type Logins interface {
+	Login(host string) runtime.Login
+}
+
 // pulls shares the pulls of one reference among the instances that wait for it,
 // and lets only a few references be pulled at a time.
 type pulls struct {
 	engine runtime.Engine
+	logins Logins // nil: none
 	slots  gate
 	work   sync.WaitGroup
 
@@ -39,8 +46,8 @@ type watcher struct {
 	progress func(runtime.PullProgress)
 }
 
-func newPulls(engine runtime.Engine, limit int) *pulls {
-	return &pulls{engine: engine, slots: make(gate, limit), active: map[string]*pull{}}
+func newPulls(engine runtime.Engine, logins Logins, limit int) *pulls {
+	return &pulls{engine: engine, logins: logins, slots: make(gate, limit), active: map[string]*pull{}}
 }
 
 // pull fetches the reference, or joins the pull of it that is under way; that
@@ -89,7 +96,7 @@ func (p *pulls) run(ctx context.Context, reference string, x *pull) {
 		return
 	}
 	defer p.slots.leave()
-	x.err = p.engine.Pull(ctx, reference, func(progress runtime.PullProgress) {
+	x.err = p.engine.Pull(ctx, reference, p.login(reference), func(progress runtime.PullProgress) {
 		for _, w := range p.watching(x) {
 			w.progress(progress)
 		}
@@ -99,6 +106,15 @@ func (p *pulls) run(ctx context.Context, reference string, x *pull) {
 	if p.active[reference] == x { // who comes from now on finds the image, or tries anew
 		delete(p.active, reference)
 	}
+}
+
+// login is what the reference's registry is shown.
+func (p *pulls) login(reference string) runtime.Login {
+	host, err := runtime.Host(reference)
+	if p.logins == nil || err != nil {
+		return runtime.Login{}
+	}
+	return p.logins.Login(host)
 }
 
 func (p *pulls) watching(x *pull) []*watcher {
@@ -114,13 +130,54 @@ func (p *pulls) watching(x *pull) []*watcher {
 // wait returns when no pull runs any more.
 func (p *pulls) wait() { p.work.Wait() }
 
-// ensureImage makes sure that the image is on this machine. A registry is asked
-// only when it is not.
+// wanted is the name of the image that a spec asks for: of exactly the one that
+// it is pinned to, if it is.
+func wanted(i wire.ImageSpec) string {
+	pinned, err := runtime.Pinned(i.Reference, i.Digest)
+	if err != nil {
+		return i.Reference // Validate lets none of them in
+	}
+	return pinned
+}
+
+// ensureImage makes sure that the image is on this machine, and asks its registry
+// when the policy says so.
 func (o *owner) ensureImage(ctx context.Context, j job) error {
-	reference := j.desired.Spec.Image.Reference
-	return o.m.fetch(ctx, o.log, reference,
+	image := j.desired.Spec.Image
+	reference := wanted(image)
+	return o.m.obtain(ctx, o.log, reference, image.Pull,
 		func() { o.step(j, "pull", "Pulling %s", reference) },
 		func(p runtime.PullProgress) { o.report(j, pullProgress(reference, p)) })
+}
+
+// outdated says whether the container at boxes[0] must be made anew because its
+// registry has another image by now. Only an order to start asks, and only where
+// the policy is to ask always: not a crash, and not the agent's own start.
+func (o *owner) outdated(ctx context.Context, j job) (bool, error) {
+	image, power := j.desired.Spec.Image, j.desired.Spec.Power
+	known, _ := o.know()
+	if image.Pull != wire.PullAlways || !j.runs() || power.Order <= known.Applied || o.boxes[0].ImageID == "" || o.live != "" && !power.Restart {
+		return false, nil
+	}
+	if err := o.ensureImage(ctx, j); err != nil {
+		return false, err
+	}
+	found, err := o.m.deps.Engine.Image(ctx, wanted(image))
+	if err != nil {
+		return false, err
+	}
+	return found.ID != o.boxes[0].ImageID, nil
+}
+
+// noteDigest keeps which image the container was made from, as its registry
+// calls it.
+func (o *owner) noteDigest(ctx context.Context, j job) error {
+	found, err := o.m.deps.Engine.Image(ctx, wanted(j.desired.Spec.Image))
+	if err != nil && runtime.ReasonOf(err) != runtime.ImageMissing {
+		return err
+	}
+	o.set(j, func(s *wire.State) { s.Digest = found.Digest })
+	return nil
 }
 
 // Fetch gets an image onto this machine for an instance that is still to come
@@ -139,6 +196,37 @@ func (m *Manager) Fetch(ctx context.Context, reference string) error {
 		return explain(err).Because(err)
 	}
 	return nil
+}
+
+// obtain is fetch by a policy. Where a registry that should always be asked is
+// away, what is there serves.
+func (m *Manager) obtain(ctx context.Context, log *slog.Logger, reference string, policy wire.PullPolicy, begin func(), progress func(runtime.PullProgress)) error {
+	if policy != wire.PullAlways && policy != wire.PullNever {
+		return m.fetch(ctx, log, reference, begin, progress)
+	}
+	if images := m.deps.Images; images != nil {
+		if mine, err := images.Provide(ctx, reference); mine || err != nil {
+			return err
+		}
+	}
+	_, missing := m.deps.Engine.Image(ctx, reference)
+	switch {
+	case missing != nil && runtime.ReasonOf(missing) != runtime.ImageMissing:
+		return missing
+	case missing != nil && policy == wire.PullNever:
+		return runtime.Fail(runtime.ImageMissing, missing, "image %s is not on this node, and its pull policy is never: choose another, or bring the image there", reference)
+	case missing != nil:
+		return m.fetch(ctx, log, reference, begin, progress)
+	case policy == wire.PullNever:
+		return nil
+	}
+	begin()
+	err := m.pulls.pull(ctx, reference, progress)
+	if reason := runtime.ReasonOf(err); reason == runtime.RegistryDown || reason == runtime.RegistryLimited {
+		log.Warn("the registry can't be asked for a newer image: what is on this node serves", "image", reference, "error", err)
+		return nil
+	}
+	return err
 }
 
 func (m *Manager) fetch(ctx context.Context, log *slog.Logger, reference string, begin func(), progress func(runtime.PullProgress)) error {
@@ -171,6 +259,9 @@ func pullProgress(reference string, p runtime.PullProgress) wire.Progress {
 	if p.TotalBytes > 0 {
 		w.Percent = int(min(100, max(0, p.DoneBytes*100/p.TotalBytes)))
 		w.Message = fmt.Sprintf("%s %d of %d MiB", p.Message, p.DoneBytes>>20, p.TotalBytes>>20)
+	}
+	for _, l := range p.Layers {
+		w.Parts = append(w.Parts, wire.ProgressPart{Name: l.ID, State: string(l.State), DoneBytes: l.DoneBytes, TotalBytes: l.TotalBytes})
 	}
 	return w
 }

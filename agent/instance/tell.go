@@ -168,7 +168,7 @@ func same(a, b wire.State) bool {
 	if a.Overdue != b.Overdue || a.Crashes != b.Crashes || a.GaveUp != b.GaveUp || a.Health != b.Health || !sameTime(a.ReadyAt, b.ReadyAt) {
 		return false
 	}
-	return a.Phase == b.Phase && a.Actual == b.Actual && a.Converged == b.Converged && a.Container == b.Container &&
+	return a.Phase == b.Phase && a.Actual == b.Actual && a.Converged == b.Converged && a.Container == b.Container && a.Digest == b.Digest &&
 		a.OOM == b.OOM && a.Drift == b.Drift && sameTime(a.StartedAt, b.StartedAt) && sameTime(a.RetryAt, b.RetryAt)
 }
 

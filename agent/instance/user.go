@@ -16,7 +16,7 @@ const accountsLimit = 1 << 20
 // imageUser is the user that the image's processes run as, by number. Names are
 // looked up in the container, which exists and was never started.
 func (o *owner) imageUser(ctx context.Context, j job) (journal.Owner, error) {
-	image, err := o.m.deps.Engine.Image(ctx, j.desired.Spec.Image.Reference)
+	image, err := o.m.deps.Engine.Image(ctx, wanted(j.desired.Spec.Image))
 	if id := o.boxes[0].ImageID; runtime.ReasonOf(err) == runtime.ImageMissing && id != "" {
 		image, err = o.m.deps.Engine.Image(ctx, id) // its name was taken away by hand
 	}

@@ -5,8 +5,10 @@ import (
 	"net/netip"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
@@ -29,6 +31,9 @@ func Validate(s wire.Spec) error {
 	v.check(s.Instance.Valid(), "instance", badInstance)
 	v.check(s.Generation >= 1, "generation", "must be 1 or more")
 	v.check(plain(s.Image.Reference, 512) && s.Image.Reference != "", "image.reference", "must be the name of an image")
+	_, err := runtime.Pinned(s.Image.Reference, s.Image.Digest)
+	v.check(s.Image.Digest == "" || err == nil, "image.digest", "must be sha256: and 64 hex characters")
+	v.check(slices.Contains([]wire.PullPolicy{"", wire.PullMissing, wire.PullAlways, wire.PullNever}, s.Image.Pull), "image.pull", "must be missing, always or never")
 	v.texts("image.entrypoint", s.Image.Entrypoint)
 	v.texts("image.command", s.Image.Command)
 	v.check(len(s.Env) <= maxEnv, "env", "too many")

@@ -63,6 +63,26 @@ type Known struct {
 	Begun       time.Time   `json:"begun,omitzero"`    // when a start was ordered last: what the run has printed is later
 	Crashes     []time.Time `json:"crashes,omitempty"` // since the last quiet time
 	Doomed      int64       `json:"doomed,omitempty"`  // generation of a removal that is not finished; 0 for none
+	// Fits is the container that is as good as one with that hash, though an older
+	// release has made it with another.
+	Fits *Fits `json:"fits,omitempty"`
+	// Script is the container of an installation under way, and how far its output
+	// was taken.
+	Script *Script `json:"script,omitempty"`
+}
+
+// Fits names a container and the hash of the spec that it fits.
+type Fits struct {
+	Container string `json:"container"`
+	Hash      string `json:"hash"`
+}
+
+// Script is how far the output of an installation was taken: up to and with the
+// Taken-th part of those that were printed at that time.
+type Script struct {
+	Container string    `json:"container"`
+	At        time.Time `json:"at,omitzero"`
+	Taken     int       `json:"taken,omitempty"`
 }
 
 // Record is what the journal holds of one instance.
@@ -97,6 +117,7 @@ var (
 	progressBucket = []byte("progress")   // instance → number of its progress event
 	tombBucket     = []byte("tombstones") // instance → number of its removed event
 	imageBucket    = []byte("images")     // id of an image that the agent pulled → Image
+	registryBucket = []byte("registries") // one entry: the logins that the controller sent last
 	epochKey       = []byte("epoch")
 )
 
@@ -169,7 +190,7 @@ func damaged(path string, cause error) error {
 // prepare makes what a new file needs and draws its epoch.
 func (j *Journal) prepare() error {
 	return j.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{metaBucket, desiredBucket, knownBucket, eventBucket, progressBucket, tombBucket, imageBucket} {
+		for _, name := range [][]byte{metaBucket, desiredBucket, knownBucket, eventBucket, progressBucket, tombBucket, imageBucket, registryBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return fmt.Errorf("prepare the journal: %w", err)
 			}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/agent/volume"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -189,7 +190,7 @@ func (s *Store) Announce(in wire.Incoming) (wire.IncomingState, error) {
 		s.incoming[in.Instance] = i
 	}
 	i.mu.Lock()
-	again := i.announced.Spec.Image.Reference != in.Spec.Image.Reference || i.image == wire.ImageFailed
+	again := imageOf(i.announced) != imageOf(in) || i.image == wire.ImageFailed
 	i.announced = in
 	i.mu.Unlock()
 	if again {
@@ -226,7 +227,7 @@ func (s *Store) Images() []string {
 	list := make([]string, 0, len(s.incoming))
 	for _, i := range s.incoming {
 		i.mu.Lock()
-		list = append(list, i.announced.Spec.Image.Reference)
+		list = append(list, imageOf(i.announced))
 		i.mu.Unlock()
 	}
 	slices.Sort(list)
@@ -300,7 +301,7 @@ func (s *Store) seeToImage(i *incoming) {
 	if s.live == nil {
 		return
 	}
-	reference, number := i.announced.Spec.Image.Reference, i.fetches
+	reference, number := imageOf(i.announced), i.fetches
 	ctx, cancel := context.WithCancel(s.live)
 	i.fetch = cancel
 	s.work.Go(func() {
@@ -343,4 +344,14 @@ func told(err error) *problem.Problem {
 		return &problem.Problem{Code: p.Code, Message: p.Message, Fields: p.Fields}
 	}
 	return problem.New(problem.Internal, "%s", unknownReason)
+}
+
+// imageOf is the name of the image that a volume's instance will need: of exactly
+// the one that it is pinned to, if it is.
+func imageOf(in wire.Incoming) string {
+	image := in.Spec.Image
+	if pinned, err := runtime.Pinned(image.Reference, image.Digest); err == nil {
+		return pinned
+	}
+	return image.Reference
 }

@@ -21,9 +21,15 @@ type Engine interface {
 	// Image looks a reference up among the images on this machine: it asks no
 	// registry. A miss is a Failure with reason ImageMissing.
 	Image(ctx context.Context, reference string) (Image, error)
-	// Pull fetches a reference from its registry; progress is called from the
-	// pulling goroutine, at most a few times a second, and may be nil.
-	Pull(ctx context.Context, reference string, progress func(PullProgress)) error
+	// Pull fetches a reference from its registry, which is shown the login if there
+	// is one; no other host is. A reference with a digest gets exactly that image.
+	// Of an image for several platforms it takes the engine's. progress is called
+	// from the pulling goroutine, at most a few times a second, and may be nil.
+	Pull(ctx context.Context, reference string, login Login, progress func(PullProgress)) error
+	// TryLogin shows a login to the registry of that host and keeps nothing: nil
+	// when it is taken, or when the registry asks for none. A Failure with reason
+	// ImageDenied says that it is refused.
+	TryLogin(ctx context.Context, host string, login Login) error
 	// Load makes an image out of a plain tar of its root filesystem. Loading the
 	// same again changes nothing; a reference that names an image which no Berth
 	// loaded is a Failure with reason Conflict.
@@ -126,6 +132,7 @@ type Info struct {
 // Image is what we need of an image on this machine.
 type Image struct {
 	ID         string // "sha256:…"
+	Digest     string // "sha256:…" as its registry calls it, for the repository that was asked for; "" for one that came from none
 	User       string // as the image says: "", "1000", "1000:1000", "redis"
 	Entrypoint []string
 	Command    []string
@@ -154,7 +161,28 @@ type ImageConfig struct {
 type PullProgress struct {
 	DoneBytes, TotalBytes int64
 	Message               string // "Downloading", "Extracting"
+	// Layers are what the sum is made of, in the registry's order; what this machine
+	// had already is not among them. The slice is the receiver's.
+	Layers []LayerProgress
 }
+
+// LayerProgress is how far one layer is.
+type LayerProgress struct {
+	ID                    string // "3f4d90098f5b"
+	State                 LayerState
+	DoneBytes, TotalBytes int64 // of what is downloaded
+}
+
+// LayerState is what happens to a layer.
+type LayerState string
+
+// The states of a layer, in their order.
+const (
+	LayerWaiting     LayerState = "waiting"
+	LayerDownloading LayerState = "downloading"
+	LayerExtracting  LayerState = "extracting"
+	LayerDone        LayerState = "done"
+)
 
 // NetworkSpec is Berth's bridge on the node.
 type NetworkSpec struct {
@@ -183,7 +211,7 @@ type Port struct {
 type Mount struct {
 	Source   string // absolute path on the host
 	Target   string // absolute path in the container
-	ReadOnly bool
+	ReadOnly bool   `json:",omitempty"`
 }
 
 // Role is what a container is for.

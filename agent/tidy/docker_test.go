@@ -41,11 +41,11 @@ func TestOnDocker(t *testing.T) {
 	byHand, loaded := registry.Offer(t, host, "bt/byhand"), runtimetest.Spec("x").Name+":1"
 	runtimetest.LoadProbe(t, x.Engine(), loaded)
 	for _, reference := range []string{unused, used, held} {
-		if err := x.Engine().Pull(t.Context(), reference, nil); err != nil {
+		if err := x.Engine().Pull(t.Context(), reference, runtime.Login{}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := engine.Pull(t.Context(), byHand, nil); err != nil {
+	if err := engine.Pull(t.Context(), byHand, runtime.Login{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	spec := runtimetest.Spec(used)
@@ -71,7 +71,7 @@ func TestOnDocker(t *testing.T) {
 	if left, err := notes.Images(); err != nil || len(left) != 2 {
 		t.Errorf("it remembers %+v, %v", left, err)
 	}
-	if err := x.Engine().Pull(t.Context(), unused, nil); err != nil { // a later deploy
+	if err := x.Engine().Pull(t.Context(), unused, runtime.Login{}, nil); err != nil { // a later deploy
 		t.Fatal(err)
 	}
 	pass()

@@ -31,13 +31,13 @@ func (e *Engine) Create(ctx context.Context, spec runtime.ContainerSpec) (runtim
 }
 
 // Pull fetches an image and notes that it did.
-func (e *Engine) Pull(ctx context.Context, reference string, progress func(runtime.PullProgress)) error {
+func (e *Engine) Pull(ctx context.Context, reference string, login runtime.Login, progress func(runtime.PullProgress)) error {
 	leave, err := e.tidy.pulling(ctx, reference)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	if err := e.Engine.Pull(ctx, reference, progress); err != nil {
+	if err := e.Engine.Pull(ctx, reference, login, progress); err != nil {
 		return err
 	}
 	e.tidy.pulled(ctx, reference)

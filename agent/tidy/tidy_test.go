@@ -77,7 +77,7 @@ func (w *world) hold(references ...string) {
 
 func (w *world) pull(reference string) {
 	w.t.Helper()
-	if err := w.tidy.Engine().Pull(w.t.Context(), reference, nil); err != nil {
+	if err := w.tidy.Engine().Pull(w.t.Context(), reference, runtime.Login{}, nil); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -226,7 +226,7 @@ func TestPullUnderWayKeepsItsImage(t *testing.T) {
 		time.Sleep(6 * day)
 		w.engine.OfferImage(game(1), fake.Offer{Takes: 3 * day})
 		done := make(chan error, 1)
-		go func() { done <- w.tidy.Engine().Pull(w.t.Context(), game(1), nil) }()
+		go func() { done <- w.tidy.Engine().Pull(w.t.Context(), game(1), runtime.Login{}, nil) }()
 		time.Sleep(2 * day)
 		w.has(1)
 		if err := <-done; err != nil {
@@ -323,7 +323,7 @@ func TestFailedPullIsNotNoted(t *testing.T) {
 	play(t, func(w *world) {
 		w.engine.AddImage(game(1), runtime.Image{}, nil)
 		w.engine.OfferImage(game(1), fake.Offer{Fails: errors.New("broken off")})
-		if err := w.tidy.Engine().Pull(w.t.Context(), game(1), nil); err == nil {
+		if err := w.tidy.Engine().Pull(w.t.Context(), game(1), runtime.Login{}, nil); err == nil {
 			t.Fatal("it worked")
 		}
 		w.engine.SetFree(1)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/event"
+	"github.com/berth-panel/berth/controller/job"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -76,8 +77,19 @@ func (s *Service) applyProgress(ctx context.Context, tx *store.Tx, i Instance, p
 		}
 		p.Message = "waiting for the container engine of node " + n.Name
 	}
+	s.Jobs.Parts(tx, id, partsOf(p.Parts))
 	const step, message = 32, 500 // runes that are kept of an agent's words
 	return s.Jobs.Progress(ctx, tx, id, clip(p.Step, step), min(max(p.Percent, -1), 100), clip(p.Message, message))
+}
+
+// partsOf are an agent's words, cut to what a job keeps.
+func partsOf(told []wire.ProgressPart) []job.Part {
+	const most, text = 128, 64
+	var parts []job.Part
+	for _, p := range told[:min(len(told), most)] {
+		parts = append(parts, job.Part{Name: clip(p.Name, text), State: clip(p.State, text), DoneBytes: max(p.DoneBytes, 0), TotalBytes: max(p.TotalBytes, 0)})
+	}
+	return parts
 }
 
 func clip(text string, most int) string {

@@ -25,6 +25,7 @@ type JobView struct {
 	Step         string          `json:"step,omitempty" doc:"What it is doing: pull, install, create, start, stop, remove"`
 	Percent      int             `json:"percent" doc:"0 to 100; -1 when nobody knows"`
 	Message      string          `json:"message,omitempty"`
+	Parts        []JobPartView   `json:"parts,omitempty" doc:"What the step is made of, such as an image's layers; lists leave it out"`
 	Failure      *JobFailureView `json:"failure,omitempty"`
 	Attempt      int             `json:"attempt"`
 	RetryOf      string          `json:"retry_of,omitempty"`
@@ -42,6 +43,14 @@ type JobTaskView struct {
 	State      TaskState  `json:"state" enum:"pending,running,done,failed,cancelled,skipped"`
 	StartedAt  *time.Time `json:"started_at,omitempty"`
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
+}
+
+// JobPartView is how far one part of a job's step is.
+type JobPartView struct {
+	Name       string `json:"name" doc:"Of a layer, the beginning of its digest"`
+	State      string `json:"state" doc:"waiting, downloading, extracting or done"`
+	DoneBytes  int64  `json:"done_bytes"`
+	TotalBytes int64  `json:"total_bytes" doc:"0 while nobody knows"`
 }
 
 // JobFailureView is why a job failed.
@@ -63,6 +72,9 @@ func (j Job) View() JobView {
 		ID: string(j.ID), Kind: j.Kind, State: j.State, InstanceID: string(j.Instance), NodeID: string(j.Node), Task: j.Task, Step: j.Step, Percent: j.Percent,
 		Message: j.Message, Attempt: j.Attempt, RetryOf: string(j.RetryOf), Actor: j.Actor, CreatedAt: j.CreatedAt, StartedAt: j.StartedAt,
 		FinishedAt: j.FinishedAt, Deadline: j.Deadline, WaitingSince: j.WaitingSince,
+	}
+	for _, p := range j.Parts {
+		v.Parts = append(v.Parts, JobPartView(p))
 	}
 	for _, t := range j.Tasks {
 		v.Tasks = append(v.Tasks, JobTaskView(t))

@@ -50,6 +50,7 @@ func (s *Service) end(ctx context.Context, tx *store.Tx, j Job, state State, fai
 	if err := addLine(ctx, tx, j.ID, now, string(state)+": "+j.Message); err != nil {
 		return j, err
 	}
+	s.Parts(tx, j.ID, nil)
 	tx.AfterCommit(func() { s.stop(j.ID) })
 	return j, s.tell(ctx, tx, event.Type("job."+string(state)), j)
 }

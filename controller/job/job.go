@@ -47,6 +47,7 @@ type Job struct {
 	// failed or was cancelled; "" when all are done or there are none.
 	Task         string
 	Step         string
+	Parts        []Part // of the step; only Get fills them in
 	Percent      int // 0 to 100; -1 when nobody knows
 	Message      string
 	Failure      *problem.Problem

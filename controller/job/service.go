@@ -30,6 +30,7 @@ type Service struct {
 	mu       sync.Mutex
 	running  map[*call]struct{} // from before the claim is committed until the outcome is; a job may have two for a moment
 	watchers map[ident.Job]map[chan struct{}]struct{}
+	parts    map[ident.Job][]Part // of living jobs; see Parts
 }
 
 // NewService makes the service; Register the kinds, then Run it.
@@ -37,7 +38,7 @@ func NewService(db *store.DB, events *event.Log, log *slog.Logger, now func() ti
 	return &Service{
 		db: db, events: events, log: log, now: now,
 		kinds: map[Kind]Policy{}, queue: newQueue(), kick: make(chan struct{}, 1),
-		running: map[*call]struct{}{}, watchers: map[ident.Job]map[chan struct{}]struct{}{},
+		running: map[*call]struct{}{}, watchers: map[ident.Job]map[chan struct{}]struct{}{}, parts: map[ident.Job][]Part{},
 	}
 }
 
@@ -151,6 +152,7 @@ func (s *Service) Get(ctx context.Context, c access.Caller, id ident.Job) (Job, 
 	if err == nil && !visible(c, j) {
 		return Job{}, problem.New(problem.NotFound, "there is no such job")
 	}
+	j.Parts = s.partsOf(j)
 	return j, err
 }
 

@@ -194,7 +194,7 @@ func TestPullBrokenOff(t *testing.T) {
 	registry := runtimetest.NewRegistry(t)
 	reference := registry.Offer(t, b.host, "bt/game")
 	registry.RefuseBy(cutAtBlob(relay))
-	if err := engine.Pull(t.Context(), reference, nil); runtime.ReasonOf(err) != runtime.Unreachable {
+	if err := engine.Pull(t.Context(), reference, runtime.Login{}, nil); runtime.ReasonOf(err) != runtime.Unreachable {
 		t.Fatalf("Pull: %v, want %s", err, runtime.Unreachable)
 	}
 }

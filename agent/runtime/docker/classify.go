@@ -80,7 +80,8 @@ var (
 		"does not match the specified platform"}
 	pullDenied = []string{"pull access denied for ", "pull access denied, ", " unauthorized: ", "authentication required",
 		"no basic auth credentials", " denied: ", " insufficient_scope: ", "401 unauthorized", "403 forbidden"}
-	pullDown = []string{"dial tcp", "no such host", "connection refused", "i/o timeout", "network is unreachable", "no route to host",
+	loginRefused = []string{" unauthorized: ", "401 unauthorized", "incorrect username or password", " denied: ", "403 forbidden"}
+	pullDown     = []string{"dial tcp", "no such host", "connection refused", "i/o timeout", "network is unreachable", "no route to host",
 		"handshake timeout", "client.timeout exceeded", "context deadline exceeded", "connection reset by peer", ": eof", "unexpected eof",
 		"server misbehaving", "name resolution", "proxyconnect ", "x509: ", "tls: ", "server gave http response to https client",
 		"unexpected http status: 5", "unexpected status code 5", "unexpected status from ", "request canceled", "service unavailable"}
@@ -89,7 +90,7 @@ var (
 
 // pullFailure says why a pull failed. The error is the client's, or one made of
 // the message inside a pull's stream.
-func pullFailure(ctx context.Context, ref reference.Named, err error) error {
+func pullFailure(ctx context.Context, ref reference.Named, login runtime.Login, err error) error {
 	if gone := broken(ctx, err); gone != nil {
 		return gone
 	}
@@ -102,8 +103,10 @@ func pullFailure(ctx context.Context, ref reference.Named, err error) error {
 		return runtime.Fail(runtime.RegistryLimited, err, "registry %s allows no more pulls for now, so image %s has to wait", registry, name)
 	case has(text, pullForeign):
 		return runtime.Fail(runtime.ImageWrongArch, err, "image %s is not made for this node's kind of machine", name)
+	case has(text, pullDenied) && login.None():
+		return runtime.Fail(runtime.ImageDenied, err, "registry %s denies image %s: it is not there, or needs a login, which an admin adds under Registries", registry, name)
 	case has(text, pullDenied):
-		return runtime.Fail(runtime.ImageDenied, err, "registry %s denies image %s: it is not there, or needs a login", registry, name)
+		return runtime.Fail(runtime.ImageDenied, err, "registry %s denies image %s to user %s: the image is not there, or the login's password is wrong or it lacks the right; an admin checks it under Registries", registry, name, login.Username)
 	case has(text, pullDown):
 		return runtime.Fail(runtime.RegistryDown, err, "registry %s can't be reached from this node, so image %s can't be fetched", registry, name)
 	case errdefs.IsNotFound(err), has(text, pullMissing):
@@ -112,6 +115,20 @@ func pullFailure(ctx context.Context, ref reference.Named, err error) error {
 		return runtime.Fail(runtime.BadReference, err, "%q is not the name of an image", name)
 	}
 	return runtime.Fail(runtime.Unknown, err, "image %s could not be fetched from registry %s", name, registry)
+}
+
+// loginFailure says why a registry did not take a login.
+func loginFailure(host string, login runtime.Login, err error) error {
+	text := " " + err.Error() + ": "
+	switch {
+	case has(text, pullLimited):
+		return runtime.Fail(runtime.RegistryLimited, err, "registry %s allows no more logins for now: try again later", host)
+	case errdefs.IsUnauthorized(err), has(text, loginRefused):
+		return runtime.Fail(runtime.ImageDenied, err, "registry %s refuses user %s: wrong user name or password", host, login.Username)
+	case has(text, pullDown), has(text, []string{" status: 5", "no route"}):
+		return runtime.Fail(runtime.RegistryDown, err, "registry %s can't be reached from this node", host)
+	}
+	return runtime.Fail(runtime.Unknown, err, "registry %s answers to the login with something that this node does not understand", host)
 }
 
 var (

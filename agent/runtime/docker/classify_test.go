@@ -104,7 +104,7 @@ func TestPullFailure(t *testing.T) {
 			runtime.Unknown, "image registry.example/a/nope:1 could not be fetched from registry registry.example"},
 		{"the way there", io.ErrUnexpectedEOF, runtime.Unreachable, "the container engine does not answer"},
 	} {
-		err := pullFailure(t.Context(), named(t, "registry.example/a/nope:1"), c.err)
+		err := pullFailure(t.Context(), named(t, "registry.example/a/nope:1"), runtime.Login{}, c.err)
 		checkFailure(t, c.engine, c.err, err, c.want, c.text)
 	}
 }
@@ -114,7 +114,7 @@ func TestPullFailureNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"a/unauthorized", "a/toomanyrequests", "a/denied", "a/eof", "a/x509", "a/b:unauthorized", "a/b:eof", "not/found", "a/dial-tcp"} {
 		text := "manifest for registry.example/" + name + " not found: manifest unknown: manifest unknown"
-		err := pullFailure(t.Context(), named(t, "registry.example/"+name), said(errdefs.ErrNotFound, text))
+		err := pullFailure(t.Context(), named(t, "registry.example/"+name), runtime.Login{}, said(errdefs.ErrNotFound, text))
 		if got := runtime.ReasonOf(err); got != runtime.ImageNotFound {
 			t.Errorf("image %s, not found, is taken for %s", name, got)
 		}

@@ -27,12 +27,30 @@ func (e *Engine) Image(ctx context.Context, ref string) (runtime.Image, error) {
 	if err != nil {
 		return runtime.Image{}, failure(ctx, err, runtime.Unknown, "the container engine could not look at image %s", ref)
 	}
-	out := runtime.Image{ID: found.ID, SizeBytes: found.Size}
+	out := runtime.Image{ID: found.ID, SizeBytes: found.Size, Digest: digestOf(found.RepoDigests, name)}
 	if c := found.Config; c != nil {
 		out.User, out.WorkingDir = c.User, c.WorkingDir
 		out.Entrypoint, out.Command = c.Entrypoint, c.Cmd
 	}
 	return out, nil
+}
+
+// digestOf is the digest that the image has in the repository it was asked for by.
+func digestOf(digests []string, name string) string {
+	asked, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return "" // by its id
+	}
+	for _, text := range digests {
+		named, err := reference.ParseNormalizedNamed(text)
+		if err != nil || named.Name() != asked.Name() {
+			continue
+		}
+		if d, ok := named.(reference.Digested); ok {
+			return d.Digest().String()
+		}
+	}
+	return ""
 }
 
 // Images gives every image on this machine. Which of them are used the list of

@@ -50,8 +50,20 @@ func TestPullSum(t *testing.T) {
 		{DoneBytes: 1570, TotalBytes: 1570, Message: "Downloading"},
 		{DoneBytes: 1570, TotalBytes: 1570, Message: "Extracting"},
 	}
+	layers := told[len(told)-1].Layers
+	for i := range told {
+		told[i].Layers = nil
+	}
 	if !reflect.DeepEqual(told, want) {
 		t.Fatalf("told\n%v, want\n%v", told, want)
+	}
+	wantLayers := []runtime.LayerProgress{
+		{ID: "l1", State: runtime.LayerDone, DoneBytes: 1000, TotalBytes: 1000},
+		{ID: "l2", State: runtime.LayerDownloading, DoneBytes: 500, TotalBytes: 500},
+		{ID: "l3", State: runtime.LayerDownloading, DoneBytes: 70, TotalBytes: 70},
+	}
+	if !reflect.DeepEqual(layers, wantLayers) {
+		t.Fatalf("the layers are\n%v, want\n%v", layers, wantLayers)
 	}
 }
 

@@ -43,7 +43,7 @@ func TestPullRefused(t *testing.T) {
 		registry := runtimetest.NewRegistry(t)
 		reference := registry.Offer(t, host, "bt/game")
 		registry.RefuseBy(c.refuse)
-		err := engine.Pull(t.Context(), reference, nil)
+		err := engine.Pull(t.Context(), reference, runtime.Login{}, nil)
 		text := wantReason(t, what, err, c.want)
 		if !strings.Contains(text, registry.Address) {
 			t.Errorf("%s: the sentence %q does not name the registry", what, text)
@@ -77,16 +77,16 @@ func TestPullNobodyThere(t *testing.T) {
 	}
 	address := l.Addr().String()
 	_ = l.Close()
-	err = engine.Pull(t.Context(), address+"/bt/game:1", nil)
+	err = engine.Pull(t.Context(), address+"/bt/game:1", runtime.Login{}, nil)
 	wantReason(t, "a closed port", err, runtime.RegistryDown)
-	err = engine.Pull(t.Context(), "registry.invalid/bt/game:1", nil) // a name that by definition does not resolve
+	err = engine.Pull(t.Context(), "registry.invalid/bt/game:1", runtime.Login{}, nil) // a name that by definition does not resolve
 	wantReason(t, "no such host", err, runtime.RegistryDown)
 }
 
 func TestPullForeignMachine(t *testing.T) {
 	t.Parallel()
 	engine := newEngine(t, runtimetest.DockerHost(t))
-	err := engine.Pull(t.Context(), runtimetest.NewRegistry(t).OfferForeign(t, "bt/game"), nil)
+	err := engine.Pull(t.Context(), runtimetest.NewRegistry(t).OfferForeign(t, "bt/game"), runtime.Login{}, nil)
 	wantReason(t, "an image for another machine", err, runtime.ImageWrongArch)
 }
 
@@ -110,7 +110,7 @@ func TestPullCancelled(t *testing.T) {
 		}
 		return false
 	})
-	if err := engine.Pull(ctx, reference, nil); !errors.Is(err, context.Canceled) {
+	if err := engine.Pull(ctx, reference, runtime.Login{}, nil); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Pull: %v, want the context's error", err)
 	}
 }

@@ -44,6 +44,7 @@ type machine struct {
 	ports     map[portKey][]portUse
 	images    map[string]*image // by full reference
 	offers    map[string]Offer
+	logins    map[string]runtime.Login // by host; see SetLogin
 	networks  map[string]*bridge
 	watchers  map[*watcher]struct{}
 	silent    bool  // no watcher is told anything
@@ -67,7 +68,7 @@ func New(o Options) *Engine {
 	m := &machine{
 		now: o.Now, info: withDefaults(o.Info), program: o.Program, pids: o.PidsLimit,
 		boxes: map[runtime.ContainerID]*box{}, names: map[string]*box{}, ports: map[portKey][]portUse{},
-		images: map[string]*image{}, offers: map[string]Offer{}, networks: map[string]*bridge{}, watchers: map[*watcher]struct{}{},
+		images: map[string]*image{}, offers: map[string]Offer{}, logins: map[string]runtime.Login{}, networks: map[string]*bridge{}, watchers: map[*watcher]struct{}{},
 	}
 	if o.Addresses != nil {
 		m.addresses = map[string]bool{"0.0.0.0": true, "127.0.0.1": true, "::": true, "::1": true}

@@ -189,7 +189,7 @@ func TestUnreachable(t *testing.T) {
 		go func() { errs <- e.Stop(t.Context(), id, runtime.StopSpec{Grace: time.Hour}) }()
 		synctest.Wait() // its signal is no news for who begins to watch
 		go func() { errs <- e.Watch(t.Context(), nil, func(runtime.Change) { t.Error("a change was told") }) }()
-		go func() { errs <- e.Pull(t.Context(), "bt/slow:1", nil) }()
+		go func() { errs <- e.Pull(t.Context(), "bt/slow:1", runtime.Login{}, nil) }()
 		go func() {
 			_, err := e.Inspect(t.Context(), id)
 			errs <- err

@@ -16,6 +16,7 @@ const (
 	Info          Method = "Info"
 	Image         Method = "Image"
 	Pull          Method = "Pull"
+	TryLogin      Method = "TryLogin"
 	Load          Method = "Load"
 	EnsureNetwork Method = "EnsureNetwork"
 	Create        Method = "Create"

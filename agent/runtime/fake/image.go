@@ -34,6 +34,7 @@ type Offer struct {
 	Bytes int64         // to download; Image.SizeBytes when 0
 	Takes time.Duration // to download them
 	Fails error         // the pull fails with it, after Takes
+	Login runtime.Login // that the registry asks for; none: it gives it to everybody
 }
 
 // AddImage puts an image on the machine as if it had been pulled. An ID is made
@@ -87,8 +88,7 @@ func parse(ref string) (reference.Named, error) {
 // put is called under the mutex.
 func (m *machine) put(name string, i *image) {
 	if i.ID == "" {
-		sum := sha256.Sum256([]byte(name))
-		i.ID = "sha256:" + hex.EncodeToString(sum[:])
+		i.ID = madeUp(name)
 	}
 	if old := m.images[name]; old != nil && old.ID != i.ID {
 		m.images[old.ID] = old // its tag has moved on; by its id it is still there
@@ -112,9 +112,27 @@ func (m *machine) find(ref string) (*image, error) {
 	}
 	i, ok := m.images[named.String()]
 	if !ok {
+		i, ok = m.digested(named)
+	}
+	if !ok {
 		return nil, runtime.Fail(runtime.ImageMissing, nil, "image %s is not on this node", ref)
 	}
 	return i, nil
+}
+
+// digested finds an image of the repository by the digest that it came with.
+func (m *machine) digested(named reference.Named) (*image, bool) {
+	with, ok := named.(reference.Digested)
+	if !ok {
+		return nil, false
+	}
+	for name, i := range m.images {
+		other, err := reference.ParseNormalizedNamed(name)
+		if err == nil && other.Name() == named.Name() && i.Digest == with.Digest().String() {
+			return i, true
+		}
+	}
+	return nil, false
 }
 
 // Image looks an image up on the machine.
@@ -190,11 +208,82 @@ func (e *Engine) RemoveImage(ctx context.Context, id string) error {
 	return e.leave(RemoveImage)
 }
 
+// offer finds what a registry would give, under the mutex: by its tag, or by the
+// digest that a tag stands for.
+func (m *machine) offer(named reference.Named) (Offer, bool) {
+	o, there := m.offers[named.String()]
+	digested, ok := named.(reference.Digested)
+	if there || !ok {
+		return o, there
+	}
+	for name, o := range m.offers {
+		other, err := reference.ParseNormalizedNamed(name)
+		if err == nil && other.Name() == named.Name() && o.digest(name) == digested.Digest().String() {
+			o.Image.ID = o.id(name)
+			o.Image.Digest = digested.Digest().String()
+			return o, true
+		}
+	}
+	return Offer{}, false
+}
+
+// id is the engine's of what is offered.
+func (o Offer) id(name string) string {
+	if o.Image.ID != "" {
+		return o.Image.ID
+	}
+	return madeUp(name)
+}
+
+// digest is the registry's of what is offered.
+func (o Offer) digest(name string) string {
+	if o.Image.Digest != "" {
+		return o.Image.Digest
+	}
+	return madeUp(name + " in its registry")
+}
+
+func madeUp(from string) string {
+	sum := sha256.Sum256([]byte(from))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// TryLogin takes what SetLogin says, at hosts that it was called for; others ask
+// for none.
+func (e *Engine) TryLogin(ctx context.Context, host string, login runtime.Login) error {
+	if err := e.enter(ctx, TryLogin); err != nil {
+		return err
+	}
+	e.machine.mu.Lock()
+	defer e.machine.mu.Unlock()
+	if want, asks := e.machine.logins[host]; asks && want != login {
+		return runtime.Fail(runtime.ImageDenied, nil, "registry %s refuses user %s: wrong user name or password", host, login.Username)
+	}
+	return nil
+}
+
+// SetLogin lets the registry of a host ask TryLogin for a login.
+func (e *Engine) SetLogin(host string, login runtime.Login) {
+	e.machine.mu.Lock()
+	defer e.machine.mu.Unlock()
+	e.machine.logins[host] = login
+}
+
+// pulling is how far a pull of one layer is.
+func pulling(done, total int64) runtime.PullProgress {
+	state := runtime.LayerDownloading
+	if done == total {
+		state = runtime.LayerDone
+	}
+	return runtime.PullProgress{DoneBytes: done, TotalBytes: total, Message: "Downloading",
+		Layers: []runtime.LayerProgress{{ID: "layer", State: state, DoneBytes: done, TotalBytes: total}}}
+}
+
 // pullSteps is how often a pull tells how far it is.
 const pullSteps = 4
 
 // Pull takes an offered image.
-func (e *Engine) Pull(ctx context.Context, ref string, progress func(runtime.PullProgress)) error {
+func (e *Engine) Pull(ctx context.Context, ref string, login runtime.Login, progress func(runtime.PullProgress)) error {
 	named, err := parse(ref)
 	if err != nil {
 		return err
@@ -203,10 +292,13 @@ func (e *Engine) Pull(ctx context.Context, ref string, progress func(runtime.Pul
 		return err
 	}
 	e.machine.mu.Lock()
-	o, ok := e.machine.offers[named.String()]
+	o, ok := e.machine.offer(named)
 	e.machine.mu.Unlock()
 	if !ok {
 		return runtime.Fail(runtime.ImageNotFound, nil, "image %s not found in registry %s", reference.FamiliarString(named), reference.Domain(named))
+	}
+	if o.Login != (runtime.Login{}) && o.Login != login {
+		return runtime.Fail(runtime.ImageDenied, nil, "registry %s denies image %s", reference.Domain(named), reference.FamiliarString(named))
 	}
 	total := o.Bytes
 	if total == 0 {
@@ -214,7 +306,7 @@ func (e *Engine) Pull(ctx context.Context, ref string, progress func(runtime.Pul
 	}
 	for step := range int64(pullSteps + 1) {
 		if progress != nil {
-			progress(runtime.PullProgress{DoneBytes: total * step / pullSteps, TotalBytes: total, Message: "Downloading"})
+			progress(pulling(total*step/pullSteps, total))
 		}
 		if step == pullSteps {
 			break
@@ -228,6 +320,9 @@ func (e *Engine) Pull(ctx context.Context, ref string, progress func(runtime.Pul
 	}
 	e.machine.mu.Lock()
 	defer e.machine.mu.Unlock()
+	if o.Image.Digest == "" {
+		o.Image.Digest = o.digest(named.String())
+	}
 	e.machine.put(named.String(), &image{Image: o.Image, files: o.Files})
 	return nil
 }

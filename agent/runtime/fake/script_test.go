@@ -182,21 +182,21 @@ func TestPullScript(t *testing.T) {
 		e.OfferImage("bt/big:1", fake.Offer{Bytes: 400, Takes: 4 * time.Minute, Files: map[string]string{"/x": "y"}})
 		var done []int64
 		began := time.Now()
-		if err := e.Pull(t.Context(), "bt/big:1", func(p runtime.PullProgress) { done = append(done, p.DoneBytes) }); err != nil {
+		if err := e.Pull(t.Context(), "bt/big:1", runtime.Login{}, func(p runtime.PullProgress) { done = append(done, p.DoneBytes) }); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took != 4*time.Minute || !slices.Equal(done, []int64{0, 100, 200, 300, 400}) {
 			t.Fatalf("the pull took %s and told %v", took, done)
 		}
 		e.OfferImage("bt/broken:1", fake.Offer{Takes: time.Minute, Fails: errPlanned})
-		if err := e.Pull(t.Context(), "bt/broken:1", nil); !errors.Is(err, errPlanned) {
+		if err := e.Pull(t.Context(), "bt/broken:1", runtime.Login{}, nil); !errors.Is(err, errPlanned) {
 			t.Fatalf("Pull: %v", err)
 		}
 		if _, err := e.Image(t.Context(), "bt/broken:1"); runtime.ReasonOf(err) != runtime.ImageMissing {
 			t.Fatalf("Image: %v", err)
 		}
 		e.DropImage("bt/big:1")
-		if err := e.Pull(t.Context(), "bt/big:1", nil); runtime.ReasonOf(err) != runtime.ImageNotFound {
+		if err := e.Pull(t.Context(), "bt/big:1", runtime.Login{}, nil); runtime.ReasonOf(err) != runtime.ImageNotFound {
 			t.Fatalf("Pull of a dropped image: %v", err)
 		}
 	})

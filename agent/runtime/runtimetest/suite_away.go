@@ -21,7 +21,7 @@ func (h Harness) calls(t testing.TB, e runtime.Engine, id runtime.ContainerID) m
 	return map[string]func(context.Context) error{
 		"Info":          func(ctx context.Context) error { _, err := e.Info(ctx); return err },
 		"Image":         func(ctx context.Context) error { _, err := e.Image(ctx, h.Image); return err },
-		"Pull":          func(ctx context.Context) error { return e.Pull(ctx, h.Unknown, nil) },
+		"Pull":          func(ctx context.Context) error { return e.Pull(ctx, h.Unknown, runtime.Login{}, nil) },
 		"Load":          func(ctx context.Context) error { return e.Load(ctx, name(), Rootfs(t), ProbeConfig()) },
 		"EnsureNetwork": func(ctx context.Context) error { return e.EnsureNetwork(ctx, DrawNetwork()) },
 		"Create":        func(ctx context.Context) error { _, err := e.Create(ctx, h.spec("idle")); return err },

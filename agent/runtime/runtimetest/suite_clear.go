@@ -38,7 +38,7 @@ func stored(t testing.TB, e runtime.Engine, id string) *runtime.StoredImage {
 // pulled brings the harness's image from its registry.
 func (h Harness) pulled(t testing.TB) runtime.Image {
 	t.Helper()
-	must(t, "Pull", h.Engine.Pull(t.Context(), h.Pullable(), nil))
+	must(t, "Pull", h.Engine.Pull(t.Context(), h.Pullable(), runtime.Login{}, nil))
 	image, err := h.Engine.Image(t.Context(), h.Pullable())
 	must(t, "Image", err)
 	return image

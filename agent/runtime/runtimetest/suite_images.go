@@ -55,7 +55,7 @@ func badReferences(t *testing.T, h Harness) {
 	for _, ref := range []string{"a/UPPER", "two words", "a:b:c", "https://registry.example/a", "../up", strings.Repeat("a", 1000), "a\x00b", "-"} {
 		_, err := h.Engine.Image(t.Context(), ref)
 		refused(t, "Image "+ref, err, runtime.BadReference)
-		refused(t, "Pull "+ref, h.Engine.Pull(t.Context(), ref, nil), runtime.BadReference)
+		refused(t, "Pull "+ref, h.Engine.Pull(t.Context(), ref, runtime.Login{}, nil), runtime.BadReference)
 		refused(t, "Load "+ref, h.Engine.Load(t.Context(), ref, Rootfs(t), ProbeConfig()), runtime.BadReference)
 		_, err = h.Engine.Create(t.Context(), Spec(ref))
 		refused(t, "Create "+ref, err, runtime.BadReference)
@@ -63,7 +63,7 @@ func badReferences(t *testing.T, h Harness) {
 }
 
 func pullUnknown(t *testing.T, h Harness) {
-	f := refused(t, "Pull", h.Engine.Pull(t.Context(), h.Unknown, nil), runtime.ImageNotFound)
+	f := refused(t, "Pull", h.Engine.Pull(t.Context(), h.Unknown, runtime.Login{}, nil), runtime.ImageNotFound)
 	repository := h.Unknown[strings.LastIndex(h.Unknown, "/")+1:]
 	if !strings.Contains(f.Message, repository) {
 		t.Fatalf("the sentence %q does not name the image %q", f.Message, repository)
@@ -74,7 +74,7 @@ func pull(t *testing.T, h Harness) {
 	_, err := h.Engine.Image(t.Context(), h.Pullable())
 	refused(t, "Image before", err, runtime.ImageMissing)
 	var told []runtime.PullProgress
-	must(t, "Pull", h.Engine.Pull(t.Context(), h.Pullable(), func(p runtime.PullProgress) { told = append(told, p) }))
+	must(t, "Pull", h.Engine.Pull(t.Context(), h.Pullable(), runtime.Login{}, func(p runtime.PullProgress) { told = append(told, p) }))
 	image, err := h.Engine.Image(t.Context(), h.Pullable())
 	must(t, "Image after", err)
 	if !strings.HasPrefix(image.ID, "sha256:") || image.SizeBytes <= 0 {
@@ -91,13 +91,13 @@ func pull(t *testing.T, h Harness) {
 	if last := told[len(told)-1]; last.DoneBytes == 0 || last.DoneBytes != last.TotalBytes {
 		t.Fatalf("the last progress is %+v, want all of it", last)
 	}
-	must(t, "Pull again, without progress", h.Engine.Pull(t.Context(), h.Pullable(), nil))
+	must(t, "Pull again, without progress", h.Engine.Pull(t.Context(), h.Pullable(), runtime.Login{}, nil))
 }
 
 func pullCancelled(t *testing.T, h Harness) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := h.Engine.Pull(ctx, h.Pullable(), nil); !errors.Is(err, context.Canceled) {
+	if err := h.Engine.Pull(ctx, h.Pullable(), runtime.Login{}, nil); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Pull: %v, want the context's error", err)
 	}
 }
@@ -174,7 +174,7 @@ func loadGarbage(t *testing.T, h Harness) {
 }
 
 func loadOverStranger(t *testing.T, h Harness) {
-	must(t, "Pull", h.Engine.Pull(t.Context(), h.Pullable(), nil))
+	must(t, "Pull", h.Engine.Pull(t.Context(), h.Pullable(), runtime.Login{}, nil))
 	before, err := h.Engine.Image(t.Context(), h.Pullable())
 	must(t, "Image", err)
 	refused(t, "Load", h.Engine.Load(t.Context(), h.Pullable(), Rootfs(t), ProbeConfig()), runtime.Conflict)
