@@ -48,7 +48,7 @@ type Job struct {
 	Task         string
 	Step         string
 	Parts        []Part // of the step; only Get fills them in
-	Percent      int // 0 to 100; -1 when nobody knows
+	Percent      int    // 0 to 100; -1 when nobody knows
 	Message      string
 	Failure      *problem.Problem
 	Attempt      int // of the present task: calls in a row of which none went well, with the one under way
