@@ -84,6 +84,15 @@ type UserChange struct {
 	Quota                     *Quota      // the whole of it
 }
 
+// opens says whether the change is one of how somebody gets in or of what he may do,
+// which outlasts the login that it is made by. His own name is his to choose.
+func (c UserChange) opens(own bool) bool {
+	if c.Password != nil || c.Email != nil {
+		return true
+	}
+	return !own && (c.Username != nil || c.Admin != nil || c.Verified != nil || c.Disabled != nil || c.Role != nil)
+}
+
 // Fate is what becomes of a deleted user's instances.
 type Fate string
 

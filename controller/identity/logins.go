@@ -32,23 +32,17 @@ type Links interface {
 // AttachLinks gives the service the room of links, before it serves anybody.
 func (s *Service) AttachLinks(l Links) { s.links = l }
 
-// checkProof is nil for who comes by a key, and for who is logged in and proved who
-// he is a short while ago: a key outlives the login that it is made by.
+// CheckProof is nil for who comes by a key, and for who is logged in and proved who
+// he is a short while ago: a key, an account or a link outlives the login that it is
+// made by, and who has somebody's cookie shall not keep more than that.
+func (s *Service) CheckProof(ctx context.Context) error { return s.checkProof(ctx) }
+
 func (s *Service) checkProof(ctx context.Context) error {
 	if s.logins == nil || access.From(ctx).Session == "" {
 		return nil
 	}
 	_, err := s.logins.CheckProof(ctx)
 	return err
-}
-
-// CheckOwn is checkProof for who changes how he himself gets in, by the ways that
-// are for others' accounts.
-func (s *Service) CheckOwn(ctx context.Context, user ident.User) error {
-	if access.From(ctx).User != user {
-		return nil
-	}
-	return s.checkProof(ctx)
 }
 
 // AttachLogins gives the service the room of the logins, before it serves anybody.

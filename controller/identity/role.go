@@ -85,6 +85,9 @@ func (s *Service) CreateRole(ctx context.Context, r Role) (Role, error) {
 	if err != nil {
 		return r, err
 	}
+	if err := s.checkProof(ctx); err != nil {
+		return r, err
+	}
 	now := s.now().UTC().Truncate(time.Millisecond)
 	r.ID, r.Created, r.Updated, r.Users = ident.Role(ident.New()), now, now, 0
 	err = s.db.Write(ctx, func(tx *store.Tx) error {
@@ -112,6 +115,9 @@ func (s *Service) CreateRole(ctx context.Context, r Role) (Role, error) {
 // UpdateRole changes a role, and so what all who have it may do, at once. It takes
 // the permissions that the role had and those that it gets.
 func (s *Service) UpdateRole(ctx context.Context, id ident.Role, c RoleChange) (after Role, err error) {
+	if err := s.checkProof(ctx); err != nil {
+		return after, err
+	}
 	err = s.db.Write(ctx, func(tx *store.Tx) error {
 		before, err := findRole(ctx, tx, id)
 		if err != nil {
@@ -150,6 +156,9 @@ func (s *Service) UpdateRole(ctx context.Context, id ident.Role, c RoleChange) (
 // DeleteRole deletes a role. Who had it is a customer from then on, and his keys
 // lose the scope admin.
 func (s *Service) DeleteRole(ctx context.Context, id ident.Role) error {
+	if err := s.checkProof(ctx); err != nil {
+		return err
+	}
 	return s.db.Write(ctx, func(tx *store.Tx) error {
 		r, err := findRole(ctx, tx, id)
 		if err != nil {

@@ -102,6 +102,9 @@ func (s *Service) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
+	if err := s.checkProof(ctx); err != nil {
+		return User{}, err
+	}
 	// Looked at before the hash is made, for it is dear, and again in the
 	// transaction, for it counts.
 	if err := s.db.Read(ctx, func(q store.Querier) error { return checkFree(ctx, q, n.ID, n.Username, n.Email) }); err != nil {
@@ -159,8 +162,8 @@ func (s *Service) UpdateUser(ctx context.Context, id ident.User, c UserChange) (
 	if err != nil {
 		return User{}, err
 	}
-	if c.Password != nil || c.Email != nil {
-		if err := s.CheckOwn(ctx, id); err != nil {
+	if c.opens(access.From(ctx).User == id) {
+		if err := s.checkProof(ctx); err != nil {
 			return User{}, err
 		}
 	}
@@ -277,6 +280,9 @@ func (s *Service) DeleteUser(ctx context.Context, id ident.User, fate Fate, to i
 		return problem.Invalid("to", "is only for instances=%s", Transfer)
 	case fate == Transfer && to == id:
 		return problem.Invalid("to", "must be another user")
+	}
+	if err := s.checkProof(ctx); err != nil {
+		return err
 	}
 	return s.db.Write(ctx, func(tx *store.Tx) error {
 		u, err := Lookup(ctx, tx, id)

@@ -48,7 +48,7 @@ func (s *Service) Invite(ctx context.Context, user ident.User, byHand bool) (Sen
 	if err := s.address(); err != nil {
 		return Sent{}, err
 	}
-	if err := s.Users.CheckOwn(ctx, user); err != nil {
+	if err := s.Users.CheckProof(ctx); err != nil {
 		return Sent{}, err
 	}
 	var out Sent

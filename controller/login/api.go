@@ -83,7 +83,7 @@ type MeUpdateBody struct {
 
 // MePasswordBody gives the caller another password.
 type MePasswordBody struct {
-	Password    string `json:"password,omitempty" maxLength:"1024" doc:"The present one; not needed after a fresh proof"`
+	Password    string `json:"password,omitempty" maxLength:"1024" doc:"The present one; not needed after a fresh proof, and not enough where a second factor is"`
 	NewPassword string `json:"new_password" minLength:"8" maxLength:"1024"`
 }
 
@@ -203,12 +203,7 @@ func (s *Service) deleteSessions(ctx context.Context, _ *struct{}) (httpapi.Done
 }
 
 func (s *Service) postPassword(ctx context.Context, in *struct{ Body MePasswordBody }) (httpapi.Done, error) {
-	if in.Body.Password != "" {
-		if err := s.Prove(ctx, in.Body.Password); err != nil {
-			return httpapi.Done{}, err
-		}
-	}
-	return httpapi.Did("the password is set; all other logins are ended"), s.SetPassword(ctx, in.Body.NewPassword)
+	return httpapi.Did("the password is set; all other logins are ended"), s.SetPassword(ctx, in.Body.Password, in.Body.NewPassword)
 }
 
 func (s *Service) patchMe(ctx context.Context, in *struct{ Body MeUpdateBody }) (LoggedInView, error) {

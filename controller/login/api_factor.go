@@ -11,8 +11,10 @@ import (
 
 // ProveBody shows a password once more.
 type ProveBody struct {
-	Password string         `json:"password,omitempty" maxLength:"1024"`
-	Passkey  *PasskeyAnswer `json:"passkey,omitempty" doc:"Instead of the password: the answer to POST /me/prove/passkey"`
+	Password     string         `json:"password,omitempty" maxLength:"1024"`
+	Code         string         `json:"code,omitempty" maxLength:"16" doc:"Of the authenticator app, with the password, where there is one"`
+	RecoveryCode string         `json:"recovery_code,omitempty" maxLength:"64" doc:"Instead of the code"`
+	Passkey      *PasskeyAnswer `json:"passkey,omitempty" doc:"Instead of the password: the answer to POST /me/prove/passkey"`
 }
 
 // TOTPSetupView is a secret on its way to an authenticator app.
@@ -66,7 +68,7 @@ func (s *Service) postProve(ctx context.Context, in *struct{ Body ProveBody }) (
 	if in.Body.Passkey != nil {
 		err = s.ProveByPasskey(ctx, in.Body.Passkey.answer())
 	} else {
-		err = s.Prove(ctx, in.Body.Password)
+		err = s.Prove(ctx, Attempt{Password: in.Body.Password, Code: in.Body.Code, RecoveryCode: in.Body.RecoveryCode})
 	}
 	if err != nil {
 		return LoggedInView{}, err

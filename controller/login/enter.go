@@ -93,33 +93,75 @@ func (s *Service) passSecond(ctx context.Context, tx *store.Tx, u identity.User,
 	return err
 }
 
-// Prove notes that the caller showed his password just now.
-func (s *Service) Prove(ctx context.Context, password string) error {
-	c, err := caller(ctx)
+// Prove notes that the caller showed just now who he is: his password, and a code
+// where he has a second factor. Name is not looked at.
+func (s *Service) Prove(ctx context.Context, in Attempt) error {
+	c, proof, err := s.showPassword(ctx, in.Password)
 	if err != nil {
 		return err
 	}
+	return s.prove(ctx, c, proof, in)
+}
+
+// prove is Prove after the password.
+func (s *Service) prove(ctx context.Context, c access.Caller, proof identity.Proof, in Attempt) error {
+	coded := in.Code != "" || in.RecoveryCode != ""
+	if coded {
+		if wait := s.codes.Try(string(c.User), s.Now()); wait > 0 {
+			return httpapi.TooMany(wait, "too many codes")
+		}
+	}
+	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+		u, err := identity.Stamped(ctx, tx, proof)
+		if err != nil {
+			return err
+		}
+		if err := s.passSecond(ctx, tx, u, in); err != nil {
+			return err
+		}
+		return s.proved(ctx, tx, c)
+	})
+	switch {
+	case err == nil && coded:
+		s.codes.Passed(string(c.User))
+	case problem.Is(err, problem.Unauthorized):
+		if coded && s.news.AllowN(s.Now(), 1) {
+			s.refusedUser(ctx, proof.User, "code")
+		}
+		return unaccepted(in, err)
+	}
+	return err
+}
+
+// showPassword gives the caller when the password is his.
+func (s *Service) showPassword(ctx context.Context, password string) (access.Caller, identity.Proof, error) {
+	c, err := caller(ctx)
+	if err != nil {
+		return c, identity.Proof{}, err
+	}
 	name := foldName(c.Username)
 	if wait := s.guesses.Try(c.Address, name, s.Now()); wait > 0 {
-		return httpapi.TooMany(wait, "too many tries")
+		return c, identity.Proof{}, httpapi.TooMany(wait, "too many tries")
 	}
 	proof, err := s.Users.ProveUser(ctx, c.User, password)
 	if problem.Is(err, problem.Unauthorized) {
 		if s.news.AllowN(s.Now(), 1) {
 			s.refusedUser(ctx, identity.User{ID: c.User, Username: c.Username}, "password")
 		}
-		return problem.Invalid("password", "is wrong") // the login itself is none the worse for it
+		return c, proof, problem.Invalid("password", "is wrong") // the login itself is none the worse for it
 	}
 	s.guesses.Passed(c.Address, name)
-	if err != nil {
-		return err
+	return c, proof, err
+}
+
+// unaccepted is a refused second factor as what is wrong with a field: the login
+// itself is none the worse for it.
+func unaccepted(in Attempt, why error) error {
+	field := "code"
+	if in.Code == "" && in.RecoveryCode != "" {
+		field = "recovery_code"
 	}
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		if _, err := identity.Stamped(ctx, tx, proof); err != nil {
-			return err
-		}
-		return s.proved(ctx, tx, c)
-	})
+	return problem.Invalid(field, "%s", problem.From(why).Message)
 }
 
 // proved notes it, in the transaction of the proof.
@@ -170,8 +212,25 @@ func (s *Service) checkFresh(ctx context.Context) (access.Caller, error) {
 	return c, s.fresh(ctx, s.DB.Snapshot(), c)
 }
 
-// SetPassword gives the caller another password; his other sessions end.
-func (s *Service) SetPassword(ctx context.Context, password string) error {
+// SetPassword gives the caller another password; his other sessions end. present is
+// the one he has, which must be right, and is a proof where it is enough to log in
+// by; "" when he leaves it out.
+func (s *Service) SetPassword(ctx context.Context, present, password string) error {
+	if present != "" {
+		c, proof, err := s.showPassword(ctx, present)
+		if err != nil {
+			return err
+		}
+		f, err := factorsOf(ctx, s.DB.Snapshot(), c.User)
+		if err != nil {
+			return err
+		}
+		if !f.Any() {
+			if err := s.prove(ctx, c, proof, Attempt{}); err != nil {
+				return err
+			}
+		}
+	}
 	c, err := s.checkFresh(ctx)
 	if err != nil {
 		return err

@@ -214,17 +214,17 @@ func TestFactorsNeedAProof(t *testing.T) {
 	t.Parallel()
 	b := setup(t, "")
 	w := b.in("anna")
-	w.withTOTP()
+	secret, _ := w.withTOTP()
 	b.clock.add(login.ProofLife)
 	for _, c := range [][2]string{
 		{"POST", "/me/totp/begin"}, {"DELETE", "/me/totp"}, {"POST", "/me/recovery-codes"}, {"POST", "/me/passkeys/begin"}, {"DELETE", "/me/passkeys/x"},
 	} {
-		if a := w.call(c[0], c[1], nil); a.status != http.StatusForbidden || a.details() != "proof=password" {
+		if a := w.call(c[0], c[1], nil); a.status != http.StatusForbidden || a.details() != "proof=password proof=totp proof=recovery" {
 			t.Errorf("%s %s: %d %s", c[0], c[1], a.status, a.body)
 		}
 	}
 	w.call(http.MethodPost, "/me/totp/confirm", object{"code": "123456"}).is(http.StatusForbidden)
-	w.call(http.MethodPost, "/me/prove", object{"password": password}).is(http.StatusOK)
+	w.call(http.MethodPost, "/me/prove", object{"password": password, "code": b.code(secret)}).is(http.StatusOK)
 	w.call(http.MethodDelete, "/me/totp", nil).is(http.StatusOK)
 }
 

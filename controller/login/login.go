@@ -140,11 +140,17 @@ func refusedFactor(f Factors, text string) *problem.Problem {
 
 // unproved tells a page what to ask for.
 func unproved(f Factors) *problem.Problem {
-	p := problem.New(problem.Forbidden, "prove that it is you: with your password or a passkey (POST /api/v1/me/prove), or log in again")
-	p.Fields = []problem.Field{{Field: "proof", Message: "password"}}
-	if f.Passkeys > 0 {
-		p.Fields = append(p.Fields, problem.Field{Field: "proof", Message: "passkey"})
+	p := problem.New(problem.Forbidden, "prove that it is you: with your password (and a code, where you have a second factor) or with a passkey (POST /api/v1/me/prove), or log in again")
+	add := func(there bool, name string) {
+		if there {
+			p.Fields = append(p.Fields, problem.Field{Field: "proof", Message: name})
+		}
 	}
+	// Where there is a second factor, the password goes with one of the codes.
+	add(!f.Any() || f.TOTP || f.RecoveryCodes > 0, "password")
+	add(f.TOTP, "totp")
+	add(f.Any() && f.RecoveryCodes > 0, "recovery")
+	add(f.Passkeys > 0, "passkey")
 	return p
 }
 

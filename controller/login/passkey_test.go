@@ -205,7 +205,7 @@ func TestProofByPasskey(t *testing.T) {
 	theirs, e := b.in("bert"), b.device()
 	e.add(theirs, "phone").is(http.StatusCreated)
 	b.clock.add(login.ProofLife)
-	if a := w.call(http.MethodPost, "/me/recovery-codes", nil); a.status != 403 || a.details() != "proof=password proof=passkey" {
+	if a := w.call(http.MethodPost, "/me/recovery-codes", nil); a.status != 403 || a.details() != "proof=password proof=recovery proof=passkey" {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	begin := func() challenge {
