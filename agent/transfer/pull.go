@@ -14,8 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/berth-panel/berth/agent/files"
-	"github.com/berth-panel/berth/agent/guard"
 	"github.com/berth-panel/berth/shared/build"
+	"github.com/berth-panel/berth/shared/guard"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )

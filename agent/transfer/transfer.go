@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/berth-panel/berth/agent/files"
-	"github.com/berth-panel/berth/agent/guard"
 	"github.com/berth-panel/berth/agent/volume"
+	"github.com/berth-panel/berth/shared/guard"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"

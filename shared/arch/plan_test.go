@@ -44,7 +44,7 @@ var topRooms = []string{"app", "cli", "e2e"}
 // cycles is enough.
 var agentRooms = []string{
 	"app", "server", "journal", "runtime", "instance", "volume", "files", "install", "demo", "enrol",
-	"move", "tunnel", "update", "tidy", "console", "stats", "transfer", "egress", "sftp", "guard", "archive", "cgroup", "patch", "registry",
+	"move", "tunnel", "update", "tidy", "console", "stats", "transfer", "egress", "sftp", "archive", "cgroup", "patch", "registry",
 }
 
 // pathRooms are the folders of the agent that may name files of the host, and

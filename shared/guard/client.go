@@ -13,7 +13,7 @@ import (
 const maxRedirects = 5
 
 // Client makes a client, safe for concurrent use. allowed are networks that the
-// node's own settings open, such as a mirror in the same rack; everything public
+// program's own settings open, such as a mirror in the same rack; everything public
 // is open anyway. A dial that is refused is ErrForbidden; a redirect that is, a
 // *problem.Problem.
 func Client(allowed []netip.Prefix) *http.Client {
