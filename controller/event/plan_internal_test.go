@@ -28,7 +28,7 @@ func TestNoQueryWalksOverTheLog(t *testing.T) {
 		{}, {After: 1, upTo: 9}, {After: 1, Instance: "i"}, {After: 1, Type: "t.u"}, {Instance: "i"}, {Node: "n"}, {Job: "j"}, {Actor: "u"}, {Via: access.ViaSFTP},
 		{Type: "file"}, {Type: "file.written"}, {Since: now}, {Until: now}, {Since: now, Until: now, Instance: "i"}, {Search: "x", Since: now},
 	} {
-		for _, sight := range []Sight{Everything(), customer, {Me: "u"}, {Me: "u", Nodes: true}} {
+		for _, sight := range []Sight{Everything(), customer, {Me: "u"}, {Me: "u", Nodes: true}, {Me: "u", Things: []string{"role", "user"}}} {
 			f.Sight = sight
 			query, args := f.query(columns, 9, 9)
 			queries[query] = args

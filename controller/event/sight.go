@@ -23,6 +23,20 @@ type Sight struct {
 	Shown     []ident.Instance
 	Instances bool // how every instance stands
 	Nodes     bool // what happens to every node
+
+	// Things are the first words of the types of facts about what he may read all of.
+	Things []string
+}
+
+// things says which facts are about what a permission lets somebody read.
+var things = []struct {
+	by    access.Permission
+	words []string
+}{
+	{access.WriteImages, []string{"image", "preset"}},
+	{access.WriteJobs, []string{"job"}},
+	{access.ReadSettings, []string{"registry", "settings"}},
+	{access.ReadUsers, []string{"role", "user"}},
 }
 
 // SightOf is what a caller may see.
@@ -38,6 +52,11 @@ func SightOf(c access.Caller) Sight {
 			s.Shown = append(s.Shown, id)
 		}
 	}
+	for _, thing := range things {
+		if c.Can(thing.by) {
+			s.Things = append(s.Things, thing.words...)
+		}
+	}
 	slices.Sort(s.Told)
 	slices.Sort(s.Shown)
 	return s
@@ -48,7 +67,7 @@ func Everything() Sight { return Sight{All: true} }
 
 // Equal says whether the two see the same.
 func (s Sight) Equal(o Sight) bool {
-	return s.All == o.All && s.Me == o.Me && s.Instances == o.Instances && s.Nodes == o.Nodes && slices.Equal(s.Told, o.Told) && slices.Equal(s.Shown, o.Shown)
+	return s.All == o.All && s.Me == o.Me && s.Instances == o.Instances && s.Nodes == o.Nodes && slices.Equal(s.Things, o.Things) && slices.Equal(s.Told, o.Told) && slices.Equal(s.Shown, o.Shown)
 }
 
 // Stands says whether a fact tells how an instance stands, and nothing of what
@@ -57,10 +76,16 @@ func (t Type) Stands() bool {
 	return t != Commanded && (strings.HasPrefix(string(t), "instance.") || strings.HasPrefix(string(t), "job."))
 }
 
+// thing is what a fact is about: the first word of its type.
+func (t Type) thing() string {
+	word, _, _ := strings.Cut(string(t), ".")
+	return word
+}
+
 // Sees says whether the fact may be seen.
 func (s Sight) Sees(e Event) bool {
 	return s.knows(e) || e.Type.Stands() && e.Instance != "" && (s.Instances || slices.Contains(s.Shown, e.Instance)) ||
-		s.Nodes && e.Node != "" && e.Instance == ""
+		s.Nodes && e.Node != "" && e.Instance == "" || slices.Contains(s.Things, e.Type.thing())
 }
 
 // knows says whether who did it may be seen too.
@@ -115,6 +140,9 @@ func (s Sight) branches() []branch {
 	if s.Nodes {
 		out = append(out, branch{"node_id IS NOT NULL AND +instance_id IS NULL", nil})
 	}
+	for _, thing := range s.Things {
+		out = append(out, branch{"thing = ?", []any{thing}})
+	}
 	if out == nil {
 		return []branch{{"0", nil}}
 	}
@@ -139,6 +167,6 @@ func within(ids []ident.Instance, also string) (out []branch) {
 // Deeds is the sight without what is only shown to follow how things stand: what
 // somebody may read of who did what.
 func (s Sight) Deeds() Sight {
-	s.Shown, s.Instances, s.Nodes = nil, false, false
+	s.Shown, s.Instances, s.Nodes, s.Things = nil, false, false, nil
 	return s
 }

@@ -27,6 +27,8 @@ func TestSightOf(t *testing.T) {
 		"who reads it all": {access.Caller{Actor: actor, Scopes: read, Permissions: []access.Permission{access.ReadAll}}, event.Sight{All: true, Me: "anna"}},
 		"a role": {access.Caller{Actor: actor, Scopes: read, Permissions: []access.Permission{access.ReadInstances, access.ReadNodes}},
 			event.Sight{Me: "anna", Instances: true, Nodes: true}},
+		"who sees to people": {access.Caller{Actor: actor, Scopes: read, Permissions: []access.Permission{access.ReadUsers, access.WriteUsers}},
+			event.Sight{Me: "anna", Things: []string{"role", "user"}}},
 		"a subuser": {access.Caller{Actor: actor, Scopes: read, Shares: map[ident.Instance][]access.Right{
 			"a": {access.SeeInstance}, "b": {access.ReadActivity}, "c": {access.ReadConsole}}},
 			event.Sight{Me: "anna", Told: []ident.Instance{"b"}, Shown: []ident.Instance{"a", "c"}}},
@@ -47,7 +49,7 @@ func TestSightIsTheSameEverywhere(t *testing.T) {
 	err := db.Write(t.Context(), func(tx *store.Tx) error {
 		for range 600 {
 			err := l.Append(t.Context(), tx, event.Event{
-				Type:     event.Type(pick("instance.started", "instance.command", "job.done", "file.written", "user.updated", "node.online")),
+				Type:     event.Type(pick("instance.started", "instance.command", "job.done", "file.written", "user.updated", "role.created", "image.updated", "node.online")),
 				Owner:    ident.User(pick("", "anna", "bob")),
 				Instance: ident.Instance(pick("", "i1", "i2", "i3")),
 				Node:     ident.Node(pick("", "n1")),
@@ -73,8 +75,8 @@ func TestSightIsTheSameEverywhere(t *testing.T) {
 	}
 	many.Shown = append(many.Shown, "i2")
 	for _, sight := range []event.Sight{
-		{}, {Me: "anna"}, {Me: "carl"}, {Told: []ident.Instance{"i1"}}, {Shown: []ident.Instance{"i1", "i2"}}, {Instances: true}, {Nodes: true},
-		{Me: "anna", Told: []ident.Instance{"i1"}, Shown: []ident.Instance{"i2"}, Nodes: true}, {Me: "anna", Instances: true, Nodes: true}, many,
+		{}, {Me: "anna"}, {Me: "carl"}, {Told: []ident.Instance{"i1"}}, {Shown: []ident.Instance{"i1", "i2"}}, {Instances: true}, {Nodes: true}, {Things: []string{"role", "user"}},
+		{Me: "anna", Told: []ident.Instance{"i1"}, Shown: []ident.Instance{"i2"}, Nodes: true}, {Me: "anna", Instances: true, Nodes: true}, {Me: "anna", Nodes: true, Things: []string{"image"}}, many,
 	} {
 		var want []int64
 		for _, e := range all {
