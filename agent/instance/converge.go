@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/berth-panel/berth/agent/install"
 	"github.com/berth-panel/berth/agent/journal"
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/shared/problem"
@@ -24,7 +25,7 @@ func (o *owner) converge(ctx context.Context, j job) (settled bool, err error) {
 	if o.early() {
 		return false, errMoved
 	}
-	o.observe(j, spec.SpecHash)
+	o.observe(j, spec)
 	if !o.mayRun(j) && o.live != "" {
 		// First of all, and whatever else fails: a stop or a suspension must not
 		// wait for an image that can't be had.
@@ -32,7 +33,10 @@ func (o *owner) converge(ctx context.Context, j job) (settled bool, err error) {
 			return false, err
 		}
 	}
-	if j.desired.Spec.Hold {
+	if err := o.dismiss(ctx, j); err != nil {
+		return false, err
+	}
+	if j.desired.Spec.Hold || j.desired.Spec.Suspended && o.scriptDue(j.desired.Spec) {
 		o.hold(j)
 		return true, nil
 	}
@@ -80,7 +84,13 @@ func (o *owner) hold(j job) {
 // ensureContainer leaves exactly one container, the right one, at boxes[0], with
 // its volume ready to be used.
 func (o *owner) ensureContainer(ctx context.Context, j job, spec runtime.ContainerSpec) error {
-	if len(o.boxes) == 0 || o.boxes[0].SpecHash != spec.SpecHash || o.boxes[0].Status == runtime.Dead || o.boxes[0].ID == o.spoilt {
+	if len(o.boxes) == 0 || !o.fits(o.boxes[0], spec) || o.boxes[0].Status == runtime.Dead || o.boxes[0].ID == o.spoilt {
+		if err := o.renew(ctx, j, spec); err != nil {
+			return err
+		}
+	} else if old, err := o.outdated(ctx, j); err != nil {
+		return err
+	} else if old {
 		if err := o.renew(ctx, j, spec); err != nil {
 			return err
 		}
@@ -131,9 +141,12 @@ func (o *owner) renew(ctx context.Context, j job, spec runtime.ContainerSpec) er
 		if err := o.ensureImage(ctx, j); err != nil {
 			return err
 		}
-		return o.create(ctx, j, spec)
+		err = o.create(ctx, j, spec)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return o.noteDigest(ctx, j)
 }
 
 // beginInstall tells that an instance that was never ready is being made.
@@ -185,8 +198,8 @@ func (o *owner) create(ctx context.Context, j job, spec runtime.ContainerSpec) e
 		if err := o.look(ctx); err != nil {
 			return err
 		}
-		if len(o.boxes) > 0 && o.boxes[0].SpecHash == spec.SpecHash && o.boxes[0].Status != runtime.Dead {
-			o.observe(j, spec.SpecHash)
+		if len(o.boxes) > 0 && o.fits(o.boxes[0], spec) && o.boxes[0].Status != runtime.Dead {
+			o.observe(j, spec)
 			return nil // it is the right one: it may be running
 		}
 		if err := o.removeFrom(ctx, 0); err != nil {
@@ -266,27 +279,71 @@ func (o *owner) prepare(ctx context.Context, j job) error {
 	if known.Installed {
 		return nil
 	}
-	spec := j.desired.Spec
-	if files := spec.Install.Downloads; len(files) > 0 {
-		if err := o.beginInstall(j); err != nil {
-			return err
-		}
-		put := func(path string, fill func(io.Writer) error) error {
-			return o.m.deps.Volumes.Put(o.id, path, known.Owner.UID, known.Owner.GID, fill)
-		}
-		console := o.m.deps.Console.Install(o.id)
-		defer func() { _ = console.Close() }()
-		said := installation(console)
-		progress := func(p wire.Progress) {
-			o.report(j, p)
-			said(p)
-		}
-		if err := o.m.deps.Installer.Run(ctx, files, spec.Limits.DiskMiB<<20, put, progress); err != nil {
-			return err
-		}
+	if err := o.install(ctx, j, *known.Owner); err != nil {
+		return err
 	}
 	o.learn(func(k *journal.Known) { k.Installed, k.Bare = true, false })
 	return nil
+}
+
+// install downloads what the spec names into the volume, and runs its script. The
+// downloads come first, and again whenever the script is begun again.
+func (o *owner) install(ctx context.Context, j job, owner journal.Owner) error {
+	todo := j.desired.Spec.Install
+	if len(todo.Downloads) == 0 && todo.Script == nil {
+		return nil
+	}
+	if err := o.beginInstall(j); err != nil {
+		return err
+	}
+	console := o.m.deps.Console.Install(o.id)
+	defer func() { _ = console.Close() }()
+	if len(o.aides) == 0 {
+		if err := o.download(ctx, j, owner, console); err != nil {
+			return masked(todo.Secrets, err)
+		}
+	}
+	if todo.Script == nil {
+		return nil
+	}
+	return o.runScript(ctx, j, owner, console)
+}
+
+func (o *owner) download(ctx context.Context, j job, owner journal.Owner, console io.Writer) error {
+	spec := j.desired.Spec
+	if len(spec.Install.Downloads) == 0 {
+		return nil
+	}
+	put := func(path string, fill func(io.Writer) error) error {
+		return o.m.deps.Volumes.Put(o.id, path, owner.UID, owner.GID, fill)
+	}
+	said := installation(console)
+	progress := func(p wire.Progress) {
+		p.Message = install.Hide(spec.Install.Secrets, p.Message)
+		o.report(j, p)
+		said(p)
+	}
+	if err := o.m.deps.Installer.Run(ctx, spec.Install.Downloads, spec.Limits.DiskMiB<<20, put, progress); err != nil {
+		return err
+	}
+	if len(spec.Install.Replace) == 0 {
+		return nil
+	}
+	root, err := o.m.deps.Volumes.Files(o.id)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	return install.Replace(root, spec.Install.Downloads, spec.Install.Replace, put)
+}
+
+// masked is a failure without the secrets that its sentence may hold.
+func masked(secrets []string, err error) error {
+	var p *problem.Problem
+	if !errors.As(err, &p) {
+		return err
+	}
+	return problem.New(p.Code, "%s", install.Hide(secrets, p.Message)).Because(err)
 }
 
 // explain makes a failure one for people, without its cause: it goes over the wire.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/berth-panel/berth/agent/files"
 	"github.com/berth-panel/berth/agent/volume"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -19,6 +20,8 @@ type Volumes interface {
 	Disk(id ident.Instance) *wire.Disk
 	Node() *wire.Volumes
 	Own(id ident.Instance, uid, gid int) error
+	OwnAll(ctx context.Context, id ident.Instance, uid, gid int) error
+	Files(id ident.Instance) (*files.Root, error)
 	Put(id ident.Instance, path string, uid, gid int, fill func(io.Writer) error) error
 	Remove(id ident.Instance) error
 }

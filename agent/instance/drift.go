@@ -113,33 +113,49 @@ func (o *owner) observeHand(j job) {
 	}
 }
 
-// mend puts right what was changed on the container at boxes[0] by hand: in
-// place where the engine can, else by a new container, once.
+// mend gives the container at boxes[0] the limits of its spec, and puts right what
+// was changed on it by hand: in place where the engine can, else by a new
+// container, once.
 func (o *owner) mend(ctx context.Context, j job, spec runtime.ContainerSpec) error {
+	if j.leave {
+		return nil
+	}
+	spec, err := o.spare(ctx, spec)
+	if err != nil {
+		return err
+	}
 	found := strings.Join(changes(o.boxes[0], spec), "; ")
-	switch {
-	case found == "":
+	switch found {
+	case "":
 		o.mended = mended{}
 		return nil
-	case j.leave || found == o.mended.left:
+	case o.mended.left:
 		return nil
 	}
 	if o.mended.found != found {
 		o.mended.found, o.mended.tries = found, 0
 	}
 	o.mended.tries++
-	o.log.Info("the container was changed by hand and is put right", "found", found)
+	o.log.Info("the container isn't as it should be, and is put right", "found", found)
 	if o.boxes[0].Network != spec.Network {
 		if err := o.networkAnew(ctx); err != nil {
 			return err
 		}
 	}
-	err := o.m.deps.Engine.Repair(ctx, o.boxes[0].ID, spec)
+	err = o.m.deps.Engine.Repair(ctx, o.boxes[0].ID, spec)
 	switch reason := runtime.ReasonOf(err); {
 	case ctx.Err() != nil || reason == runtime.Unreachable:
 		o.stale = true
 		return err
 	case reason == runtime.Missing:
+		o.stale = true
+		return errMoved
+	case reason == runtime.InvalidSpec:
+		return err // a new container would be refused, too
+	case err != nil && o.lowers(spec):
+		// It took more just now than it may have: the memory stays until it is down.
+		o.log.Warn("the memory can't be lowered while the container runs", "error", err)
+		o.defers(spec)
 		o.stale = true
 		return errMoved
 	case err != nil && reason != runtime.Conflict && o.mended.remade != found:
@@ -196,8 +212,8 @@ func (o *owner) drift(j job) string {
 		found = append(found, "it was started")
 	}
 	spec := o.m.containerSpec(*j.desired.Spec)
-	if o.boxes[0].SpecHash == spec.SpecHash {
-		found = append(found, changes(o.boxes[0], spec)...)
+	if o.fits(o.boxes[0], spec) {
+		found = append(found, changes(o.boxes[0], o.spared(spec))...)
 	}
 	if len(found) == 0 {
 		return ""

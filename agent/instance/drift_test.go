@@ -479,9 +479,9 @@ func TestChangedByHandIsMadeAnew(t *testing.T) {
 		w.apply(basic(one, 1))
 		box := w.running(one)
 		w.engine.FailNext(fake.Repair, runtime.Fail(runtime.Unknown, nil, "the kernel refuses"))
-		w.engine.Alter(box.ID, func(c *runtime.Container) { c.MemoryBytes = 128 << 20 })
+		w.engine.Alter(box.ID, func(c *runtime.Container) { c.NanoCPUs = 2e9 })
 		w.sleep(0)
-		if again := w.running(one); again.ID == box.ID || again.MemoryBytes != 64<<20 {
+		if again := w.running(one); again.ID == box.ID || again.NanoCPUs != 5e8 {
 			t.Errorf("it is %+v", again)
 		}
 		w.drifted(one, "")

@@ -94,7 +94,7 @@ func (m *Manager) oversee(ctx context.Context, info runtime.Info) error {
 	if err != nil {
 		return err
 	}
-	m.deliver(boxes)
+	m.clearAides(ctx, m.deliver(boxes))
 	m.keepConsoles()
 	if m.deps.Fence != nil {
 		m.deps.Fence.Keep(m.reach)
@@ -163,8 +163,9 @@ func alike(a, b wire.Engine) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// deliver hands every owner its containers and lets the owners work.
-func (m *Manager) deliver(all []runtime.Container) {
+// deliver hands every owner its containers and lets the owners work. It gives the
+// containers that install what nobody here knows.
+func (m *Manager) deliver(all []runtime.Container) (orphans []runtime.Container) {
 	boxes := map[ident.Instance][]runtime.Container{}
 	for _, c := range all {
 		boxes[c.Instance] = append(boxes[c.Instance], c)
@@ -178,13 +179,27 @@ func (m *Manager) deliver(all []runtime.Container) {
 		delete(boxes, id)
 	}
 	for id := range boxes {
-		if !id.Valid() {
+		main, aides := split(boxes[id])
+		boxes[id] = main
+		orphans = append(orphans, aides...)
+		if !id.Valid() || len(main) == 0 {
 			delete(boxes, id)
 			continue
 		}
 		m.log.Warn("a container of an instance that the journal doesn't know: left alone until the controller says what should be", "instance", id)
 	}
 	m.strangers = boxes
+	return orphans
+}
+
+// clearAides removes containers of installations that nobody will follow.
+func (m *Manager) clearAides(ctx context.Context, orphans []runtime.Container) {
+	for _, c := range orphans {
+		m.log.Warn("an installation of an instance that the journal doesn't know is ended", "instance", c.Instance)
+		if err := m.deps.Engine.Remove(ctx, c.ID); err != nil {
+			m.log.Warn("an installation's container can't be removed", "instance", c.Instance, "error", err)
+		}
+	}
 }
 
 // broke stops the owners' turns from beginning: what they know may be old.
@@ -214,7 +229,12 @@ func (m *Manager) isUp() bool {
 func (m *Manager) changed(c runtime.Change) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if o := m.owners[c.Instance]; o != nil {
+	if o := m.owners[c.Instance]; c.Role != runtime.RoleMain {
+		if o != nil {
+			o.helped()
+		}
+		return
+	} else if o != nil {
 		o.changed(c)
 		return
 	}

@@ -58,11 +58,14 @@ func (o *owner) fence(j job) {
 		case err != nil:
 			unheld = append(unheld, problem.From(err).Message)
 		case len(o.boxes) > 0 && o.boxes[0].MAC != fence.MAC(o.id):
-			unheld = append(unheld, "what it reaches is not limited yet: its container was made by an older release; any change of its limits makes it anew")
+			unheld = append(unheld, "what it reaches is not limited yet: its container was made by an older release; any change of its variables or ports makes it anew")
 		}
 	}
 	if err := o.throttle(spec.Limits); err != nil {
 		unheld = append(unheld, err.Error())
+	}
+	if text := o.deferred.sentence(o.live); text != "" {
+		unheld = append(unheld, text)
 	}
 	o.set(j, func(s *wire.State) { s.Unheld = unheld })
 }

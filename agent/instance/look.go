@@ -2,6 +2,7 @@ package instance
 
 import (
 	"context"
+	"slices"
 
 	"github.com/berth-panel/berth/agent/journal"
 	"github.com/berth-panel/berth/agent/runtime"
@@ -40,22 +41,18 @@ func (o *owner) relist(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.boxes = nil
-	for _, c := range all {
-		if c.Instance == o.id {
-			o.boxes = append(o.boxes, c)
-		}
-	}
+	o.boxes, o.aides = split(slices.DeleteFunc(all, func(c runtime.Container) bool { return c.Instance != o.id }))
 	o.unsure, o.stale = false, false
 	return nil
 }
 
 // observe draws the conclusions from what was seen: the container that ran has
 // ended, or one runs that we did not start.
-func (o *owner) observe(j job, hash string) {
-	if i := pick(o.boxes, hash); i > 0 {
+func (o *owner) observe(j job, spec runtime.ContainerSpec) {
+	if i := pick(o.boxes, func(c runtime.Container) bool { return o.fits(c, spec) }); i > 0 {
 		o.boxes = append([]runtime.Container{o.boxes[i]}, append(o.boxes[:i:i], o.boxes[i+1:]...)...)
 	}
+	o.recognise(spec)
 	if known, _ := o.know(); !known.Installed && everStarted(o.boxes) {
 		o.learn(func(k *journal.Known) { k.Installed = true }) // by an agent whose journal is lost
 	}
@@ -129,20 +126,20 @@ func (o *owner) replace(c runtime.Container) {
 }
 
 // pick gives the index of the container to keep among several of one instance:
-// one made to this hash, then one that runs, then the newest. -1 for none.
-func pick(boxes []runtime.Container, hash string) int {
+// one that fits, then one that runs, then the newest. -1 for none.
+func pick(boxes []runtime.Container, fits func(runtime.Container) bool) int {
 	best := -1
 	for i := range boxes {
-		if best < 0 || better(boxes[i], boxes[best], hash) {
+		if best < 0 || better(boxes[i], boxes[best], fits) {
 			best = i
 		}
 	}
 	return best
 }
 
-func better(a, b runtime.Container, hash string) bool {
-	if fits, fitted := a.SpecHash == hash, b.SpecHash == hash; fits != fitted {
-		return fits
+func better(a, b runtime.Container, fits func(runtime.Container) bool) bool {
+	if is, was := fits(a), fits(b); is != was {
+		return is
 	}
 	if isUp(a) != isUp(b) {
 		return isUp(a)

@@ -26,7 +26,9 @@ type owner struct {
 	id   ident.Instance
 	log  *slog.Logger
 	wake chan struct{} // holds one token
-	done chan struct{} // closed by retire
+	// nudge likewise, for who waits for the end of an installation.
+	nudge chan struct{}
+	done  chan struct{} // closed by retire
 
 	mu       sync.Mutex
 	desired  journal.Desired
@@ -58,8 +60,13 @@ type owner struct {
 	died      bool             // the engine has told of an end
 	awaited   bool             // an end was seen that the engine has yet to tell of
 	mended    mended
-	throttled throttled
-	listening listening
+	deferred  deferred
+	aides     []runtime.Container // containers that install it, as far as known
+	watched   runtime.ContainerID // the one of them that was seen running, with no break of the engine's stream since
+	// scriptFailed is when a script has ended with an error last.
+	scriptFailed time.Time
+	throttled    throttled
+	listening    listening
 }
 
 // mail is what others told the owner since its last turn.
@@ -75,7 +82,7 @@ type mail struct {
 
 func newOwner(m *Manager, id ident.Instance) *owner {
 	return &owner{
-		m: m, id: id, log: m.log.With("instance", string(id)), wake: make(chan struct{}, 1), done: make(chan struct{}),
+		m: m, id: id, log: m.log.With("instance", string(id)), wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1), done: make(chan struct{}),
 		state: wire.State{Phase: wire.PhaseInstalling, Actual: wire.ActualUnknown},
 	}
 }
@@ -257,7 +264,7 @@ func (o *owner) reference() string {
 	if o.desired.Spec == nil {
 		return ""
 	}
-	return o.desired.Spec.Image.Reference
+	return wanted(o.desired.Spec.Image)
 }
 
 // retire ends the owner when it holds nothing any more, and says whether it does.

@@ -113,6 +113,9 @@ func (o *owner) start(ctx context.Context, j job) error {
 		}
 		return err
 	}
+	if err := o.catchUp(ctx, j); err != nil {
+		return err
+	}
 	o.noteCrash()
 	begun := o.m.now().UTC()
 	o.learn(func(k *journal.Known) { k.Begun = begun })

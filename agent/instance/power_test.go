@@ -210,10 +210,10 @@ func TestChangedSpecMakesTheContainerAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		spec := basic(one, 2)
-		spec.Limits.MemoryMiB = 128
+		spec.Env = []string{"A=2"}
 		w.apply(spec)
 		box := w.running(one)
-		if box.ID == old.ID || w.engine.Spec(box.ID).MemoryBytes != 128<<20 {
+		if box.ID == old.ID || w.engine.Spec(box.ID).Env[0] != "A=2" {
 			t.Errorf("the container is %+v", box)
 		}
 		if got := w.engine.Lines(old.ID); len(got) != 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 
+	"github.com/berth-panel/berth/agent/journal"
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/shared/wire"
 )
@@ -19,7 +20,7 @@ func (m *Manager) containerSpec(s wire.Spec) runtime.ContainerSpec {
 		Name:        "berth-" + string(s.Instance),
 		Instance:    s.Instance,
 		Generation:  s.Generation,
-		Image:       s.Image.Reference,
+		Image:       wanted(s.Image),
 		Entrypoint:  s.Image.Entrypoint,
 		Command:     s.Image.Command,
 		Env:         s.Env,
@@ -46,7 +47,28 @@ func (m *Manager) containerSpec(s wire.Spec) runtime.ContainerSpec {
 // fixed is what can't be changed on a container that exists. It is a type of
 // its own so that a new field of runtime.ContainerSpec doesn't make every
 // container of every node anew: add here only what needs that, with omitempty.
+// Limits aren't in it: an engine changes them while the container runs.
 type fixed struct {
+	Name       string          `json:"name"`
+	Image      string          `json:"image"`
+	Entrypoint []string        `json:"entrypoint"`
+	Command    []string        `json:"command"`
+	Env        []string        `json:"env"`
+	TTY        bool            `json:"tty"`
+	Ports      []runtime.Port  `json:"ports"`
+	Mounts     []runtime.Mount `json:"mounts"`
+	Network    string          `json:"network"`
+}
+
+func hash(c runtime.ContainerSpec) string {
+	return "2-" + sum(fixed{
+		Name: c.Name, Image: c.Image, Entrypoint: c.Entrypoint, Command: c.Command, Env: c.Env, TTY: c.TTY,
+		Ports: c.Ports, Mounts: c.Mounts, Network: c.Network,
+	})
+}
+
+// fixedOnce is what older releases took for fixed: limits were among it.
+type fixedOnce struct {
 	Name       string          `json:"name"`
 	Image      string          `json:"image"`
 	Entrypoint []string        `json:"entrypoint"`
@@ -61,12 +83,46 @@ type fixed struct {
 	Network    string          `json:"network"`
 }
 
-func hash(c runtime.ContainerSpec) string {
-	// Marshal can't fail: only text, numbers and lists of them.
-	text, _ := json.Marshal(fixed{
+func hashOnce(c runtime.ContainerSpec) string {
+	return "1-" + sum(fixedOnce{
 		Name: c.Name, Image: c.Image, Entrypoint: c.Entrypoint, Command: c.Command, Env: c.Env, TTY: c.TTY,
 		Memory: c.MemoryBytes, NanoCPUs: c.NanoCPUs, Pids: c.PidsLimit, Ports: c.Ports, Mounts: c.Mounts, Network: c.Network,
 	})
+}
+
+func sum(v any) string {
+	text, _ := json.Marshal(v) // can't fail: only text, numbers and lists of them
 	sum := sha256.Sum256(text)
-	return "1-" + hex.EncodeToString(sum[:16])
+	return hex.EncodeToString(sum[:16])
+}
+
+// fits says whether a container is one that the spec asks for, whatever its limits.
+// One that an older release has made is known by the hash that it had then, with
+// the limits that it was made with; and later, once those were changed, by
+// journal.Known.Fits.
+func (o *owner) fits(c runtime.Container, spec runtime.ContainerSpec) bool {
+	if c.SpecHash == spec.SpecHash {
+		return true
+	}
+	if known, _ := o.know(); known.Fits != nil && *known.Fits == (journal.Fits{Container: string(c.ID), Hash: spec.SpecHash}) {
+		return true
+	}
+	return c.SpecHash == hashOnce(spec) || c.SpecHash == hashOnce(withLimits(spec, c))
+}
+
+func withLimits(spec runtime.ContainerSpec, c runtime.Container) runtime.ContainerSpec {
+	spec.MemoryBytes, spec.NanoCPUs, spec.PidsLimit = c.MemoryBytes, c.NanoCPUs, c.PidsLimit
+	return spec
+}
+
+// recognise remembers that the container at boxes[0] fits though it was made by
+// an older release.
+func (o *owner) recognise(spec runtime.ContainerSpec) {
+	if len(o.boxes) == 0 || o.boxes[0].SpecHash == spec.SpecHash || !o.fits(o.boxes[0], spec) {
+		return
+	}
+	fits := journal.Fits{Container: string(o.boxes[0].ID), Hash: spec.SpecHash}
+	if known, _ := o.know(); known.Fits == nil || *known.Fits != fits {
+		o.learn(func(k *journal.Known) { k.Fits = &fits })
+	}
 }

@@ -3,6 +3,7 @@ package instance
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/berth-panel/berth/agent/journal"
@@ -56,16 +57,18 @@ func (o *owner) finish() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.cancel = nil
-	o.seen = glimpses(o.boxes)
+	o.seen = glimpses(slices.Concat(o.boxes, o.aides))
 }
 
 // open reads the mail.
 func (o *owner) open(j job) {
 	if !j.mail.broke.IsZero() {
 		o.distrust(j.mail.broke)
+		o.absolve(j.mail.broke)
 	}
 	if j.mail.listed {
-		o.boxes, o.live, o.stale, o.unsure, o.signals = j.mail.boxes, "", false, false, nil
+		o.boxes, o.aides = split(j.mail.boxes)
+		o.live, o.stale, o.unsure, o.signals = "", false, false, nil
 		if _, state := o.know(); state.Phase == wire.PhaseReady {
 			o.failed = 0 // what stood in the way may be gone, as after a reboot
 		}
@@ -185,6 +188,9 @@ func (o *owner) removeAll(ctx context.Context, j job) error {
 		}
 		o.boxes = o.boxes[1:]
 	}
+	if err := o.removeAides(ctx); err != nil {
+		return err
+	}
 	o.cut()
 	if err := o.m.deps.Volumes.Remove(o.id); err != nil {
 		return err
@@ -210,6 +216,7 @@ func (o *owner) bury() error {
 	o.known, o.unsaved, o.gone = known, false, change.Tombstone
 	o.state = wire.State{Phase: wire.PhaseInstalling, Actual: wire.ActualStopped}
 	o.boxes, o.live, o.condemned, o.failed, o.attempts, o.mended = nil, "", "", 0, 0, mended{}
+	o.aides, o.scriptFailed, o.deferred = nil, time.Time{}, deferred{}
 	o.m.deps.Console.Remove(o.id)
 	o.m.watches.ring(o.id)
 	return nil

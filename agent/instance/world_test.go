@@ -37,7 +37,7 @@ type world struct {
 	t         *testing.T
 	dir       string
 	engine    *fake.Engine
-	installer *files
+	installer *shelf
 	images    Images
 	moves     Moves
 	console   Console
@@ -75,7 +75,7 @@ func play(t *testing.T, test func(w *world)) {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, dir: t.TempDir(), engine: fake.New(fake.Options{}), installer: &files{}}
+	w := &world{t: t, dir: t.TempDir(), engine: fake.New(fake.Options{}), installer: &shelf{}}
 	w.engine.AddImage(gameImage, runtime.Image{}, nil)
 	return w
 }
@@ -279,15 +279,15 @@ func (w *world) hasVolume(id ident.Instance) bool {
 	return err == nil
 }
 
-// files is an installer that writes each URL as the file's text.
-type files struct {
+// shelf is an installer that writes each URL as the file's text.
+type shelf struct {
 	mu    sync.Mutex
 	runs  int
 	fails error
 	hold  chan struct{} // Run waits for it, or for its context
 }
 
-func (f *files) Run(ctx context.Context, list []wire.Download, _ int64, put install.Put, progress func(wire.Progress)) error {
+func (f *shelf) Run(ctx context.Context, list []wire.Download, _ int64, put install.Put, progress func(wire.Progress)) error {
 	f.mu.Lock()
 	f.runs++
 	fails, hold := f.fails, f.hold
@@ -315,7 +315,7 @@ func (f *files) Run(ctx context.Context, list []wire.Download, _ int64, put inst
 	return nil
 }
 
-func (f *files) count() int {
+func (f *shelf) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.runs

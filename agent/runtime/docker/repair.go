@@ -61,8 +61,11 @@ func (e *Engine) giveLimits(ctx context.Context, id string, is runtime.Container
 		return nil
 	}
 	_, err := e.api.ContainerUpdate(ctx, id, update)
-	if errdefs.IsNotFound(err) {
+	switch {
+	case errdefs.IsNotFound(err):
 		return missing(err)
+	case errdefs.IsInvalidArgument(err):
+		return runtime.Fail(runtime.InvalidSpec, err, "the container engine refuses the limits: %s", plain(err.Error()))
 	}
 	return failure(ctx, err, runtime.Unknown, "the container engine could not give the container its limits back")
 }

@@ -199,6 +199,9 @@ func (e *Engine) Repair(ctx context.Context, id runtime.ContainerID, spec runtim
 	if err != nil {
 		return err
 	}
+	if spec.NanoCPUs > int64(m.info.Cores)*1e9 {
+		return runtime.Fail(runtime.InvalidSpec, nil, "the container engine refuses the limits: it has %d cores", m.info.Cores)
+	}
 	if spec.PidsLimit == 0 {
 		spec.PidsLimit = m.pids
 	}

@@ -14,6 +14,7 @@ func handTests() map[string]func(*testing.T, Harness) {
 		"changed and repaired while it runs": repairRunning,
 		"changed and repaired while down":    repairDown,
 		"repaired where nothing is wrong":    repairNothing,
+		"given other limits":                 repairLimits,
 		"paused":                             repairPaused,
 		"off its network":                    repairNetwork,
 		"on a network more":                  repairNetworkMore,
@@ -180,6 +181,7 @@ func repairRefused(t *testing.T, h Harness) {
 		func(s *runtime.ContainerSpec) { s.Name = "../x" },
 		func(s *runtime.ContainerSpec) { s.MemoryBytes = 0 },
 		func(s *runtime.ContainerSpec) { s.PidsLimit = -1 },
+		func(s *runtime.ContainerSpec) { s.NanoCPUs = 1e6 * 1e9 }, // more than any machine has
 	} {
 		bad := spec
 		change(&bad)
@@ -237,4 +239,29 @@ func handStop(t *testing.T, h Harness) {
 	h.Hand.Remove(t, id)
 	Eventually(t, "its removal to be told", func() bool { return slices.Contains(s.of(id), runtime.Removed) })
 	nothing(t, h.Engine)
+}
+
+// repairLimits: other limits than it was made with are in place while it runs,
+// and while it is down.
+func repairLimits(t *testing.T, h Harness) {
+	spec := h.spec("idle")
+	id := h.ready(t, spec)
+	before := inspect(t, h.Engine, id)
+	for _, up := range []bool{true, false} {
+		for _, change := range []struct {
+			memory, cpus, pids int64
+		}{{128 << 20, 5e8, 32}, {48 << 20, 2e8, 100}} {
+			spec.MemoryBytes, spec.NanoCPUs, spec.PidsLimit = change.memory, change.cpus, change.pids
+			must(t, "Repair", h.Engine.Repair(t.Context(), id, spec))
+			want := before
+			want.MemoryBytes, want.NanoCPUs, want.PidsLimit = change.memory, change.cpus, change.pids
+			if after := inspect(t, h.Engine, id); after != want {
+				t.Fatalf("with other limits, it is\n%+v, want\n%+v", after, want)
+			}
+		}
+		if up {
+			must(t, "Kill", h.Engine.Kill(t.Context(), id))
+			before = inspect(t, h.Engine, id)
+		}
+	}
 }
