@@ -33,6 +33,7 @@ import (
 	"github.com/berth-panel/berth/controller/move"
 	"github.com/berth-panel/berth/controller/node"
 	"github.com/berth-panel/berth/controller/oidc"
+	"github.com/berth-panel/berth/controller/preset"
 	"github.com/berth-panel/berth/controller/registry"
 	"github.com/berth-panel/berth/controller/release"
 	"github.com/berth-panel/berth/controller/secret"
@@ -42,6 +43,7 @@ import (
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/controller/subuser"
 	"github.com/berth-panel/berth/shared/build"
+	"github.com/berth-panel/berth/shared/guard"
 	"github.com/berth-panel/berth/web"
 )
 
@@ -93,6 +95,7 @@ type App struct {
 	Nodes      *node.Service
 	Ports      *allocation.Service
 	Images     *image.Service
+	Presets    *preset.Service
 	Registries *registry.Service
 	Instances  *instance.Service
 	Subusers   *subuser.Service
@@ -172,8 +175,10 @@ func (a *App) open(ctx context.Context) (err error) {
 		PublicURL: cfg.PublicURL, Install: cfg.Agents.Line, Placement: cfg.Placement, Log: cfg.Log, Now: cfg.Now})
 	a.Ports = allocation.NewService(a.DB, a.Events, a.Nodes, cfg.Now)
 	a.Images = image.NewService(a.DB, a.Events, links, cfg.Now)
+	a.Images.Attach(guard.Client(cfg.ImportNetworks))
 	a.Registries = registry.NewService(registry.Deps{DB: a.DB, Events: a.Events, Secrets: box, Instances: links, Images: a.Images, Nodes: a.Nodes, Fleet: a.Fleet,
 		Log: cfg.Log, Now: cfg.Now})
+	a.Presets = preset.NewService(a.DB, a.Events, cfg.Now)
 	a.Instances = instance.NewService(instance.Deps{DB: a.DB, Events: a.Events, Jobs: a.Jobs, Agents: a.Registries.Agents(a.Fleet), Nodes: a.Nodes, Ports: a.Ports,
 		Log: cfg.Log, Now: cfg.Now})
 	links.Service = a.Instances
@@ -227,6 +232,7 @@ func (a *App) mount() (err error) {
 	a.Fleet.Mount(a.API)
 	a.Ports.Mount(a.API)
 	a.Images.Mount(a.API)
+	a.Presets.Mount(a.API)
 	a.Registries.Mount(a.API)
 	a.Instances.Mount(a.API)
 	a.Subusers.Mount(a.API)

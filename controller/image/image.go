@@ -8,8 +8,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/mattn/go-shellwords"
-
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
@@ -39,6 +37,7 @@ type Definition struct {
 	Launch           Launch          `json:"launch,omitempty" enum:"command,entrypoint" doc:"Who runs the start command: Berth, or the container image's own entrypoint, which finds it in STARTUP; command when absent"`
 	Commands         []Startup       `json:"commands,omitempty" maxItems:"50" doc:"Start commands to choose from, the first is the default; instead of command and command_line"`
 	Command          []string        `json:"command,omitempty" doc:"Start command, word by word; none keeps the container image's own"`
+	Entrypoint       []string        `json:"entrypoint,omitempty" maxItems:"100" doc:"Instead of the container image's own entrypoint, word by word; its own command is then left out, too"`
 	CommandLine      string          `json:"command_line,omitempty" doc:"Start command as one line, instead of command; run by sh -c only where it needs a shell"`
 	Env              []string        `json:"env,omitempty" doc:"NAME=value; {{VARIABLE}} is replaced"`
 	StopCommand      string          `json:"stop_command,omitempty" doc:"A line for the console, ^C for SIGINT, or ^SIGNAME; empty is the container image's stop signal"`
@@ -68,6 +67,7 @@ type Source struct {
 	Format    string `json:"format" doc:"PTDL_v1, PTDL_v2, PLCN_v1, PLCN_v2, PLCN_v3, classic or compose"`
 	UUID      string `json:"uuid,omitempty" doc:"Its own id, which says on a later import that it is the same one"`
 	UpdateURL string `json:"update_url,omitempty"`
+	Name      string `json:"name,omitempty" doc:"What its file calls it; with the author it says the same where there is no id"`
 }
 
 // Launch is who runs the start command.
@@ -143,8 +143,6 @@ const (
 
 var (
 	variableName = regexp.MustCompile(`^[^=\x00-\x1f\x7f{}]{1,256}$`)
-	shellName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	placeholder  = regexp.MustCompile(`\{\{\s*([^{}]{1,256}?)\s*\}\}`)
 	reference    = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,254}$`)
 	signalName   = regexp.MustCompile(`^SIG[A-Z0-9+]{1,12}$`)
 )
@@ -160,8 +158,10 @@ func (i Image) check() error {
 	return i.Definition.check()
 }
 
+const maxName = 200 // characters
+
 func checkName(name string) error {
-	if name == "" || utf8.RuneCountInString(name) > 200 || hasControl(name) || strings.TrimSpace(name) != name {
+	if name == "" || utf8.RuneCountInString(name) > maxName || hasControl(name) || strings.TrimSpace(name) != name {
 		return problem.Invalid("name", "1 to 200 characters, none of them a control character, no space at the ends")
 	}
 	return nil
@@ -194,6 +194,9 @@ func (d Definition) check() error {
 		return err
 	}
 	if err := d.checkReady(); err != nil {
+		return err
+	}
+	if err := d.checkStart(); err != nil {
 		return err
 	}
 	return d.checkSmall()
@@ -234,170 +237,16 @@ func (d Definition) Stop() (wire.Stop, error) {
 	}
 	switch c := d.StopCommand; {
 	case c == "":
-	case strings.EqualFold(c, "^C") || strings.EqualFold(c, "^^C"):
-		s.Signal = "SIGINT"
+	case stopSignal(c) != "":
+		s.Signal = stopSignal(c)
 	case strings.HasPrefix(c, "^SIG"):
-		if !signalName.MatchString(c[1:]) {
-			return s, problem.Invalid("stop_command", "%.40q is not ^C, ^SIGNAME or a line for the console", c)
-		}
-		s.Signal = c[1:]
+		return s, problem.Invalid("stop_command", "%.40q is not ^C, ^SIGNAME or a line for the console", c)
 	case strings.ContainsAny(c, "\x00\n\r"):
 		return s, problem.Invalid("stop_command", "it must be one line")
 	default:
 		s.Command = c
 	}
 	return s, nil
-}
-
-// MountPath is where the volume is mounted.
-func (d Definition) MountPath() string {
-	if d.Volume == "" {
-		return DefaultVolume
-	}
-	return d.Volume
-}
-
-// Argv is the start command with the values put in; none keeps the container
-// image's own.
-func (d Definition) Argv(values map[string]string) ([]string, error) {
-	words := d.Command
-	if len(words) == 0 && strings.TrimSpace(d.CommandLine) != "" {
-		if needsShell(d.CommandLine) {
-			return []string{"sh", "-c", viaEnvironment(d.CommandLine)}, nil
-		}
-		var err error
-		if words, err = shellwords.Parse(protect(d.CommandLine)); err != nil {
-			return nil, problem.Invalid("command_line", "its quotes don't match")
-		}
-		for i := range words {
-			words[i] = unprotect(words[i])
-		}
-	}
-	out := make([]string, 0, len(words))
-	for _, w := range words {
-		out = append(out, Expand(w, values))
-	}
-	return out, nil
-}
-
-// needsShell says whether a line uses what only a shell understands.
-func needsShell(line string) bool {
-	return strings.ContainsAny(placeholder.ReplaceAllString(line, ""), "|&;<>()$`*?[]~#\n!") ||
-		regexp.MustCompile(`^\s*[A-Za-z_][A-Za-z0-9_]*=`).MatchString(line)
-}
-
-// viaEnvironment turns placeholders into references to the environment: the
-// shell reads the values as data.
-func viaEnvironment(line string) string {
-	return placeholder.ReplaceAllStringFunc(line, func(m string) string {
-		if name := placeholder.FindStringSubmatch(m)[1]; shellName.MatchString(name) {
-			return "${" + name + "}"
-		}
-		return m
-	})
-}
-
-// Placeholders may hold spaces; the word splitter must not see them.
-func protect(line string) string {
-	return placeholder.ReplaceAllStringFunc(line, func(m string) string {
-		return "{{" + strings.ReplaceAll(placeholder.FindStringSubmatch(m)[1], " ", "\x01") + "}}"
-	})
-}
-
-func unprotect(word string) string { return strings.ReplaceAll(word, "\x01", " ") }
-
-// Expand puts values into an image author's text, once: a value that holds
-// {{…}} stays as it is, and an unknown name too.
-func Expand(text string, values map[string]string) string {
-	return placeholder.ReplaceAllStringFunc(text, func(m string) string {
-		if v, known := values[placeholder.FindStringSubmatch(m)[1]]; known {
-			return v
-		}
-		return m
-	})
-}
-
-// maxValues bounds all names and values of an instance together, in bytes.
-const maxValues = 32 << 10
-
-// Values checks a user's values against the image's variables and gives them
-// completed with the defaults. A value is any text without NUL.
-func (d Definition) Values(given map[string]string) (map[string]string, error) {
-	size := 0
-	out := map[string]string{}
-	for name, value := range given {
-		if !variableName.MatchString(name) {
-			return nil, problem.Invalid("variables", "%.80q is no name of a variable: 1 to 256 characters, no control characters, no = { }", name)
-		}
-		if strings.ContainsRune(value, 0) {
-			return nil, problem.Invalid("variables."+name, "a value can't hold a NUL character")
-		}
-		size += len(name) + len(value)
-		out[name] = value
-	}
-	if size > maxValues {
-		return nil, problem.Invalid("variables", "names and values together may have at most 32 KiB")
-	}
-	for _, v := range d.Variables {
-		if out[v.Name] != "" {
-			continue
-		}
-		if _, isGiven := out[v.Name]; !isGiven && v.Default != "" {
-			out[v.Name] = v.Default
-		}
-		if v.Required && out[v.Name] == "" {
-			return nil, problem.Invalid("variables."+v.Name, "this image needs a value here")
-		}
-	}
-	return out, nil
-}
-
-// Environment is what the container gets: the image's, over it the values. Each
-// name is there once; the image's order comes first.
-func (d Definition) Environment(values map[string]string) []string {
-	var order []string
-	set := map[string]string{}
-	put := func(name, value string) {
-		if _, there := set[name]; !there {
-			order = append(order, name)
-		}
-		set[name] = value
-	}
-	for _, e := range d.Env {
-		name, value, _ := strings.Cut(e, "=")
-		put(name, Expand(value, values))
-	}
-	declared := map[string]bool{}
-	for _, v := range d.Variables {
-		declared[v.Name] = true
-		if value, there := values[v.Name]; there {
-			put(v.Name, value)
-		}
-	}
-	var rest []string
-	for name := range values {
-		if !declared[name] {
-			rest = append(rest, name)
-		}
-	}
-	slices.Sort(rest)
-	for _, name := range rest {
-		put(name, values[name])
-	}
-	env := make([]string, 0, len(order))
-	for _, name := range order {
-		env = append(env, name+"="+set[name])
-	}
-	return env
-}
-
-// Downloads are the install's files with the values put in.
-func (d Definition) Downloads(values map[string]string) []wire.Download {
-	out := make([]wire.Download, 0, len(d.Install))
-	for _, s := range d.Install {
-		out = append(out, wire.Download{URL: Expand(s.URI, values), Path: Expand(s.Path, values)})
-	}
-	return out
 }
 
 func hasControl(s string) bool {

@@ -24,8 +24,12 @@ type InstanceCreateBody struct {
 	Tags      []string           `json:"tags,omitempty" maxItems:"32" doc:"Only a node that has all of these tags"`
 	ImageID   string             `json:"image_id,omitempty" doc:"Of the catalogue; or give a reference"`
 	Reference string             `json:"reference,omitempty" doc:"A container image that an image of the catalogue has; with image_id one of its references"`
-	Memory    int64              `json:"memory" minimum:"6" maximum:"1073741824" doc:"MiB, and no swap on top"`
-	CPU       float64            `json:"cpu" minimum:"0.01" maximum:"1024" doc:"Cores"`
+	Preset    string             `json:"preset,omitempty" doc:"The id of a preset of the image: what this body leaves out is the preset's"`
+	Startup   string             `json:"startup,omitempty" maxLength:"200" doc:"The name of one of the image's start commands; the first when absent"`
+	Pull      wire.PullPolicy    `json:"pull,omitempty" enum:"missing,always,never" doc:"When the reference is asked for; as the image says when absent"`
+	Digest    string             `json:"digest,omitempty" maxLength:"71" doc:"Pins the reference: sha256:… as its registry calls it"`
+	Memory    int64              `json:"memory,omitempty" minimum:"6" maximum:"1073741824" doc:"MiB, and no swap on top; needed unless the preset has it"`
+	CPU       float64            `json:"cpu,omitempty" minimum:"0.01" maximum:"1024" doc:"Cores; needed unless the preset has it"`
 	Disk      int64              `json:"disk,omitempty" minimum:"1" maximum:"1073741824" doc:"MiB; 5120 when absent"`
 	Ports     []InstancePortBody `json:"ports,omitempty" maxItems:"100"`
 	Variables map[string]string  `json:"variables,omitempty"`
@@ -44,11 +48,15 @@ type InstanceChangeBody struct {
 	Name      *string              `json:"name,omitempty" minLength:"1" maxLength:"200"`
 	OwnerID   *string              `json:"owner_id,omitempty" minLength:"1"`
 	Reference *string              `json:"reference,omitempty" minLength:"1"`
+	Startup   *string              `json:"startup,omitempty" maxLength:"200" doc:"The name of one of the image's start commands; empty is the first"`
+	Pull      *wire.PullPolicy     `json:"pull,omitempty" doc:"missing, always or never; empty is as the image says"`
+	Digest    *string              `json:"digest,omitempty" maxLength:"71" doc:"Pins the reference: sha256:…; empty unpins it"`
+	Pin       *bool                `json:"pin,omitempty" doc:"true pins the reference to what the container is made from now, false unpins it; instead of digest"`
 	Memory    *int64               `json:"memory,omitempty" minimum:"6" maximum:"1073741824" doc:"MiB"`
 	CPU       *float64             `json:"cpu,omitempty" minimum:"0.01" maximum:"1024" doc:"Cores"`
 	Disk      *int64               `json:"disk,omitempty" minimum:"1" maximum:"1073741824" doc:"MiB"`
 	Ports     *[]InstancePortBody  `json:"ports,omitempty" maxItems:"100" doc:"All of them; those that stay keep their allocation"`
-	Variables *map[string]string   `json:"variables,omitempty" doc:"Those to set; the others stay"`
+	Variables *map[string]string   `json:"variables,omitempty" doc:"Those to set; the others stay, secrets too"`
 	Crash     *image.CrashPolicy   `json:"crash_policy,omitempty" doc:"What is done when it ends by itself; it replaces the whole policy, and what it leaves out is the image's"`
 	Network   *InstanceNetworkBody `json:"network,omitempty" doc:"What it may reach beside the internet; it replaces the whole"`
 	IO        *InstanceIOBody      `json:"io,omitempty" doc:"How fast it may use its disk; it replaces the whole"`
@@ -111,6 +119,8 @@ func (s *Service) Mount(a *httpapi.API) {
 	}
 	httpapi.Handle(a, op("suspendInstance", http.MethodPost, "/{id}/suspend", "Stop it and refuse it power", manage, http.StatusAccepted), s.handleSuspend)
 	httpapi.Handle(a, op("reinstallInstance", http.MethodPost, "/{id}/reinstall", "Install it again, over its data or from nothing", edit, http.StatusAccepted), s.handleReinstall)
+	httpapi.Handle(a, op("refreshInstance", http.MethodPost, "/{id}/refresh", "Take over the newer definition of its image", edit, http.StatusAccepted), s.handleRefresh)
+	httpapi.Handle(a, op("cloneInstance", http.MethodPost, "/{id}/clone", "Deploy another one with the same settings, and none of its files", manage, http.StatusAccepted), s.handleClone)
 	httpapi.Handle(a, op("convertInstanceVolume", http.MethodPost, "/{id}/convert-volume", "Have its disk limit held by its node's driver", edit, http.StatusAccepted), s.handleConvert)
 	s.mountStrays(a)
 	httpapi.Handle(a, op("unsuspendInstance", http.MethodPost, "/{id}/unsuspend", "Give it its power back, and start it if it ran", manage, http.StatusAccepted), s.handleUnsuspend)
@@ -152,7 +162,8 @@ func (s *Service) handleCreate(ctx context.Context, in *createInput) (InstanceJo
 	}
 	n := New{
 		Name: b.Name, Owner: ident.User(b.OwnerID), Node: ident.Node(b.NodeID), Tags: b.Tags, Image: ident.Image(b.ImageID), Reference: b.Reference,
-		MemoryMiB: b.Memory, NanoCPUs: NanoCPUs(b.CPU), DiskMiB: b.Disk, Ports: ports, Variables: b.Variables, Stopped: b.Start != nil && !*b.Start,
+		Preset:  ident.Preset(b.Preset),
+		Startup: b.Startup, Pull: b.Pull, Digest: b.Digest, MemoryMiB: b.Memory, NanoCPUs: NanoCPUs(b.CPU), DiskMiB: b.Disk, Ports: ports, Variables: b.Variables, Stopped: b.Start != nil && !*b.Start,
 	}
 	if n.Image == "" {
 		if n.Image, err = s.imageOf(ctx, b.Reference); err != nil {
@@ -180,18 +191,23 @@ func (s *Service) handleGet(ctx context.Context, in *InstancePath) (InstanceDeta
 	if err != nil {
 		return InstanceDetailView{}, err
 	}
-	d := i.Detail().For(access.From(ctx))
 	n, err := s.Nodes.Find(ctx, s.DB.Snapshot(), i.Node)
 	if err != nil {
-		return d, err
+		return InstanceDetailView{}, err
 	}
+	img, err := image.ByID(ctx, s.DB.Snapshot(), i.Image)
+	if err != nil {
+		return InstanceDetailView{}, err
+	}
+	d := i.Detail().For(access.From(ctx), img)
 	d.Host = n.Host()
-	return d, nil
+	d.Outdated, err = i.outdated(img, n)
+	return d, err
 }
 
 func (s *Service) handleChange(ctx context.Context, in *changeInput) (InstanceJobView, error) {
 	b := in.Body
-	p := Patch{Name: b.Name, Reference: b.Reference, MemoryMiB: b.Memory, DiskMiB: b.Disk, Variables: b.Variables, Drift: b.Drift, Crash: b.Crash, Network: b.Network, IO: b.IO}
+	p := Patch{Name: b.Name, Reference: b.Reference, Startup: b.Startup, Pull: b.Pull, Digest: b.Digest, Pin: b.Pin, MemoryMiB: b.Memory, DiskMiB: b.Disk, Variables: b.Variables, Drift: b.Drift, Crash: b.Crash, Network: b.Network, IO: b.IO}
 	if b.OwnerID != nil {
 		owner := ident.User(*b.OwnerID)
 		p.Owner = &owner
@@ -207,7 +223,7 @@ func (s *Service) handleChange(ctx context.Context, in *changeInput) (InstanceJo
 		}
 		p.Ports = &ports
 	}
-	return answer(ctx)(s.Change(ctx, access.From(ctx), ident.Instance(in.ID), p))
+	return changed(ctx)(s.Edit(ctx, access.From(ctx), ident.Instance(in.ID), p))
 }
 
 func (s *Service) handleDelete(ctx context.Context, in *deleteInput) (InstanceJobView, error) {

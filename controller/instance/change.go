@@ -2,9 +2,6 @@ package instance
 
 import (
 	"context"
-	"encoding/json"
-	"maps"
-	"slices"
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/allocation"
@@ -21,6 +18,10 @@ type Patch struct {
 	Name      *string
 	Owner     *ident.User
 	Reference *string
+	Startup   *string
+	Pull      *wire.PullPolicy
+	Digest    *string
+	Pin       *bool // to what the container is made from; instead of Digest
 	MemoryMiB *int64
 	NanoCPUs  *int64
 	DiskMiB   *int64
@@ -34,57 +35,74 @@ type Patch struct {
 
 // managed says whether the patch holds what an owner may not change himself.
 func (p Patch) managed() bool {
-	return p.Owner != nil || p.MemoryMiB != nil || p.NanoCPUs != nil || p.DiskMiB != nil || p.Ports != nil || p.Reference != nil || p.Drift != nil || p.Network != nil || p.IO != nil
+	return p.Owner != nil || p.MemoryMiB != nil || p.NanoCPUs != nil || p.DiskMiB != nil || p.Ports != nil || p.Reference != nil || p.Pull != nil || p.Digest != nil || p.Pin != nil || p.Drift != nil || p.Network != nil || p.IO != nil
 }
 
-// Change edits an instance. What its container is made from changes with a job,
-// and restarts it when it runs; a new name or owner alone needs none, and the
+// ofContainer says whether the patch holds something that the container is made
+// from, or told.
+func (p Patch) ofContainer() bool {
+	return p.Reference != nil || p.Startup != nil || p.Pull != nil || p.Digest != nil || p.Pin != nil || p.limits() || p.Ports != nil || p.Variables != nil
+}
+
+func (p Patch) limits() bool { return p.MemoryMiB != nil || p.NanoCPUs != nil || p.DiskMiB != nil }
+
+// Change is Edit for who doesn't ask what it takes.
+func (s *Service) Change(ctx context.Context, c access.Caller, id ident.Instance, p Patch) (Instance, job.Job, error) {
+	o, err := s.Edit(ctx, c, id, p)
+	return o.Instance, o.Job, err
+}
+
+// Edit edits an instance. What its container is made from changes with a job,
+// and restarts it where nothing less does (Changed.Restart); a new name or owner alone needs none, and the
 // job is then the zero one.
-func (s *Service) Change(ctx context.Context, c access.Caller, id ident.Instance, p Patch) (i Instance, j job.Job, err error) {
+func (s *Service) Edit(ctx context.Context, c access.Caller, id ident.Instance, p Patch) (Changed, error) {
 	if p.managed() && !c.Can(access.WriteInstances) {
-		return i, j, problem.New(problem.Forbidden, "only who may write all instances may change limits, ports, network, reference, drift policy and owner")
+		return Changed{}, problem.New(problem.Forbidden, "only who may write all instances may change limits, ports, network, reference, pull policy, digest, drift policy and owner")
 	}
+	return s.edit(ctx, c, id, func(tx *store.Tx, i *Instance) error { return s.patch(ctx, tx, c, i, p) })
+}
+
+// edit changes an instance's settings in one transaction, and has its node told
+// where it has to know.
+func (s *Service) edit(ctx context.Context, c access.Caller, id ident.Instance, change func(*store.Tx, *Instance) error) (o Changed, err error) {
+	i, j := &o.Instance, &o.Job
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
-		if i, err = entitled(ctx, tx, c, id, access.EditInstance); err != nil {
+		if *i, err = entitled(ctx, tx, c, id, access.EditInstance); err != nil {
 			return err
 		}
-		before, err := json.Marshal(i.Spec)
-		if err != nil {
+		was := *i
+		if err := change(tx, i); err != nil {
 			return err
 		}
-		was := i
-		if err := s.patch(ctx, tx, &i, p); err != nil {
+		if err := was.withinQuota(ctx, tx, *i); err != nil {
 			return err
 		}
-		if err := was.withinQuota(ctx, tx, i); err != nil {
-			return err
-		}
-		after, err := json.Marshal(i.Spec)
-		if err != nil {
-			return err
-		}
+		o.Restart = needs(was.Spec, i.Spec, was.runs())
 		i.UpdatedAt = s.Now().UTC()
-		if string(before) != string(after) {
+		if o.Restart != RestartNone {
 			i.Spec.Hold = false
 			i.raise(i.UpdatedAt)
-			if j, err = s.enqueue(ctx, tx, c.Actor, i, KindUpdate); err != nil {
+			if *j, err = s.enqueue(ctx, tx, c.Actor, *i, KindUpdate); err != nil {
+				return err
+			}
+			if err := s.Jobs.Progress(ctx, tx, j.ID, "update", 0, restartTexts[o.Restart]); err != nil {
 				return err
 			}
 		}
-		if err := save(ctx, tx, i); err != nil {
+		if err := save(ctx, tx, *i); err != nil {
 			return err
 		}
 		if i.Owner != was.Owner {
-			if err := s.unshare(ctx, tx, c.Actor, i); err != nil {
+			if err := s.unshare(ctx, tx, c.Actor, *i); err != nil {
 				return err
 			}
 		}
-		return s.tell(ctx, tx, c.Actor, "instance.updated", i, map[string]any{"job": j.ID})
+		return s.tell(ctx, tx, c.Actor, "instance.updated", *i, map[string]any{"job": j.ID, "restart": o.Restart})
 	})
-	return i, j, err
+	return o, err
 }
 
-func (s *Service) patch(ctx context.Context, tx *store.Tx, i *Instance, p Patch) error {
+func (s *Service) patch(ctx context.Context, tx *store.Tx, c access.Caller, i *Instance, p Patch) error {
 	if p.Name != nil {
 		i.Name = *p.Name
 	}
@@ -121,15 +139,7 @@ func (s *Service) patch(ctx context.Context, tx *store.Tx, i *Instance, p Patch)
 	set(&i.MemoryMiB, p.MemoryMiB)
 	set(&i.NanoCPUs, p.NanoCPUs)
 	set(&i.DiskMiB, p.DiskMiB)
-	if p.Variables != nil {
-		merged := maps.Clone(i.Variables)
-		if merged == nil {
-			merged = map[string]string{}
-		}
-		maps.Copy(merged, *p.Variables)
-		i.Variables = merged
-	}
-	if p.MemoryMiB != nil || p.NanoCPUs != nil || p.DiskMiB != nil {
+	if p.limits() {
 		if err := checkLimits(i.MemoryMiB, i.NanoCPUs, i.DiskMiB); err != nil {
 			return err
 		}
@@ -137,13 +147,79 @@ func (s *Service) patch(ctx context.Context, tx *store.Tx, i *Instance, p Patch)
 			return err
 		}
 	}
-	if p.Reference == nil && p.MemoryMiB == nil && p.NanoCPUs == nil && p.DiskMiB == nil && p.Ports == nil && p.Variables == nil {
+	if !p.ofContainer() {
 		return nil // nothing of the container: it stays as it was made
 	}
 	if err := s.moves.Settled(ctx, tx, i.ID); err != nil {
 		return err
 	}
-	return s.redescribe(ctx, tx, i, p.Ports)
+	before := i.Spec
+	if err := s.choose(ctx, tx, c, i, p); err != nil {
+		return err
+	}
+	if err := s.redescribe(ctx, tx, i, p.Ports); err != nil {
+		return err
+	}
+	if i.runs() && p.limits() {
+		i.keepMemory(before)
+	}
+	return nil
+}
+
+// choose takes over what the image leaves to choose: values, the start command,
+// and how the reference is fetched.
+func (s *Service) choose(ctx context.Context, q store.Querier, c access.Caller, i *Instance, p Patch) error {
+	img, err := image.ByID(ctx, q, i.Image)
+	if err != nil {
+		return err
+	}
+	if p.Startup != nil {
+		if err := img.HasStartup(*p.Startup); err != nil {
+			return err
+		}
+		i.Startup = *p.Startup
+	}
+	if p.Pull != nil {
+		if err := checkPull(*p.Pull); err != nil {
+			return err
+		}
+		i.Pull = *p.Pull
+	}
+	if err := i.pin(p); err != nil {
+		return err
+	}
+	if p.Variables == nil {
+		return nil
+	}
+	if !c.Can(access.WriteInstances) {
+		if err := img.CheckCustomer(i.Variables, *p.Variables); err != nil {
+			return err
+		}
+	}
+	i.Variables, err = img.Merge(i.Variables, *p.Variables)
+	return err
+}
+
+// pin sets the digest, or the one that the container is made from. Another
+// reference is another image: it ends a pin that isn't given anew.
+func (i *Instance) pin(p Patch) error {
+	switch {
+	case p.Digest != nil && p.Pin != nil:
+		return problem.Invalid("pin", "give either pin or digest")
+	case p.Digest != nil:
+		i.Digest = *p.Digest
+		return checkDigest(i.Digest)
+	case p.Pin != nil && !*p.Pin, p.Reference != nil && i.Spec.Image.Reference != *p.Reference && p.Pin == nil:
+		i.Digest = ""
+	case p.Pin != nil && p.Reference != nil && i.Spec.Image.Reference != *p.Reference:
+		return problem.Invalid("pin", "the new reference doesn't run yet; change it first and pin it then, or give its digest")
+	case p.Pin != nil:
+		if checkDigest(i.Observed.Digest) != nil || i.Observed.Digest == "" {
+			return problem.Invalid("pin", "its node hasn't said which image its container is made from; start it first, or give a digest")
+		}
+		i.Digest = i.Observed.Digest
+	}
+	return nil
 }
 
 // setCrash gives the instance a policy of its own, over its image's. It changes
@@ -158,33 +234,6 @@ func setCrash(ctx context.Context, q store.Querier, i *Instance, policy image.Cr
 	}
 	i.Crash, i.Spec.Crash = policy, wire.Crash(policy.Over(img.CrashDefaults()))
 	return nil
-}
-
-// redescribe makes the spec anew from the image as it now is.
-func (s *Service) redescribe(ctx context.Context, tx *store.Tx, i *Instance, ports *[]allocation.Mapping) error {
-	img, err := image.ByID(ctx, tx, i.Image)
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(img.References, i.Reference) && i.Spec.Image.Reference != i.Reference {
-		return problem.Invalid("reference", "%s has no reference %.100q", img.Name, i.Reference)
-	}
-	var given []allocation.Allocation
-	if ports != nil {
-		host, err := s.Nodes.Find(ctx, tx, i.Node)
-		if err != nil {
-			return err
-		}
-		given, err = s.Ports.Replace(ctx, tx, allocation.ClaimRequest{Node: i.Node, Instance: i.ID, IP: host.BindAddress, Ports: *ports})
-		if err != nil {
-			return err
-		}
-	} else {
-		for _, p := range i.Spec.Ports {
-			given = append(given, allocation.Allocation{IP: p.IP, Port: p.Host, ContainerPort: p.Container, Primary: p.Primary})
-		}
-	}
-	return i.describe(img, given)
 }
 
 func set[T any](field *T, value *T) {

@@ -1,9 +1,11 @@
 package instance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -15,6 +17,7 @@ import (
 	"github.com/berth-panel/berth/controller/image"
 	"github.com/berth-panel/berth/controller/job"
 	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/preset"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -28,13 +31,19 @@ type New struct {
 	Node      ident.Node // "" has one chosen
 	Tags      []string   // the node has all of them
 	Image     ident.Image
-	Reference string // one of the image's; "" is its first
+	Reference string          // one of the image's; "" is its first
+	Preset    ident.Preset    // of the image; gives what is left out here
+	Startup   string          // one of the image's start commands; "" is its first
+	Pull      wire.PullPolicy // "" is the image's
+	Digest    string
 	MemoryMiB int64
 	NanoCPUs  int64
 	DiskMiB   int64 // 0 is DefaultDiskMiB
 	Ports     []allocation.Mapping
 	Variables map[string]string
 	Stopped   bool // don't start it after the install
+
+	like *Instance // what it is a clone of
 }
 
 // The limits of limits.
@@ -50,13 +59,7 @@ const (
 // Create deploys an instance: it is there, installing, with its ports and its
 // job, or nothing is.
 func (s *Service) Create(ctx context.Context, c access.Caller, n New) (i Instance, j job.Job, err error) {
-	if n.DiskMiB == 0 {
-		n.DiskMiB = DefaultDiskMiB
-	}
 	if err := checkName(n.Name); err != nil {
-		return i, j, err
-	}
-	if err := checkLimits(n.MemoryMiB, n.NanoCPUs, n.DiskMiB); err != nil {
 		return i, j, err
 	}
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
@@ -81,11 +84,8 @@ func (s *Service) place(ctx context.Context, tx *store.Tx, n New) (Instance, err
 	if err != nil {
 		return Instance{}, asField(err, "image_id", "there is no such image in the catalogue")
 	}
-	if n.Reference == "" {
-		n.Reference = img.References[0]
-	}
-	if !slices.Contains(img.References, n.Reference) {
-		return Instance{}, problem.Invalid("reference", "%s has no reference %.100q; it has %s", img.Name, n.Reference, strings.Join(img.References, ", "))
+	if n, err = n.settle(ctx, tx, img); err != nil {
+		return Instance{}, err
 	}
 	if err := mayOwn(ctx, tx, n.Owner); err != nil {
 		return Instance{}, err
@@ -99,12 +99,14 @@ func (s *Service) place(ctx context.Context, tx *store.Tx, n New) (Instance, err
 	}
 	now := s.Now().UTC()
 	i := Instance{
-		Name: n.Name, Owner: n.Owner, Node: host.ID, Image: n.Image, Reference: n.Reference, MemoryMiB: n.MemoryMiB, NanoCPUs: n.NanoCPUs,
+		Name: n.Name, Owner: n.Owner, Node: host.ID, Image: n.Image, Reference: n.Reference,
+		Startup: n.Startup, Pull: n.Pull, Digest: n.Digest, MemoryMiB: n.MemoryMiB, NanoCPUs: n.NanoCPUs,
 		DiskMiB: n.DiskMiB, Variables: n.Variables, Phase: Installing, Actual: wire.ActualUnknown, CreatedAt: now,
 	}
 	if i.ID, err = freeID(ctx, tx); err != nil {
 		return Instance{}, err
 	}
+	i.resemble(n.like)
 	if n.Stopped {
 		i.order(Stop)
 	} else {
@@ -118,10 +120,68 @@ func (s *Service) place(ctx context.Context, tx *store.Tx, n New) (Instance, err
 	if err != nil {
 		return Instance{}, err
 	}
-	if err := i.describe(img, given); err != nil {
+	if err := i.describe(img, given, host); err != nil {
 		return Instance{}, err
 	}
 	return i, save(ctx, tx, i)
+}
+
+// settle fills in what the preset, the image and we give, and checks the whole.
+func (n New) settle(ctx context.Context, q store.Querier, img image.Image) (New, error) {
+	if n.Preset != "" {
+		p, err := preset.Of(ctx, q, img.ID, n.Preset)
+		if err != nil {
+			return n, asField(err, "preset", "the image has no such preset")
+		}
+		n = n.over(p)
+	}
+	switch {
+	case n.MemoryMiB == 0:
+		return n, problem.Invalid("memory", "is missing: give it, or a preset that has it")
+	case n.NanoCPUs == 0:
+		return n, problem.Invalid("cpu", "is missing: give it, or a preset that has it")
+	case n.DiskMiB == 0:
+		n.DiskMiB = DefaultDiskMiB
+	}
+	if n.Reference == "" {
+		n.Reference = img.References[0]
+	}
+	if err := img.HasReference(n.Reference); err != nil {
+		return n, err
+	}
+	if err := img.HasStartup(n.Startup); err != nil {
+		return n, err
+	}
+	if err := checkPull(n.Pull); err != nil {
+		return n, err
+	}
+	if err := checkDigest(n.Digest); err != nil {
+		return n, err
+	}
+	if err := checkLimits(n.MemoryMiB, n.NanoCPUs, n.DiskMiB); err != nil {
+		return n, err
+	}
+	_, err := img.Values(n.Variables)
+	return n, err
+}
+
+// over gives what the order leaves out as the preset has it.
+func (n New) over(p preset.Preset) New {
+	n.Reference, n.Startup = cmp.Or(n.Reference, p.Reference), cmp.Or(n.Startup, p.Startup)
+	n.MemoryMiB, n.NanoCPUs, n.DiskMiB = cmp.Or(n.MemoryMiB, p.Memory), cmp.Or(n.NanoCPUs, NanoCPUs(p.CPU)), cmp.Or(n.DiskMiB, p.Disk)
+	if len(n.Ports) == 0 {
+		primary := max(0, slices.IndexFunc(p.Ports, func(o preset.PresetPort) bool { return o.Primary }))
+		for k, o := range p.Ports {
+			n.Ports = append(n.Ports, allocation.Mapping{Container: o.Container, Primary: k == primary})
+		}
+	}
+	variables := maps.Clone(p.Variables)
+	if variables == nil {
+		variables = map[string]string{}
+	}
+	maps.Copy(variables, n.Variables)
+	n.Variables = variables
+	return n
 }
 
 func freeID(ctx context.Context, tx *store.Tx) (ident.Instance, error) {
@@ -184,54 +244,6 @@ func mayOwn(ctx context.Context, q store.Querier, owner ident.User) error {
 		return problem.Invalid("owner_id", "user %s is disabled", u.Username)
 	}
 	return asField(err, "owner_id", "there is no such user")
-}
-
-// describe writes into the spec what the container is made from: the image, the
-// limits, the ports and the environment. Power and suspension stay.
-func (i *Instance) describe(img image.Image, ports []allocation.Allocation) error {
-	values, err := img.Values(i.Variables)
-	if err != nil {
-		return err
-	}
-	env := img.Environment(values)
-	spec := wire.Spec{
-		Instance: i.ID, Generation: i.Generation, Power: i.Spec.Power, Suspended: i.Suspended,
-		Image:  wire.ImageSpec{Reference: i.Reference},
-		Limits: wire.Limits{MemoryMiB: i.MemoryMiB, NanoCPUs: i.NanoCPUs, DiskMiB: i.DiskMiB}, Drift: i.Spec.Drift,
-		Ports: []wire.Port{}, Volume: img.MountPath(), TTY: !img.NoTTY,
-		Ready: img.Ready(), Crash: wire.Crash(i.Crash.Over(img.CrashDefaults())),
-		Installed: i.Spec.Installed, Wipe: i.Spec.Wipe, Reinstall: i.Spec.Reinstall, Convert: i.Spec.Convert, Network: i.Spec.Network,
-	}
-	for _, p := range ports {
-		spec.Ports = append(spec.Ports, wire.Port{IP: p.IP, Host: p.Port, Container: p.ContainerPort, Primary: p.Primary})
-		if p.Primary {
-			number := fmt.Sprint(p.ContainerPort)
-			values["PRIMARY_PORT"] = number
-			env = setEnv(env, "PRIMARY_PORT", number)
-		}
-	}
-	if spec.Image.Command, err = img.Argv(values); err != nil {
-		return err
-	}
-	if spec.Stop, err = img.Stop(); err != nil {
-		return err
-	}
-	spec.Env, spec.Install = env, wire.Install{Downloads: img.Downloads(values)}
-	before := i.Spec.Limits
-	spec.Limits.ReadBytes, spec.Limits.WriteBytes, spec.Limits.ReadOps, spec.Limits.WriteOps = before.ReadBytes, before.WriteBytes, before.ReadOps, before.WriteOps
-	i.Spec = spec
-	return nil
-}
-
-// setEnv sets a name that wins over the image's and the user's.
-func setEnv(env []string, name, value string) []string {
-	for n, e := range env {
-		if strings.HasPrefix(e, name+"=") {
-			env[n] = name + "=" + value
-			return env
-		}
-	}
-	return append(env, name+"="+value)
 }
 
 func checkName(name string) error {

@@ -61,7 +61,10 @@ type Instance struct {
 	Owner         ident.User
 	Node          ident.Node
 	Image         ident.Image
-	Reference     string // the one of the image's references that it runs
+	Reference     string          // the one of the image's references that it runs
+	Startup       string          // the name of the one of the image's start commands; "" is the first
+	Pull          wire.PullPolicy // "" is the image's
+	Digest        string          // that pins the reference; "" none
 	MemoryMiB     int64
 	NanoCPUs      int64
 	DiskMiB       int64
@@ -178,8 +181,12 @@ func (i *Instance) order(v Verb) {
 	p := wire.Power{Order: i.Spec.Power.Order + 1, Want: wire.WantRunning}
 	switch v {
 	case Start:
+		if !i.runs() {
+			i.tellMemory()
+		}
 	case Restart:
 		p.Restart = true
+		i.tellMemory()
 	case Stop:
 		p.Want = wire.WantStopped
 	case Kill:

@@ -93,19 +93,23 @@ func (s *Service) Movable(ctx context.Context, q store.Querier, c access.Caller,
 }
 
 // MovedSpec is what a node would be told of the instance with these ports and
-// nothing else changed. Copied has the node take over the volume that came.
-func (s *Service) MovedSpec(ctx context.Context, q store.Querier, i Instance, ports []allocation.Allocation, copied bool) (wire.Spec, error) {
+// nothing else changed, when it is node to's. Copied has the node take over the volume that came.
+func (s *Service) MovedSpec(ctx context.Context, q store.Querier, i Instance, to ident.Node, ports []allocation.Allocation, copied bool) (wire.Spec, error) {
 	same := len(ports) == len(i.Spec.Ports)
 	for n := 0; same && n < len(ports); n++ {
 		before := i.Spec.Ports[n]
 		same = before.Container == ports[n].ContainerPort && before.Primary == ports[n].Primary
 	}
-	if !same { // the container hears of its ports in its environment
-		img, err := image.ByID(ctx, q, i.Image)
+	img, err := image.ByID(ctx, q, i.Image)
+	if err != nil {
+		return wire.Spec{}, err
+	}
+	if !same || img.NamesNode() { // the container hears of its ports and its node in its environment
+		host, err := s.Nodes.Find(ctx, q, to)
 		if err != nil {
 			return wire.Spec{}, err
 		}
-		if err := i.describe(img, ports); err != nil {
+		if err := i.describe(img, ports, host); err != nil {
 			return wire.Spec{}, err
 		}
 	}
@@ -188,7 +192,7 @@ func (i *Instance) powerAsWished() {
 // that the data is there, and that it runs nowhere. With copied it stays down and
 // frozen until Settle; else it has the power that its owner wants.
 func (s *Service) Relocate(ctx context.Context, tx *store.Tx, i Instance, to ident.Node, ports []allocation.Allocation, copied bool) (Instance, error) {
-	spec, err := s.MovedSpec(ctx, tx, i, ports, copied)
+	spec, err := s.MovedSpec(ctx, tx, i, to, ports, copied)
 	if err != nil {
 		return i, err
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 const columns = `id, name, owner_id, node_id, image_id, reference, memory_mib, nano_cpus, disk_mib, variables, spec, generation,
-	power, suspended, suspend_reason, phase, actual, failure, container_id, observed, observed_generation, drift, crash, created_at, updated_at`
+	power, suspended, suspend_reason, phase, actual, failure, container_id, observed, observed_generation, drift, crash, startup, pull, digest, created_at, updated_at`
 
 func scan(row func(...any) error) (Instance, error) {
 	var i Instance
@@ -26,7 +26,7 @@ func scan(row func(...any) error) (Instance, error) {
 	var failure sql.NullString
 	var created, updated int64
 	err := row(&i.ID, &i.Name, &i.Owner, &i.Node, &i.Image, &i.Reference, &i.MemoryMiB, &i.NanoCPUs, &i.DiskMiB, &variables, &spec, &i.Generation,
-		&i.Power, &i.Suspended, &i.SuspendReason, &i.Phase, &i.Actual, &failure, &i.Container, &observed, &i.Seen, &i.Drift, &crash, &created, &updated)
+		&i.Power, &i.Suspended, &i.SuspendReason, &i.Phase, &i.Actual, &failure, &i.Container, &observed, &i.Seen, &i.Drift, &crash, &i.Startup, &i.Pull, &i.Digest, &created, &updated)
 	if err != nil {
 		return i, err
 	}
@@ -80,9 +80,10 @@ func insert(ctx context.Context, tx *store.Tx, i Instance) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO instances (`+columns+`) VALUES (`+strings.TrimSuffix(strings.Repeat("?,", 25), ",")+`)`,
+	_, err = tx.ExecContext(ctx, `INSERT INTO instances (`+columns+`) VALUES (`+strings.TrimSuffix(strings.Repeat("?,", 28), ",")+`)`,
 		string(i.ID), i.Name, string(i.Owner), string(i.Node), string(i.Image), i.Reference, i.MemoryMiB, i.NanoCPUs, i.DiskMiB, variables, spec, i.Generation,
-		string(i.Power), i.Suspended, i.SuspendReason, string(i.Phase), string(i.Actual), failure, i.Container, observed, i.Seen, string(i.policy()), crash, i.CreatedAt.UnixMilli(), i.UpdatedAt.UnixMilli())
+		string(i.Power), i.Suspended, i.SuspendReason, string(i.Phase), string(i.Actual), failure, i.Container, observed, i.Seen, string(i.policy()), crash,
+		i.Startup, string(i.Pull), i.Digest, i.CreatedAt.UnixMilli(), i.UpdatedAt.UnixMilli())
 	return err
 }
 
@@ -93,9 +94,9 @@ func save(ctx context.Context, tx *store.Tx, i Instance) error {
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE instances SET name = ?, owner_id = ?, reference = ?, memory_mib = ?, nano_cpus = ?, disk_mib = ?, variables = ?,
 		spec = ?, generation = ?, power = ?, suspended = ?, suspend_reason = ?, phase = ?, actual = ?, failure = ?, container_id = ?, observed = ?,
-		observed_generation = ?, drift = ?, crash = ?, updated_at = ? WHERE id = ?`,
+		observed_generation = ?, drift = ?, crash = ?, startup = ?, pull = ?, digest = ?, updated_at = ? WHERE id = ?`,
 		i.Name, string(i.Owner), i.Reference, i.MemoryMiB, i.NanoCPUs, i.DiskMiB, variables, spec, i.Generation, string(i.Power), i.Suspended,
-		i.SuspendReason, string(i.Phase), string(i.Actual), failure, i.Container, observed, i.Seen, string(i.policy()), crash, i.UpdatedAt.UnixMilli(), string(i.ID))
+		i.SuspendReason, string(i.Phase), string(i.Actual), failure, i.Container, observed, i.Seen, string(i.policy()), crash, i.Startup, string(i.Pull), i.Digest, i.UpdatedAt.UnixMilli(), string(i.ID))
 	return err
 }
 

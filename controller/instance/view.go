@@ -2,6 +2,7 @@ package instance
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/berth-panel/berth/controller/access"
@@ -58,8 +59,14 @@ type InstanceFailureView struct {
 // container last did.
 type InstanceDetailView struct {
 	InstanceView
-	Variables map[string]string `json:"variables" doc:"For who may edit it"`
-	Env       []string          `json:"env" doc:"What the container gets; for who may edit it"`
+	Startup   string            `json:"startup,omitempty" doc:"The name of the image's start command that it runs; the first when absent"`
+	Pull      wire.PullPolicy   `json:"pull,omitempty" enum:"missing,always,never" doc:"When its reference is asked for; as its image says when absent"`
+	Digest    string            `json:"digest,omitempty" doc:"What its reference is pinned to: sha256:…"`
+	RunsOn    string            `json:"runs_digest,omitempty" doc:"The digest of what its container is made from now, as the registry calls it"`
+	Variables map[string]string `json:"variables" doc:"For who may edit it, without secrets; what is hidden only for who may write all instances"`
+	Secrets   []string          `json:"secrets" doc:"Names of the secret variables that have a value; a new one is set by giving it"`
+	Env       []string          `json:"env" doc:"What the container gets, for who may edit it; ******** stands for what is not shown"`
+	Outdated  bool              `json:"outdated,omitempty" doc:"Its image has changed since; POST /instances/{id}/refresh takes the newer definition"`
 	Volume    string            `json:"volume" doc:"Where the data is mounted in the container"`
 	Host      string            `json:"host,omitempty" doc:"Where people reach its ports: the name or address of its node"`
 	ExitCode  *int              `json:"exit_code,omitempty"`
@@ -84,6 +91,8 @@ type InstanceDetailView struct {
 type InstanceJobView struct {
 	Instance InstanceView `json:"instance"`
 	Job      *job.JobView `json:"job,omitempty" doc:"None when there was nothing to do"`
+	// Restart is for changes of settings.
+	Restart RestartNeed `json:"restart,omitempty" enum:"none,live,next_start,needed" doc:"What a change needs: needed: its container is made anew, and it restarts; next_start: that waits until it is started; live: it takes effect while it runs; none: nothing of it changes. Absent for other orders"`
 }
 
 // view is what both forms of an instance show alike: all but failure and ports.
@@ -131,19 +140,39 @@ func (v InstanceView) of() access.Of {
 }
 
 // For shows what the caller may do with the instance, and what it is started with
-// only to whom that concerns: there are passwords among it.
-func (d InstanceDetailView) For(c access.Caller) InstanceDetailView {
+// only to whom that concerns, and without what its image says is secret, or hidden
+// from customers.
+func (d InstanceDetailView) For(c access.Caller, img image.Image) InstanceDetailView {
 	d.InstanceView = d.InstanceView.For(c)
+	d.Secrets = []string{}
 	if !c.Entitled(access.EditInstance, d.of()) {
 		d.Variables, d.Env = map[string]string{}, []string{}
+		return d
 	}
+	customer := !c.Holds(access.WriteInstances)
+	shown := map[string]string{}
+	for name, value := range d.Variables {
+		v, declared := img.Variable(name)
+		switch {
+		case customer && (v.Hidden || !declared):
+		case v.IsSecret():
+			if value != "" {
+				d.Secrets = append(d.Secrets, name)
+			}
+		default:
+			shown[name] = value
+		}
+	}
+	slices.Sort(d.Secrets)
+	d.Variables, d.Env = shown, img.MaskEnv(d.Env, customer)
 	return d
 }
 
 // Detail shows everything of the instance.
 func (i Instance) Detail() InstanceDetailView {
 	d := InstanceDetailView{
-		InstanceView: i.View(), Variables: i.Variables, Env: i.Spec.Env, Volume: i.Spec.Volume,
+		InstanceView: i.View(), Variables: i.Variables, Env: i.Spec.Env, Secrets: []string{},
+		Startup: i.Startup, Pull: i.Pull, Digest: i.Digest, RunsOn: i.Observed.Digest, Volume: i.Spec.Volume,
 		ReadyAt: i.Observed.ReadyAt, Overdue: i.Observed.Overdue, Health: i.Observed.Health, Crashes: i.Observed.Crashes, GaveUp: i.Observed.GaveUp,
 		DiskState: i.Observed.Disk, Unheld: i.Observed.Unheld, Network: i.network(), IO: i.io(), CrashPolicy: i.Crash,
 		ExitCode: i.Observed.ExitCode, OOM: i.Observed.OOM, StartedAt: i.Observed.StartedAt, RetryAt: i.Observed.RetryAt,

@@ -186,7 +186,7 @@ func (s *Service) open(ctx context.Context, m Move, i instance.Instance) error {
 		if err != nil {
 			return err
 		}
-		spec, err = s.Instances.MovedSpec(ctx, q, i, ports, true)
+		spec, err = s.Instances.MovedSpec(ctx, q, i, m.To, ports, true)
 		return err
 	})
 	if err != nil {

@@ -48,6 +48,10 @@ func (c Code) Status() int {
 type Field struct {
 	Field   string `json:"field" doc:"Where: a path such as memory or ports[1]"`
 	Message string `json:"message" doc:"What is wrong with it and what is allowed"`
+	// Rule and Params are the same for programs, where a rule of an image's variable
+	// is broken: see controller/image/rule.
+	Rule   string            `json:"rule,omitempty" doc:"The rule of the image that is broken, such as max_text; none when it is none of its"`
+	Params map[string]string `json:"params,omitempty" doc:"What the rule asks for, by name: than, from, to, values, pattern"`
 }
 
 // Problem is an error with a code and a public message. The cause is for logs
