@@ -22,7 +22,7 @@ const round = (of) => of.map((each) => Math.round(each));
 // What a page notes about itself, from before its own first line runs.
 function watch() {
   const seen = { long: [], frames: [], blank: [] };
-  let recording = false;
+  let recording = 0; // the number of the one under way
   new PerformanceObserver((list) => {
     for (const each of list.getEntries()) seen.long.push([each.startTime, each.startTime + each.duration]);
   }).observe({ type: 'longtask', buffered: true });
@@ -44,9 +44,9 @@ function watch() {
       }),
     record: () => {
       seen.long.length = seen.frames.length = seen.blank.length = 0;
-      recording = true;
+      const mine = ++recording;
       const next = (at) => {
-        if (!recording) return;
+        if (recording !== mine) return;
         seen.frames.push(at);
         seen.blank.push(document.querySelectorAll('[role=listitem] > [aria-busy=true]').length);
         requestAnimationFrame(next);
@@ -54,7 +54,7 @@ function watch() {
       requestAnimationFrame(next);
     },
     stop: () => {
-      recording = false;
+      recording++;
       return seen;
     },
   };
@@ -109,9 +109,13 @@ async function firstPages(browser, place, state) {
 
 // Scrolls as a finger does, and gives what the page's own frames were.
 async function scroll(page, devtools, speed, seconds) {
-  await page.evaluate(() => window.berthBench.record());
+  const from = await page.evaluate(() => {
+    window.berthBench.record();
+    return window.scrollY;
+  });
   await devtools.send('Input.synthesizeScrollGesture', { x: 700, y: 500, yDistance: -speed * seconds, speed, gestureSourceType: 'touch', preventFling: true });
-  const seen = await page.evaluate(() => window.berthBench.stop());
+  const [seen, to] = await page.evaluate(() => [window.berthBench.stop(), window.scrollY]);
+  if (to - from < speed * seconds * 0.9) throw new Error(`it scrolled from ${from} to ${to} only`);
   const gaps = seen.frames.slice(1).map((at, n) => at - seen.frames[n]);
   return { gaps, long: seen.long.map(([from, to]) => to - from), blank: seen.blank.filter((each) => each > 0).length / seen.blank.length };
 }
@@ -140,18 +144,15 @@ async function bursts(browser, place) {
   const { context, page } = await arrive(browser, place.url, state);
   await page.goto(`/instances/${place.instance}`);
   const rows = page.locator('.xterm-rows > div');
-  const say = async (text) => {
-    await page.getByRole('textbox', { name: 'Command', exact: true }).fill(text);
-    await page.getByRole('button', { name: 'Send the command' }).click();
-  };
+  await page.getByText('It has printed nothing yet.').waitFor();
   const tasks = [];
-  for (let n = 0; n < place.bursts; n++) {
-    await say(`burst ${n}`);
-    await rows.filter({ hasText: `you said burst ${n}` }).first().waitFor();
+  for (let n = 1; n <= place.bursts; n++) {
+    await page.getByRole('textbox', { name: 'Command', exact: true }).fill('now');
+    await page.waitForTimeout(quiet);
     await page.evaluate(() => window.berthBench.record());
     const began = Date.now();
-    await say('stop');
-    await rows.filter({ hasText: `line ${place.lines} ` }).first().waitFor();
+    await page.getByRole('button', { name: 'Send the command' }).click();
+    await rows.filter({ hasText: `line ${place.lines * n} ` }).first().waitFor();
     const took = Date.now() - began;
     await page.waitForTimeout(quiet);
     const seen = await page.evaluate(() => window.berthBench.stop());

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const bin = resolve(root, process.env.BERTH_TEST_BIN ?? 'bin');
-const engine = process.env.BERTH_TEST_DOCKER_HOST ?? process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock';
+export const engine = process.env.BERTH_TEST_DOCKER_HOST ?? process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock';
 
 /** How long a condition may take on a busy machine before it counts as never, in milliseconds. */
 export const patience = Number(process.env.BERTH_JOURNEYS_PATIENCE ?? 90) * 1000;
@@ -36,7 +36,8 @@ export async function until(what, probe) {
   }
 }
 
-function freePort() {
+/** A port of loopback that nobody listens at. */
+export function freePort() {
   return new Promise((done, fail) => {
     const server = createServer().on('error', fail);
     server.listen(0, '127.0.0.1', () => {

@@ -4,4 +4,5 @@
 import './first.mjs';
 import './people.mjs';
 import './instances.mjs';
+import './catalogue.mjs';
 import './look.mjs';

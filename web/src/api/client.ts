@@ -8,6 +8,9 @@ export type View<N extends keyof components['schemas']> = components['schemas'][
 interface Detail {
   field: string;
   message: string;
+  /** The rule of an image's variable that is broken, and what it asks for. */
+  rule?: string;
+  params?: Record<string, string>;
 }
 
 /** What the controller said about a call that it did not carry out. */

@@ -1,29 +1,11 @@
 // What of an instance's files is no JSON: their content, and their way here.
 import { address, ApiError, call, csrfHeader, type View } from './client';
+import { problemOf, reach } from './raw';
 
 /** A file as text, and what says that it is still the same when it is written. */
 export interface TextFile {
   text: string;
   etag: string;
-}
-
-async function problemOf(response: Response): Promise<ApiError> {
-  try {
-    const answer = (await response.json()) as { error?: { code: string; message: string; details?: unknown }; request_id?: string };
-    const { code, message, details } = answer.error ?? { code: 'BAD_ANSWER', message: '', details: undefined };
-    return new ApiError(response.status, code, message, details, answer.request_id ?? '');
-  } catch {
-    return new ApiError(response.status, 'BAD_ANSWER', '');
-  }
-}
-
-async function reach(input: string, init: RequestInit): Promise<Response> {
-  try {
-    return await fetch(input, { credentials: 'same-origin', ...init });
-  } catch (cause) {
-    if (cause instanceof DOMException && cause.name === 'AbortError') throw cause;
-    throw new ApiError(0, 'UNREACHABLE', '');
-  }
 }
 
 /** Reads a file that holds text; one that doesn't is an error of code BINARY. */

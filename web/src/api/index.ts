@@ -8,4 +8,5 @@ export { usePanel } from './panel';
 export { makePasskey, passkeysSupported, showPasskey } from './passkey';
 export { ended, useJob, type Followed } from './follow';
 export { ConsoleSocket, type ConsoleLine, type ConsolePhase, type ConsoleSink, type ConsoleState, type Verb } from './console';
+export { putIcon } from './images';
 export { download, readText, startUpload, writeText, type TextFile } from './files';

@@ -13,6 +13,8 @@ const about: Record<string, (event: Event) => QueryKey[]> = {
   node: (e) => [keys.nodes('list'), ...one(keys.nodes, e.node_id), keys.system()],
   job: (e) => [keys.jobs('list'), ...one(keys.jobs, e.job_id), ...one(keys.instances, e.instance_id)],
   image: () => [keys.images()],
+  preset: () => [keys.images()],
+  registry: () => [keys.registries('list')],
   user: () => [keys.users(), keys.session],
   role: () => [keys.roles(), keys.users(), keys.session],
   key: () => [keys.keys()],

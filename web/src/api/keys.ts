@@ -7,6 +7,7 @@ export const keys = {
   instances: (...more: unknown[]) => ['instances', ...more] as const,
   nodes: (...more: unknown[]) => ['nodes', ...more] as const,
   images: (...more: unknown[]) => ['images', ...more] as const,
+  registries: (...more: unknown[]) => ['registries', ...more] as const,
   users: (...more: unknown[]) => ['users', ...more] as const,
   roles: (...more: unknown[]) => ['roles', ...more] as const,
   jobs: (...more: unknown[]) => ['jobs', ...more] as const,

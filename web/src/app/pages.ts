@@ -1,7 +1,7 @@
 // Every page: its address, its code (loaded when it is first gone to), what it
 // needs, and where it stands in the sidebar. A page is added by a line here.
 import {
-  IconActivity, IconBox, IconLayoutDashboard, IconListCheck, IconServer2, IconSettings, IconShieldHalf, IconStack2, IconUser, IconUsers, type Icon,
+  IconActivity, IconBox, IconKey, IconLayoutDashboard, IconListCheck, IconServer2, IconSettings, IconShieldHalf, IconStack2, IconUser, IconUsers, type Icon,
 } from '@tabler/icons-react';
 import { lazy as lazily, type ComponentType, type LazyExoticComponent } from 'react';
 import type { Permission } from '@/api';
@@ -68,8 +68,15 @@ export const pages: PageRoute[] = [
     needs: 'images.write',
     nav: { label: 'nav.images', icon: IconStack2, group: 'administration' },
   },
+  { path: '/images/import', page: page(() => import('@/features/image/ImportPage')), needs: 'images.write' },
   { path: '/images/new', page: page(() => import('@/features/image/ImagePage')), needs: 'images.write' },
   { path: '/images/:id', page: page(() => import('@/features/image/ImagePage')) },
+  {
+    path: '/registries',
+    page: page(() => import('@/features/registry/RegistriesPage')),
+    needs: 'settings.read',
+    nav: { label: 'nav.registries', icon: IconKey, group: 'administration' },
+  },
   {
     path: '/users',
     page: page(() => import('@/features/user/UsersPage')),

@@ -1,9 +1,11 @@
-import { ActionIcon, Button, Group, NumberInput, Radio, SimpleGrid, Stack, Switch, TextInput } from '@mantine/core';
+import { ActionIcon, Button, Group, NumberInput, Radio, Select, SimpleGrid, Stack } from '@mantine/core';
 import { IconPlus, IconTrash } from '@tabler/icons-react';
-import type { View } from '@/api';
+import { useQuery } from '@tanstack/react-query';
+import { call, keys, type View } from '@/api';
 import { t } from '@/text';
 import type { Submit } from '@/ui';
-import { problemOf, type DeployForm, type PortRow } from './deploy';
+import { problemOf, referenceChoices, startValues, withPreset, type DeployForm, type PortRow } from './deploy';
+import { VariableForm } from './VariableForm';
 import css from './parts.module.css';
 
 interface Props {
@@ -12,8 +14,10 @@ interface Props {
   submit: Submit;
 }
 
+type Limits = Pick<DeployForm, 'memory' | 'cpu' | 'disk'>;
+
 /** What an instance may have of its node. */
-export function LimitFields({ form, set, submit }: Props) {
+export function LimitFields({ form, set, submit }: { form: Limits; set: (change: Partial<Limits>) => void; submit: Submit }) {
   return (
     <SimpleGrid cols={{ base: 1, xs: 3 }} spacing="sm">
       <NumberInput label={t('common.memory')} suffix=" MiB" required min={16} step={256} thousandSeparator=" " value={form.memory} error={submit.of('memory')} onChange={(value) => set({ memory: Number(value) })} />
@@ -70,29 +74,47 @@ export function PortFields({ form, set, submit }: Props) {
 
 /** An image's variables as a form; nothing when it has none. */
 export function VariableFields({ image, form, set, submit }: Props & { image: View<'ImageView'> }) {
+  const names = (name: string) => [`variables.${name}`, `variables[${name}]`, name];
   return (
-    <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
-      {(image.variables ?? []).map((each) => {
-        const value = form.variables[each.name] ?? '';
-        const change = (to: string) => set({ variables: { ...form.variables, [each.name]: to } });
-        const error = problemOf(submit.of, `variables.${each.name}`, `variables[${each.name}]`, each.name);
-        return each.type === 'boolean' ? (
-          <Switch key={each.name} label={each.name} description={each.description} checked={value === 'true' || value === '1'} error={error} onChange={(e) => change(e.currentTarget.checked ? 'true' : 'false')} />
-        ) : (
-          <TextInput
-            key={each.name}
-            label={each.name}
-            description={each.description}
-            required={!!each.required}
-            type={each.type === 'number' ? 'number' : 'text'}
-            autoComplete="off"
-            spellCheck={false}
-            value={value}
-            error={error}
-            onChange={(e) => change(e.currentTarget.value)}
-          />
-        );
-      })}
-    </SimpleGrid>
+    <VariableForm
+      variables={image.variables ?? []}
+      values={form.variables}
+      start={startValues(image, form.preset)}
+      tried={Object.keys(submit.fields).length > 0}
+      staff
+      of={(name) => problemOf(submit.of, ...names(name))}
+      onChange={(name, to) => {
+        names(name).forEach(submit.forget);
+        set({ variables: { ...form.variables, [name]: to } });
+      }}
+    />
+  );
+}
+
+/** Fills the form in from one of the image's presets; nothing where there are none. */
+export function PresetField({ image, form, set }: Omit<Props, 'submit'> & { image: View<'ImageView'> }) {
+  const found = useQuery({ queryKey: keys.images(image.id, 'presets'), queryFn: ({ signal }) => call('get', '/api/v1/images/{id}/presets', { path: { id: image.id }, signal }) });
+  const presets = found.data ?? [];
+  if (presets.length === 0) return null;
+  return (
+    <Select
+      label={t('preset.choose')}
+      value={form.preset?.id ?? ''}
+      data={[{ value: '', label: t('preset.none') }, ...presets.map((each) => ({ value: each.id, label: each.name }))]}
+      onChange={(id) => set(withPreset(form, image, presets.find((each) => each.id === id)))}
+    />
+  );
+}
+
+/** Which of the image's container images, and which of its start commands. */
+export function ChoiceFields({ image, form, set, submit }: Props & { image: View<'ImageView'> }) {
+  const commands = image.commands ?? [];
+  return (
+    <>
+      <Select label={t('deploy.reference')} value={form.reference} data={referenceChoices(image)} allowDeselect={false} error={submit.of('reference') ?? submit.of('image_id')} onChange={(to) => set({ reference: to ?? '' })} />
+      {commands.length > 1 && (
+        <Select label={t('deploy.startup')} value={form.startup || (commands[0]?.name ?? '')} data={commands.map((each) => each.name)} allowDeselect={false} error={submit.of('startup')} onChange={(to) => set({ startup: to ?? '' })} />
+      )}
+    </>
   );
 }

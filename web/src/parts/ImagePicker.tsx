@@ -6,6 +6,7 @@ import { useState } from 'react';
 import { keys, list, type View } from '@/api';
 import { t } from '@/text';
 import { EmptyState, ErrorNotice, RowSkeletons } from '@/ui';
+import { ImageIcon } from './ImageIcon';
 import css from './parts.module.css';
 
 interface Props {
@@ -28,8 +29,11 @@ export function ImagePicker({ value, onChoose }: Props) {
       <SimpleGrid cols={{ base: 1, xs: 2, md: 3 }} spacing="sm" role="radiogroup" aria-label={t('deploy.image')}>
         {images.data?.items.map((image) => (
           <UnstyledButton key={image.id} className={css.card} role="radio" aria-checked={image.id === value} onClick={() => onChoose(image)}>
-            <strong>{image.name}</strong>
-            <span className="quiet">{image.description}</span>
+            <span className={css.cardName}>
+              <ImageIcon image={image} size={24} />
+              <strong>{image.name}</strong>
+            </span>
+            <span className={`quiet ${css.cardAbout}`}>{image.description}</span>
             <span className="mono quiet">{image.references?.[0]}</span>
           </UnstyledButton>
         ))}

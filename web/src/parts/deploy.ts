@@ -23,10 +23,16 @@ export interface DeployForm {
   primary: number;
   variables: Record<string, string>;
   start: boolean;
+  /** The name of one of the image's start commands; empty is the first. */
+  startup: string;
+  /** What it was filled in from. */
+  preset: Preset | undefined;
 }
 
+export type Preset = View<'PresetView'>;
+
 export function emptyForm(owner: string): DeployForm {
-  return { name: '', owner, image: '', reference: '', node: '', memory: 1024, cpu: 1, disk: 5120, ports: [{ id: 1, container: '', host: '' }], primary: 1, variables: {}, start: true };
+  return { name: '', owner, image: '', reference: '', node: '', memory: 1024, cpu: 1, disk: 5120, ports: [{ id: 1, container: '', host: '' }], primary: 1, variables: {}, start: true, startup: '', preset: undefined };
 }
 
 /** The port that the containers of well-known images listen at; what nobody knows is left to the form. */
@@ -55,9 +61,33 @@ export function withImage(form: DeployForm, image: View<'ImageView'>): DeployFor
     memory: small ? 128 : form.memory,
     cpu: small ? 0.5 : form.cpu,
     disk: small ? 1024 : form.disk,
-    variables: Object.fromEntries((image.variables ?? []).map((each) => [each.name, each.default ?? ''])),
+    variables: startValues(image),
     ports: [{ id: 1, container: usualPort(reference), host: '' }],
     primary: 1,
+    startup: '',
+    preset: undefined,
+  };
+}
+
+/** The values that an instance of an image begins with. */
+export function startValues(image: View<'ImageView'> | undefined, preset?: Preset): Record<string, string> {
+  return Object.fromEntries((image?.variables ?? []).map((each) => [each.name, preset?.variables?.[each.name] ?? each.default ?? '']));
+}
+
+/** The form filled in from a preset; what it leaves open stays as it is. */
+export function withPreset(form: DeployForm, image: View<'ImageView'>, preset: Preset | undefined): DeployForm {
+  const ports = (preset?.ports ?? []).map((each, at) => ({ id: at + 1, container: each.container, host: '' as const }));
+  const primary = (preset?.ports ?? []).findIndex((each) => each.primary) + 1;
+  return {
+    ...form,
+    preset,
+    memory: preset?.memory || form.memory,
+    cpu: preset?.cpu || form.cpu,
+    disk: preset?.disk || form.disk,
+    reference: preset?.reference || form.reference,
+    startup: preset?.startup || form.startup,
+    variables: startValues(image, preset),
+    ...(ports.length > 0 ? { ports, primary: primary || 1 } : {}),
   };
 }
 
@@ -66,8 +96,8 @@ export function bodyOf(form: DeployForm, image: View<'ImageView'> | undefined): 
   const ports = form.ports
     .filter((row) => row.container !== '')
     .map((row) => ({ container: Number(row.container), ...(row.host === '' ? {} : { host: Number(row.host) }), ...(row.id === form.primary ? { primary: true } : {}) }));
-  const defaults = new Map((image?.variables ?? []).map((each) => [each.name, each.default ?? '']));
-  const variables = Object.fromEntries(Object.entries(form.variables).filter(([name, value]) => value !== '' && value !== defaults.get(name)));
+  const usual = startValues(image, form.preset);
+  const variables = Object.fromEntries(Object.entries(form.variables).filter(([name, value]) => value !== (usual[name] ?? '')));
   return {
     name: form.name.trim(),
     owner_id: form.owner,
@@ -77,6 +107,8 @@ export function bodyOf(form: DeployForm, image: View<'ImageView'> | undefined): 
     cpu: form.cpu,
     disk: form.disk,
     start: form.start,
+    ...(form.startup ? { startup: form.startup } : {}),
+    ...(form.preset ? { preset: form.preset.id } : {}),
     ...(form.node ? { node_id: form.node } : {}),
     ...(ports.length > 0 ? { ports } : {}),
     ...(Object.keys(variables).length > 0 ? { variables } : {}),
@@ -86,4 +118,11 @@ export function bodyOf(form: DeployForm, image: View<'ImageView'> | undefined): 
 /** The error of a field, whether the controller names it in brackets, by dots or only by its beginning. */
 export function problemOf(of: (field: string) => string | undefined, ...names: string[]): string | undefined {
   return names.map(of).find((text) => text !== undefined);
+}
+
+/** An image's container images by what people choose them by. */
+export function referenceChoices(image: Pick<View<'ImageView'>, 'references' | 'labels'>, also = ''): { value: string; label: string }[] {
+  const seen = new Set<string>();
+  const all = [...(image.references ?? []).map((value, at) => ({ value, label: image.labels?.[at] || value })), ...(also ? [{ value: also, label: also }] : [])];
+  return all.filter(({ value }) => !seen.has(value) && seen.add(value));
 }

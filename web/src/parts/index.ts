@@ -3,7 +3,10 @@
 export { JobLive } from './JobLive';
 export { NodeCommand } from './NodeCommand';
 export { UserName, UserSelect } from './UserSelect';
-export { bodyOf, emptyForm, withImage, type DeployForm } from './deploy';
-export { LimitFields, PortFields, VariableFields } from './DeployFields';
+export { bodyOf, emptyForm, referenceChoices, withImage, type DeployForm } from './deploy';
+export { ChoiceFields, LimitFields, PortFields, PresetField, VariableFields } from './DeployFields';
+export { ImageIcon } from './ImageIcon';
 export { ImagePicker } from './ImagePicker';
+export { isSecret, type Variable } from './rules';
+export { keepsRules, VariableForm } from './VariableForm';
 export { useProof, type Guard } from './proof';

@@ -1,4 +1,4 @@
-import { Button, Group, Modal, PasswordInput, Stack, Text } from '@mantine/core';
+import { Button, Group, Modal, PasswordInput, Stack, Text, TextInput } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { IconFingerprint } from '@tabler/icons-react';
 import { useState, type ReactNode } from 'react';
@@ -7,6 +7,7 @@ import { t } from '@/text';
 import { ErrorNotice, useSubmit } from '@/ui';
 
 interface Asked {
+  /** password, passkey; and totp, recovery: the password goes with a code of one of these. */
   ways: string[];
   done: () => void;
   stop: () => void;
@@ -16,7 +17,7 @@ interface Asked {
 export type Guard = <T>(run: () => Promise<T>) => Promise<T>;
 
 /**
- * Runs what changes how one logs in. When the controller wants a fresh proof, it
+ * Runs what changes how one logs in, or another's account. When the controller wants a fresh proof, it
  * is asked for, and the call is made once more. `dialog` has to be drawn.
  */
 export function useProof(): { guard: Guard; dialog: ReactNode } {
@@ -44,10 +45,12 @@ export function useProof(): { guard: Guard; dialog: ReactNode } {
 function Question({ ways, done, stop }: Asked) {
   const client = useQueryClient();
   const [password, setPassword] = useState('');
+  const [code, setCode] = useState('');
+  const coded = ways.includes('totp') || ways.includes('recovery');
   const byPassword = useSubmit(async () => {
-    renew(client, await call('post', '/api/v1/me/prove', { body: { password } }));
+    renew(client, await call('post', '/api/v1/me/prove', { body: { password, ...(coded ? codeOf(code) : {}) } }));
     done();
-  }, ['password']);
+  }, ['password', 'code', 'recovery_code']);
   const byPasskey = useSubmit(async () => {
     renew(client, await call('post', '/api/v1/me/prove', { body: { passkey: await answerPasskey() } }));
     done();
@@ -61,14 +64,27 @@ function Question({ ways, done, stop }: Asked) {
     >
       <Stack gap="md">
         <Text>{t('account.proofHint')}</Text>
-        <PasswordInput
-          data-autofocus
-          label={t('account.password')}
-          autoComplete="current-password"
-          value={password}
-          error={byPassword.of('password')}
-          onChange={(e) => setPassword(e.currentTarget.value)}
-        />
+        {ways.includes('password') && (
+          <PasswordInput
+            data-autofocus
+            label={t('account.password')}
+            autoComplete="current-password"
+            value={password}
+            error={byPassword.of('password')}
+            onChange={(e) => setPassword(e.currentTarget.value)}
+          />
+        )}
+        {coded && (
+          <TextInput
+            label={t(ways.includes('totp') ? 'account.proofCode' : 'login.recoveryCode')}
+            description={ways.includes('totp') ? t('account.proofCodeHint') : undefined}
+            autoComplete="one-time-code"
+            spellCheck={false}
+            value={code}
+            error={byPassword.of('code') ?? byPassword.of('recovery_code')}
+            onChange={(e) => setCode(e.currentTarget.value)}
+          />
+        )}
         <ErrorNotice error={byPassword.error ?? byPasskey.error} />
         <Group justify="flex-end" gap="xs">
           <Button onClick={stop}>{t('common.cancel')}</Button>
@@ -77,13 +93,21 @@ function Question({ ways, done, stop }: Asked) {
               {t('account.proofPasskey')}
             </Button>
           )}
-          <Button type="submit" variant="filled" loading={byPassword.busy} disabled={password === ''}>
-            {t('common.continue')}
-          </Button>
+          {ways.includes('password') && (
+            <Button type="submit" variant="filled" loading={byPassword.busy} disabled={password === '' || (coded && code.trim() === '')}>
+              {t('common.continue')}
+            </Button>
+          )}
         </Group>
       </Stack>
     </form>
   );
+}
+
+// A code of the app is digits; all else is a recovery code.
+function codeOf(typed: string): { code: string } | { recovery_code: string } {
+  const digits = typed.replace(/\s/g, '');
+  return /^\d{6,8}$/.test(digits) ? { code: digits } : { recovery_code: typed.trim() };
 }
 
 async function answerPasskey(): Promise<{ ceremony: string; response: unknown }> {

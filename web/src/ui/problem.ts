@@ -1,6 +1,6 @@
 // What can be said about something that went wrong. Errors of the API have
 // these fields; ui knows their shape, not the API.
-import { t, type TextKey } from '@/text';
+import { t, tAny, type TextKey } from '@/text';
 
 interface Telling {
   status?: number;
@@ -8,6 +8,15 @@ interface Telling {
   message: string;
   requestId?: string;
   fields?: Record<string, string>;
+  details?: Detail[];
+}
+
+interface Detail {
+  field: string;
+  message: string;
+  /** The rule that is broken, where it is one that has words of its own. */
+  rule?: string;
+  params?: Record<string, string>;
 }
 
 const byCode: Record<string, TextKey> = {
@@ -33,5 +42,12 @@ export function requestId(error: unknown): string {
 
 /** What is wrong with each field of a form, by its name. */
 export function fieldErrors(error: unknown): Record<string, string> {
-  return (error as Partial<Telling> | null | undefined)?.fields ?? {};
+  const told = error as Partial<Telling> | null | undefined;
+  const found = { ...told?.fields };
+  for (const { field, message, rule, params } of Array.isArray(told?.details) ? told.details : []) {
+    const name = field.replace(/^body\./, '');
+    // The first that is said of a field is the one that is shown.
+    if (rule && found[name] === message) found[name] = tAny(`rule.${rule}`, message, { ...params, count: Number(params?.than ?? 0) });
+  }
+  return found;
 }

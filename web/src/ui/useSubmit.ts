@@ -10,15 +10,22 @@ export interface Submit {
   run: () => Promise<boolean>;
   /** What is wrong with a field, for its `error`. */
   of: (field: string) => string | undefined;
+  /** What is wrong with all of them, by their names. */
+  fields: Record<string, string>;
+  /** A field was changed: what was wrong with it is no longer said. */
+  forget: (field: string) => void;
   reset: () => void;
 }
 
-/** `known` are the fields the form has: what is wrong with others stands in the notice. */
-export function useSubmit(send: () => Promise<unknown>, known: readonly string[] = []): Submit {
+/** `known` are the fields the form has, or says whether it has one: what is wrong with others stands in the notice. */
+export function useSubmit(send: () => Promise<unknown>, known: readonly string[] | ((field: string) => boolean) = []): Submit {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
-  const fields = fieldErrors(error);
-  const allShown = Object.keys(fields).length > 0 && Object.keys(fields).every((name) => known.includes(name));
+  const [forgotten, setForgotten] = useState<readonly string[]>([]);
+  const told = fieldErrors(error);
+  const shown = typeof known === 'function' ? known : (name: string) => known.includes(name);
+  const allShown = Object.keys(told).length > 0 && Object.keys(told).every(shown);
+  const fields = Object.fromEntries(Object.entries(told).filter(([name]) => !forgotten.includes(name)));
   return {
     busy,
     error: allShown ? undefined : error,
@@ -26,6 +33,7 @@ export function useSubmit(send: () => Promise<unknown>, known: readonly string[]
       if (busy) return false;
       setBusy(true);
       setError(undefined);
+      setForgotten([]);
       try {
         await send();
         return true;
@@ -37,6 +45,8 @@ export function useSubmit(send: () => Promise<unknown>, known: readonly string[]
       }
     },
     of: (field) => fields[field],
+    fields,
+    forget: (field) => told[field] !== undefined && setForgotten((before) => [...before, field]),
     reset: () => setError(undefined),
   };
 }

@@ -2,6 +2,7 @@ import { Select, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { keys, list, useCan, type View } from '@/api';
 import { UserSelect } from '@/parts';
+import { described, eventText } from '@/parts/deeds';
 import { t, tAny } from '@/text';
 import { Choice, DataTable, EmptyState, Filters, PageHeader, Pager, RelativeTime, SearchField, Section, useFilters, type Column } from '@/ui';
 import { doors, isoOfLocal, tellsOf, things } from './activity';
@@ -71,9 +72,9 @@ const columns = (): Column<Event>[] => [
     title: t('activity.what'), width: '50%',
     cell: (event) => (
       <>
-        <div>{tAny(`activity.type_${event.type}`, event.type)}</div>
+        <div>{eventText(event.type)}</div>
         <div className={css.told} title={tellsOf(event.data)}>
-          {tellsOf(event.data)}
+          {described(event)}
         </div>
       </>
     ),

@@ -2,7 +2,7 @@ export const doors = ['session', 'key', 'sftp', 'schedule', 'system', 'local'] a
 
 /** What events are about: the first word of their types. */
 export const things = [
-  'instance', 'file', 'subuser', 'node', 'allocation', 'image', 'user', 'role', 'session', 'second_factor', 'passkey', 'oidc', 'password', 'link', 'key', 'ssh_key', 'settings', 'mail', 'job',
+  'instance', 'file', 'subuser', 'node', 'allocation', 'image', 'user', 'role', 'session', 'second_factor', 'passkey', 'oidc', 'password', 'link', 'key', 'ssh_key', 'settings', 'mail', 'preset', 'registry', 'job',
 ] as const;
 
 /** What a field of date and time says, in the local zone, as the API wants it; undefined when nothing. */
@@ -13,7 +13,7 @@ export function isoOfLocal(text: string): string | undefined {
 
 const most = 200;
 
-/** What an event says besides its type, in a line; only ever shown as text. */
+/** All that an event holds, in a line, for who wants it to the letter; only ever shown as text. */
 export function tellsOf(data: unknown): string {
   if (data === null || typeof data !== 'object') return '';
   const parts = Object.entries(data).map(([name, value]) => `${name}: ${told(value)}`);

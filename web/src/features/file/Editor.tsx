@@ -6,7 +6,7 @@ import { useEffect, useRef, useState } from 'react';
 import { ApiError, download, readText, writeText, type TextFile } from '@/api';
 import { t } from '@/text';
 import { EmptyState, ErrorNotice, notifyDone, notifyError, PageSkeleton, Section } from '@/ui';
-import { openEditor, replaceText, textOf } from './codemirror';
+import { openEditor, replaceText, textOf } from '@/parts/editor/codemirror';
 import { base, shown } from './paths';
 import { filesKey } from './store';
 import css from './file.module.css';

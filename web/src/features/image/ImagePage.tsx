@@ -1,183 +1,230 @@
-import { Anchor, Button, NumberInput, Select, SimpleGrid, Stack, Switch, TagsInput, Textarea, TextInput } from '@mantine/core';
+import { Anchor, Button, Menu, Tabs } from '@mantine/core';
+import { IconDownload, IconPhoto, IconRocket } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { useState } from 'react';
-import { Link, useLocation, useParams } from 'wouter';
-import { call, keys, useCan, type View } from '@/api';
-import { t, tAny, type TextKey } from '@/text';
-import { ConfirmByName, ErrorNotice, FormEnd, notifyDone, PageHeader, PageSkeleton, Section, type Submit, useSubmit } from '@/ui';
-import { codesOf, definitionOf, linesOf, trimmed, type Definition } from './definition';
+import { useRef, useState } from 'react';
+import { Link, useLocation, useParams, useSearchParams } from 'wouter';
+import { address, call, keys, putIcon, useCan, type View } from '@/api';
+import { ImageIcon } from '@/parts';
+import { t } from '@/text';
+import { ConfirmByName, ErrorNotice, FormEnd, notifyDone, notifyError, PageHeader, PageSkeleton, useSubmit } from '@/ui';
+import { definitionOf, partOf, parts, trimmed, type Definition, type PartName } from './definition';
+import { General } from './General';
+import { Install } from './Install';
+import { Patches } from './Patches';
+import { Presets } from './Presets';
+import { Start } from './Start';
 import { Variables } from './Variables';
+import css from './image.module.css';
 
 export default function ImagePage() {
   const { id } = useParams<{ id?: string }>();
   const image = useQuery({ queryKey: keys.images(id ?? 'new'), queryFn: () => call('get', '/api/v1/images/{id}', { path: { id: id ?? '' } }), enabled: !!id });
   if (image.error) return <ErrorNotice error={image.error} retry={() => void image.refetch()} />;
   if (id && !image.data) return <PageSkeleton />;
-  return <Editor key={image.data?.updated_at ?? 'new'} image={image.data} />;
-}
-
-interface PartProps {
-  def: Definition;
-  set: (change: Partial<Definition>) => void;
-  submit: Submit;
-}
-
-function Editor({ image }: { image: View<'ImageView'> | undefined }) {
-  const [name, setName] = useState(image?.name ?? '');
-  const [def, setDef] = useState<Definition>(() => (image ? definitionOf(image) : ({ references: [] } as unknown as Definition)));
-  const [deleting, setDeleting] = useState(false);
-  const [, go] = useLocation();
-  const client = useQueryClient();
-  const may = useCan()('images.write');
-  const set = (change: Partial<Definition>) => setDef((before) => ({ ...before, ...change }));
-  const submit = useSubmit(async () => {
-    const definition = trimmed(def);
-    const saved = image
-      ? await call('patch', '/api/v1/images/{id}', { path: { id: image.id }, body: { ...(name === image.name ? {} : { name }), definition } })
-      : await call('post', '/api/v1/images', { body: { name, ...definition } as View<'ImageBody'> });
-    notifyDone(t('image.saved'));
-    await client.invalidateQueries({ queryKey: keys.images() });
-    if (!image) go(`/images/${saved.id}`);
-  }, ['name', 'references', 'definition.references']);
-  const parts = { def, set, submit };
   return (
     <>
-      <PageHeader
-        title={image?.name ?? t('image.add')}
-        crumb={
-          <Anchor component={Link} href="/images">
-            {t('image.title')}
-          </Anchor>
-        }
-        actions={
-          image &&
-          may && (
-            <Button color="red" variant="light" onClick={() => setDeleting(true)}>
-              {t('common.delete')}
-            </Button>
-          )
-        }
-      />
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          void submit.run();
-        }}
-      >
-        <fieldset disabled={!may} style={{ border: 0, margin: 0, padding: 0, minWidth: 0 }}>
-          <Section title={t('image.about')}>
-            <Stack gap="sm">
-              <TextInput label={t('common.name')} required value={name} error={submit.of('name')} onChange={(e) => setName(e.currentTarget.value)} />
-              <Textarea label={t('image.description')} autosize minRows={2} value={def.description ?? ''} onChange={(e) => set({ description: e.currentTarget.value })} />
-              <TagsInput
-                label={t('image.references')}
-                description={t('image.referencesHint')}
-                required
-                value={def.references ?? []}
-                error={submit.of('references') ?? submit.of('definition.references')}
-                onChange={(references) => set({ references })}
-              />
-            </Stack>
-          </Section>
-          <Start {...parts} />
-          <Stop {...parts} />
-          <Section title={t('image.variables')} hint={t('image.variablesHint')}>
-            <Variables value={def.variables ?? []} onChange={(variables) => set({ variables })} />
-          </Section>
-        </fieldset>
-        {may && (
-          <FormEnd submit={submit} cancel="/images" apart>
-            {t('common.save')}
-          </FormEnd>
-        )}
-      </form>
-      {image && (
-        <ConfirmByName
-          opened={deleting}
-          onClose={() => setDeleting(false)}
-          title={t('image.deleteTitle', { name: image.name })}
-          name={image.name}
-          confirm={t('common.delete')}
-          run={async () => {
-            await call('delete', '/api/v1/images/{id}', { path: { id: image.id } });
-            go('/images');
-            await client.invalidateQueries({ queryKey: keys.images('list') });
-          }}
-        >
-          {t('image.deleteText')}
-        </ConfirmByName>
-      )}
+      <Head image={image.data} />
+      <Editor key={image.data?.updated_at ?? 'new'} image={image.data} />
     </>
   );
 }
 
-function Start({ def, set, submit }: PartProps) {
-  return (
-    <Section title={t('image.start')}>
-      <Stack gap="sm">
-        <TextInput
-          label={t('image.commandLine')}
-          description={t('image.commandHint')}
-          classNames={{ input: 'mono' }}
-          value={def.command_line ?? (def.command ?? []).join(' ')}
-          error={submit.of('definition.command_line') ?? submit.of('command_line')}
-          onChange={(e) => set({ command_line: e.currentTarget.value, command: [] })}
-        />
-        <Lines label="image.readyLines" hint="image.readyHint" value={[def.ready_line ?? '', ...(def.ready_lines ?? [])].filter(Boolean)} onChange={([first, ...more]) => set({ ready_line: first ?? '', ready_lines: more })} />
-        <Lines label="image.env" hint="image.envHint" value={def.env ?? []} onChange={(env) => set({ env })} />
-        <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
-          <TextInput label={t('image.volume')} description={t('image.volumeHint')} value={def.volume ?? ''} onChange={(e) => set({ volume: e.currentTarget.value })} />
-          <Seconds label="image.startTimeout" hint="image.startTimeoutHint" value={def.start_timeout_seconds} onChange={(value) => set({ start_timeout_seconds: value })} />
-        </SimpleGrid>
-        <Switch label={t('image.tty')} description={t('image.ttyHint')} checked={!def.no_tty} onChange={(e) => set({ no_tty: !e.currentTarget.checked })} />
-      </Stack>
-    </Section>
-  );
-}
+type Image = View<'ImageView'> | undefined;
 
-function Stop({ def, set }: PartProps) {
-  const policy = def.crash_policy ?? {};
-  const crash = (change: Partial<NonNullable<Definition['crash_policy']>>) => set({ crash_policy: { ...policy, ...change } });
-  const restarts = ['on-failure', 'always', 'never'] as const;
+function Head({ image }: { image: Image }) {
+  const may = useCan();
   return (
-    <Section title={t('image.stop')}>
-      <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
-        <TextInput label={t('image.stopCommand')} description={t('image.stopHint')} classNames={{ input: 'mono' }} value={def.stop_command ?? ''} onChange={(e) => set({ stop_command: e.currentTarget.value })} />
-        <Seconds label="image.stopGrace" hint="image.stopGraceHint" value={def.stop_grace_seconds} onChange={(value) => set({ stop_grace_seconds: value })} />
-        <Select
-          label={t('image.restart')}
-          description={t('image.restartHint')}
-          value={policy.restart ?? 'on-failure'}
-          onChange={(value) => crash({ restart: value as (typeof restarts)[number] })}
-          data={restarts.map((each) => ({ value: each, label: tAny(`image.restart_${each}`, each) }))}
-        />
-        <NumberInput label={t('image.crashLimit')} description={t('image.crashLimitHint')} min={-1} value={policy.limit ?? ''} placeholder="5" onChange={(value) => crash({ limit: Number(value) })} />
-        <Seconds label="image.crashWindow" hint="image.crashWindowHint" value={policy.window_seconds} onChange={(value) => crash({ window_seconds: value })} />
-        <TextInput label={t('image.cleanCodes')} description={t('image.cleanCodesHint')} defaultValue={(policy.clean_codes ?? []).join(', ')} onBlur={(e) => crash({ clean_codes: codesOf(e.currentTarget.value) })} />
-      </SimpleGrid>
-    </Section>
-  );
-}
-
-function Lines({ label, hint, value, onChange }: { label: TextKey; hint: TextKey; value: string[]; onChange: (to: string[]) => void }) {
-  const [text, setText] = useState(value.join('\n'));
-  return (
-    <Textarea
-      label={t(label)}
-      description={t(hint)}
-      autosize
-      minRows={2}
-      classNames={{ input: 'mono' }}
-      spellCheck={false}
-      value={text}
-      onChange={(e) => {
-        setText(e.currentTarget.value);
-        onChange(linesOf(e.currentTarget.value));
-      }}
+    <PageHeader
+      title={image?.name ?? t('image.add')}
+      beside={image && <ImageIcon key={image.updated_at} image={image} size={28} />}
+      crumb={
+        <Anchor component={Link} href="/images">
+          {t('image.title')}
+        </Anchor>
+      }
+      actions={
+        image && (
+          <>
+            {may('instances.write') && (
+              <Button component={Link} href={`/instances/new?image=${image.id}`} leftSection={<IconRocket size={16} aria-hidden />}>
+                {t('deploy.submit')}
+              </Button>
+            )}
+            <ExportMenu id={image.id} />
+            {may('images.write') && <IconMenu image={image} />}
+            {may('images.write') && <Delete image={image} />}
+          </>
+        )
+      }
     />
   );
 }
 
-function Seconds({ label, hint, value, onChange }: { label: TextKey; hint: TextKey; value: number | undefined; onChange: (to: number) => void }) {
-  return <NumberInput label={t(label)} description={t(hint)} suffix=" s" min={0} value={value ?? ''} onChange={(to) => onChange(Number(to))} />;
+const exports = [
+  { label: 'image.exportJson', query: { format: 'PLCN_v3' } },
+  { label: 'image.exportYaml', query: { format: 'PLCN_v3', as: 'yaml' } },
+  { label: 'image.exportClassic', query: { format: 'classic' } },
+] as const;
+
+/** The image as a file, in the formats that others read. */
+function ExportMenu({ id }: { id: string }) {
+  return (
+    <Menu>
+      <Menu.Target>
+        <Button leftSection={<IconDownload size={16} aria-hidden />}>{t('image.export')}</Button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        {exports.map(({ label, query }) => (
+          <Menu.Item key={label} component="a" href={address('/api/v1/images/{id}/export', { id }, query)} download>
+            {t(label)}
+          </Menu.Item>
+        ))}
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
+
+function IconMenu({ image }: { image: View<'ImageView'> }) {
+  const input = useRef<HTMLInputElement>(null);
+  const client = useQueryClient();
+  const run = (what: Promise<unknown>) => void what.then(() => client.invalidateQueries({ queryKey: keys.images() })).catch(notifyError);
+  return (
+    <>
+      <Menu>
+        <Menu.Target>
+          <Button leftSection={<IconPhoto size={16} aria-hidden />}>{t('image.icon')}</Button>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Item onClick={() => input.current?.click()}>{t('image.iconChoose')}</Menu.Item>
+          {image.icon && (
+            <Menu.Item color="red" onClick={() => run(call('delete', '/api/v1/images/{id}/icon', { path: { id: image.id } }))}>
+              {t('image.iconRemove')}
+            </Menu.Item>
+          )}
+        </Menu.Dropdown>
+      </Menu>
+      <input
+        ref={input}
+        type="file"
+        hidden
+        aria-label={t('image.iconChoose')}
+        accept="image/png,image/jpeg,image/webp,image/gif,image/svg+xml"
+        onChange={(e) => {
+          const file = e.currentTarget.files?.[0];
+          e.currentTarget.value = '';
+          if (file) run(putIcon(image.id, file));
+        }}
+      />
+    </>
+  );
+}
+
+function Delete({ image }: { image: View<'ImageView'> }) {
+  const [asking, setAsking] = useState(false);
+  const [, go] = useLocation();
+  const client = useQueryClient();
+  return (
+    <>
+      <Button color="red" variant="light" onClick={() => setAsking(true)}>
+        {t('common.delete')}
+      </Button>
+      <ConfirmByName
+        opened={asking}
+        onClose={() => setAsking(false)}
+        title={t('image.deleteTitle', { name: image.name })}
+        name={image.name}
+        confirm={t('common.delete')}
+        run={async () => {
+          await call('delete', '/api/v1/images/{id}', { path: { id: image.id } });
+          go('/images');
+          await client.invalidateQueries({ queryKey: keys.images('list') });
+        }}
+      >
+        {t('image.deleteText')}
+      </ConfirmByName>
+    </>
+  );
+}
+
+const names = Object.keys(parts) as PartName[];
+
+function Editor({ image }: { image: Image }) {
+  const [name, setName] = useState(image?.name ?? '');
+  const [def, setDef] = useState<Definition>(() => (image ? definitionOf(image) : { references: [] }));
+  const [params, setParams] = useSearchParams();
+  const [, go] = useLocation();
+  const client = useQueryClient();
+  const may = useCan()('images.write');
+  const set = (change: Partial<Definition>) => setDef((before) => ({ ...before, ...change }));
+  const open = (tab: string | null) => setParams(tab && tab !== 'general' ? { tab } : {}, { replace: true });
+  const submit = useSubmit(async () => {
+    const definition = trimmed(def);
+    const saved = image
+      ? await call('patch', '/api/v1/images/{id}', { path: { id: image.id }, body: { ...(name === image.name ? {} : { name }), definition } })
+      : await call('post', '/api/v1/images', { body: { name, ...definition } });
+    notifyDone(t('image.saved'));
+    await client.invalidateQueries({ queryKey: keys.images() });
+    if (!image) go(`/images/${saved.id}`);
+  }, (field) => partOf(field) !== undefined);
+  const wrong = new Set(Object.keys(submit.fields).map(partOf));
+  const asked = params.get('tab') ?? 'general';
+  // What is wrong has to be seen: its part comes forward until another is chosen.
+  const [seen, setSeen] = useState<unknown>();
+  const fields = Object.keys(submit.fields).join();
+  const first = names.find((each) => wrong.has(each));
+  if (fields !== seen) {
+    setSeen(fields);
+    if (first && !wrong.has(asked as PartName)) open(first);
+  }
+  const part = { def, set, submit };
+  return (
+    <>
+      <Tabs value={asked} onChange={open}>
+        <Tabs.List mb="md">
+          {names.map((each) => (
+            <Tabs.Tab key={each} value={each} rightSection={wrong.has(each) ? <span className={css.dot} role="img" aria-label={t('image.partWrong')} /> : undefined}>
+              {t(`image.part_${each}`)}
+            </Tabs.Tab>
+          ))}
+          {image && <Tabs.Tab value="presets">{t('preset.title')}</Tabs.Tab>}
+        </Tabs.List>
+        <form
+          noValidate
+          hidden={asked === 'presets'}
+          onSubmit={(e) => {
+            e.preventDefault();
+            if (may) void submit.run();
+          }}
+        >
+          <fieldset disabled={!may} style={{ border: 0, margin: 0, padding: 0, minWidth: 0 }}>
+            <Tabs.Panel value="general">
+              <General {...part} name={name} setName={setName} />
+            </Tabs.Panel>
+            <Tabs.Panel value="start">
+              <Start {...part} />
+            </Tabs.Panel>
+            <Tabs.Panel value="variables">
+              <Variables {...part} />
+            </Tabs.Panel>
+            <Tabs.Panel value="files">
+              <Patches {...part} />
+            </Tabs.Panel>
+            <Tabs.Panel value="install" keepMounted={false}>
+              <Install {...part} may={may} />
+            </Tabs.Panel>
+          </fieldset>
+          {may && (
+            <FormEnd submit={submit} cancel="/images" apart>
+              {t('common.save')}
+            </FormEnd>
+          )}
+        </form>
+        {image && (
+          <Tabs.Panel value="presets" keepMounted={false}>
+            <Presets image={image} />
+          </Tabs.Panel>
+        )}
+      </Tabs>
+    </>
+  );
 }

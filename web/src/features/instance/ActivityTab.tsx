@@ -1,9 +1,9 @@
 import { IconActivity } from '@tabler/icons-react';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { keys, list, type View } from '@/api';
+import { described, eventText } from '@/parts/deeds';
 import { t, tAny } from '@/text';
 import { Choice, EmptyState, ErrorNotice, Filters, Pager, RelativeTime, RowSkeletons, SearchField, Section, useFilters } from '@/ui';
-import { described, eventText } from './deeds';
 import type { Instance } from './model';
 import css from './instance.module.css';
 

@@ -5,6 +5,7 @@ import { useCan, type View } from '@/api';
 import { bytes, t } from '@/text';
 import { CopyButton, DataTable, EmptyState, ErrorNotice, Facts, FormEnd, notifyDone, Section, useSubmit } from '@/ui';
 import { useChange } from './change';
+import { told } from './variables';
 import { portAddress, type Instance } from './model';
 import { useHost } from './Overview';
 import css from './instance.module.css';
@@ -64,8 +65,8 @@ function EditPorts({ instance }: { instance: Instance }) {
   const set = (key: number, to: Partial<Draft>) => setPorts((before) => before.map((each) => (each.key === key ? { ...each, ...to } : to.primary ? { ...each, primary: false } : each)));
   const bad = ports.some((each) => !Number(each.container));
   const send = useSubmit(async () => {
-    await change({ ports: ports.map((each) => ({ container: Number(each.container), ...(each.host ? { host: Number(each.host) } : {}), ...(each.primary ? { primary: true } : {}) })) });
-    notifyDone(t('instance.changeRestart'));
+    const need = await change({ ports: ports.map((each) => ({ container: Number(each.container), ...(each.host ? { host: Number(each.host) } : {}), ...(each.primary ? { primary: true } : {}) })) });
+    notifyDone(told(need));
   });
   return (
     <Section

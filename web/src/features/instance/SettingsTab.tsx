@@ -2,10 +2,12 @@ import { Anchor, Button, Group, Stack, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call, idempotencyKey, keys, useCan } from '@/api';
+import { LimitFields } from '@/parts';
 import { t } from '@/text';
-import { ConfirmByName, CopyField, ErrorNotice, notifyDone, RowSkeletons, Section, sentence, useSubmit } from '@/ui';
+import { ConfirmByName, CopyField, ErrorNotice, FormEnd, notifyDone, RowSkeletons, Section, sentence, useSubmit } from '@/ui';
 import { useChange } from './change';
 import { may, type Instance } from './model';
+import { told } from './variables';
 
 /** The name, SFTP, and what is seldom done. */
 export default function SettingsTab({ instance }: { instance: Instance }) {
@@ -15,6 +17,7 @@ export default function SettingsTab({ instance }: { instance: Instance }) {
     <>
       {edits && <Name key={instance.name} instance={instance} />}
       {may(instance, 'sftp') && <Sftp instance={instance} />}
+      {staff && <Limits key={`l${instance.generation}`} instance={instance} />}
       {instance.disk_state && <Volume instance={instance} edits={staff} />}
       {edits && <Reinstall instance={instance} />}
     </>
@@ -82,6 +85,34 @@ function Sftp({ instance }: Props) {
           </Anchor>
         </Stack>
       )}
+    </Section>
+  );
+}
+
+function Limits({ instance }: Props) {
+  const first = { memory: instance.memory, cpu: instance.cpu, disk: instance.disk };
+  const [form, setForm] = useState(first);
+  const change = useChange(instance.id);
+  const edits = Object.fromEntries(Object.entries(form).filter(([name, value]) => value !== first[name as keyof typeof first]));
+  const send = useSubmit(async () => {
+    notifyDone(told(await change(edits)));
+  }, ['memory', 'cpu', 'disk']);
+  return (
+    <Section title={t('instance.limits')} hint={t('instance.limitsHint')}>
+      <form
+        noValidate
+        onSubmit={(e) => {
+          e.preventDefault();
+          void send.run();
+        }}
+      >
+        <Stack gap="md" maw="44rem">
+          <LimitFields form={form} set={(to) => setForm((before) => ({ ...before, ...to }))} submit={send} />
+          <FormEnd submit={send} disabled={Object.keys(edits).length === 0}>
+            {t('common.save')}
+          </FormEnd>
+        </Stack>
+      </form>
     </Section>
   );
 }

@@ -1,147 +1,174 @@
-import { Button, Group, NumberInput, PasswordInput, Select, Stack, Switch, TextInput } from '@mantine/core';
+import { Button, Group, Select, Stack, Switch } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
-import { call, keys, type View } from '@/api';
+import { call, keys, useCan, type View } from '@/api';
+import { keepsRules, referenceChoices, VariableForm } from '@/parts';
 import { t } from '@/text';
-import { ErrorNotice, Facts, FormEnd, notifyDone, RowSkeletons, Section, useSubmit } from '@/ui';
+import { ErrorNotice, Facts, notifyDone, RowSkeletons, Section, useSubmit } from '@/ui';
 import { useChange } from './change';
-import { may, verbs, type Instance } from './model';
-import { usePower } from './Power';
-import { changed, codesOf, isSecret, kindOf, switchWords, wrongValue, type Variable } from './startup';
+import { CrashForm } from './CrashForm';
+import { changed, needOf, startOf, told, variablesOf } from './variables';
+import type { Instance } from './model';
 import css from './instance.module.css';
+
+type Image = View<'ImageView'>;
 
 /** What an instance is started with, and what happens when it ends by itself. */
 export default function StartupTab({ instance }: { instance: Instance }) {
-  const image = useQuery({
-    queryKey: keys.images(instance.image_id),
-    queryFn: ({ signal }) => call('get', '/api/v1/images/{id}', { path: { id: instance.image_id }, signal }),
-    staleTime: 300_000,
-  });
-  if (image.isPending) return <RowSkeletons />;
-  if (image.error) return <ErrorNotice error={image.error} retry={() => void image.refetch()} />;
+  const path = { id: instance.image_id };
+  const image = useQuery({ queryKey: keys.images(instance.image_id), queryFn: ({ signal }) => call('get', '/api/v1/images/{id}', { path, signal }), staleTime: 300_000 });
+  const schema = useQuery({ queryKey: keys.images(instance.image_id, 'schema'), queryFn: ({ signal }) => call('get', '/api/v1/images/{id}/schema', { path, signal }), staleTime: 300_000 });
+  const error = image.error ?? schema.error;
+  if (error) return <ErrorNotice error={error} retry={() => void Promise.all([image.refetch(), schema.refetch()])} />;
+  if (!image.data || !schema.data) return <RowSkeletons />;
   return (
     <>
-      <Variables key={`v${instance.generation}`} instance={instance} image={image.data} />
-      <ImageSection key={`i${instance.generation}`} instance={instance} image={image.data} />
-      <Crash key={`c${instance.generation}`} instance={instance} image={image.data} />
+      {instance.outdated && <Outdated instance={instance} />}
+      <Startup key={`v${instance.generation}`} instance={instance} image={image.data} schema={schema.data} />
+      <CrashForm key={`c${instance.generation}`} instance={instance} image={image.data} />
     </>
   );
 }
 
 interface Props {
   instance: Instance;
-  image: View<'ImageView'>;
+  image: Image;
+  schema: View<'ImageSchemaView'>;
 }
 
-function Variables({ instance, image }: Props) {
+interface Choice {
+  reference: string;
+  startup: string;
+  pull: string;
+  pin: boolean;
+}
+
+const choiceFields = ['reference', 'startup', 'pull', 'digest', 'pin'];
+
+function Startup({ instance, image, schema }: Props) {
   const change = useChange(instance.id);
-  const power = usePower(instance);
-  const held = instance.variables;
-  const known = image.variables ?? [];
-  const others = Object.keys(held).filter((name) => !known.some((each) => each.name === name));
-  const all: Variable[] = [...known, ...others.map((name) => ({ name }))];
-  const start = Object.fromEntries(all.map((each) => [each.name, held[each.name] ?? each.default ?? '']));
+  const staff = useCan()('instances.write');
+  const variables = variablesOf(schema, image, instance.variables);
+  const kept = instance.secrets ?? [];
+  const start = startOf(variables, instance.variables);
   const [values, setValues] = useState(start);
-  const [tried, setTried] = useState(false);
+  const first: Choice = { reference: instance.reference, startup: instance.startup ?? '', pull: instance.pull ?? '', pin: !!instance.digest };
+  const [choice, setChoice] = useState(first);
   const edits = changed(start, values);
-  const dirty = Object.keys(edits).length > 0;
-  const bad = all.some((each) => wrongValue(each, values[each.name] ?? '') !== '');
-  const send = useSubmit(async () => {
-    await change({ variables: edits });
-    notifyDone(t('instance.changeRestart'));
-  }, all.map((each) => `variables.${each.name}`));
-  const running = verbs(instance).restart;
+  const moved = Object.fromEntries(Object.entries(choice).filter(([name, value]) => value !== first[name as keyof Choice]));
+  const dirty = Object.keys(edits).length + Object.keys(moved).length > 0;
+  const submit = useSubmit(async () => {
+    const need = await change({ ...moved, ...(Object.keys(edits).length > 0 ? { variables: edits } : {}) });
+    notifyDone(told(need));
+  }, [...choiceFields, ...variables.map((each) => `variables.${each.name}`)]);
   return (
-    <Section
-      title={t('instance.variables')}
-      hint={t('instance.variablesHint')}
-      actions={
-        running && !dirty && may(instance, 'power') ? (
-          <Button loading={power.busy === 'restart'} onClick={() => power.order('restart')}>
-            {t('instance.restartNow')}
-          </Button>
-        ) : undefined
-      }
+    <form
+      noValidate
+      onSubmit={(e) => {
+        e.preventDefault();
+        if (dirty) void submit.run();
+      }}
     >
-      {all.length === 0 ? (
-        <p className="quiet">{t('instance.variablesNone')}</p>
-      ) : (
-        <form
-          onSubmit={(e) => {
-            e.preventDefault();
-            setTried(true);
-            if (!bad && dirty) void send.run();
-          }}
-        >
-          <Stack gap="md">
-            <div className={css.grid}>
-              {all.map((each) => {
-                const value = values[each.name] ?? '';
-                const wrong = wrongValue(each, value);
-                const error = send.of(`variables.${each.name}`) ?? (wrong === 'number' || (wrong && tried) ? t(wrong === 'number' ? 'instance.variableNumber' : 'instance.variableEmpty') : undefined);
-                return <Field key={each.name} variable={each} value={value} error={error} onChange={(to) => setValues((before) => ({ ...before, [each.name]: to }))} />;
-              })}
-            </div>
-            <ErrorNotice error={send.error} />
-            <Group justify="flex-end" gap="xs">
-              {dirty && <Button onClick={() => setValues(start)}>{t('common.cancel')}</Button>}
-              <Button type="submit" variant="filled" loading={send.busy} disabled={!dirty}>
-                {t('common.save')}
-              </Button>
-            </Group>
-          </Stack>
-        </form>
-      )}
-    </Section>
+      <Section title={t('instance.variables')} hint={t('instance.variablesHint')}>
+        {variables.length === 0 ? (
+          <p className="quiet">{t('instance.variablesNone')}</p>
+        ) : (
+          <VariableForm
+            variables={variables}
+            values={values}
+            start={start}
+            tried={Object.keys(submit.fields).length > 0}
+            kept={kept}
+            staff={false}
+            of={(name) => submit.of(`variables.${name}`)}
+            onChange={(name, to) => {
+              submit.forget(`variables.${name}`);
+              setValues((before) => ({ ...before, [name]: to }));
+            }}
+          />
+        )}
+      </Section>
+      <Chosen {...{ instance, image, choice, staff }} of={submit.of} set={(to) => setChoice((before) => ({ ...before, ...to }))} />
+      <div className={css.startupEnd}>
+        <ErrorNotice error={submit.error} />
+        <Group justify="flex-end" gap="xs">
+          {dirty && (
+            <span className={css.needs} role="status">
+              {t(`instance.need_${needOf(instance)}`)} {!keepsRules(variables, values, kept) && t('instance.rulesBroken')}
+            </span>
+          )}
+          {dirty && (
+            <Button
+              onClick={() => {
+                setValues(start);
+                setChoice(first);
+                submit.reset();
+              }}
+            >
+              {t('common.cancel')}
+            </Button>
+          )}
+          <Button type="submit" variant="filled" loading={submit.busy} disabled={!dirty}>
+            {t('common.save')}
+          </Button>
+        </Group>
+      </div>
+    </form>
   );
 }
 
-interface FieldProps {
-  variable: Variable;
-  value: string;
-  error: string | undefined;
-  onChange: (to: string) => void;
+interface ChosenProps {
+  instance: Instance;
+  image: Image;
+  choice: Choice;
+  staff: boolean;
+  of: (field: string) => string | undefined;
+  set: (to: Partial<Choice>) => void;
 }
 
-function Field({ variable, value, error, onChange }: FieldProps) {
-  const kind = kindOf(variable);
-  const [on, off] = switchWords(variable);
-  const hint = [variable.description, variable.default ? t('instance.variableDefault', { value: variable.default }) : ''].filter(Boolean).join(' · ');
-  const common = { label: variable.name, description: hint || undefined, error, required: !!variable.required, autoComplete: 'off', spellCheck: false };
-  if (kind === 'switch') {
-    return <Switch label={variable.name} description={hint || undefined} checked={value === on} onChange={(e) => onChange(e.currentTarget.checked ? on : off)} />;
-  }
-  if (isSecret(variable.name)) return <PasswordInput {...common} autoComplete="new-password" value={value} onChange={(e) => onChange(e.currentTarget.value)} />;
-  return <TextInput {...common} inputMode={kind === 'number' ? 'decimal' : 'text'} value={value} onChange={(e) => onChange(e.currentTarget.value)} />;
-}
-
-function ImageSection({ instance, image }: Props) {
-  const change = useChange(instance.id);
+// Which container image it runs, and by which command it is started.
+function Chosen({ instance, image, choice, staff, of, set }: ChosenProps) {
+  const references = referenceChoices(image, instance.reference);
+  const commands = image.commands ?? [];
+  const name = choice.startup || (commands[0]?.name ?? '');
+  const line = commands.find((each) => each.name === name)?.line ?? (image.command_line || image.command?.join(' '));
   const ready = [image.ready_line, ...(image.ready_lines ?? [])].filter((each): each is string => !!each);
-  const send = useSubmit(() => Promise.resolve());
-  const choices = [...new Set([instance.reference, ...(image.references ?? [])])];
-  const [reference, setReference] = useState(instance.reference);
-  const save = useSubmit(async () => {
-    await change({ reference });
-    notifyDone(t('instance.changeRestart'));
-  }, ['reference']);
   return (
     <Section title={image.name} hint={image.description}>
       <Stack gap="md">
-        {choices.length > 1 && (
-          <Group align="flex-end" gap="xs">
-            <Select label={t('instance.image')} description={t('instance.imageHint')} value={reference} onChange={(to) => setReference(to ?? reference)} data={choices} error={save.of('reference')} style={{ flex: '1 1 16rem', maxWidth: '28rem' }} />
-            <Button size="sm" disabled={reference === instance.reference} loading={save.busy} onClick={() => void save.run()}>
-              {t('common.save')}
-            </Button>
-          </Group>
+        <div className={css.grid}>
+          {references.length > 1 && <Select label={t('instance.image')} description={t('instance.imageHint')} allowDeselect={false} value={choice.reference} data={references} error={of('reference')} onChange={(to) => set({ reference: to ?? choice.reference })} />}
+          {commands.length > 1 && <Select label={t('instance.startCommand')} description={t('instance.startCommandHint')} allowDeselect={false} value={name} data={commands.map((each) => each.name)} error={of('startup')} onChange={(to) => set({ startup: to === commands[0]?.name && !instance.startup ? '' : (to ?? '') })} />}
+          {staff && (
+            <Select
+              label={t('instance.pull')}
+              description={t('instance.pullHint')}
+              allowDeselect={false}
+              value={choice.pull}
+              error={of('pull')}
+              data={[{ value: '', label: t('instance.crash_image') }, ...(['missing', 'always', 'never'] as const).map((each) => ({ value: each, label: t(`image.pull_${each}`) }))]}
+              onChange={(to) => set({ pull: to ?? '' })}
+            />
+          )}
+        </div>
+        {staff && (instance.runs_digest || instance.digest) && (
+          <Switch label={t('instance.pin')} description={t('instance.pinHint')} error={of('pin') ?? of('digest')} checked={choice.pin} onChange={(e) => set({ pin: e.currentTarget.checked })} />
         )}
-        <ErrorNotice error={save.error ?? send.error} />
         <Facts
           of={[
-            [t('instance.image'), choices.length === 1 && <span className="mono">{instance.reference}</span>],
-            [t('instance.startCommand'), (image.command_line || image.command?.join(' ')) && <span className="mono">{image.command_line || image.command?.join(' ')}</span>],
-            [t('instance.ready'), ready.length > 0 ? ready.map((each) => <div key={each} className="mono">{each}</div>) : t('instance.readyNone')],
+            [t('instance.image'), references.length === 1 && <span className="mono">{instance.reference}</span>],
+            [t('instance.digest'), (instance.digest || instance.runs_digest) && <span className="mono">{instance.digest || instance.runs_digest}</span>],
+            [t('instance.startCommand'), line && <span className="mono">{line}</span>],
+            [
+              t('instance.ready'),
+              ready.length > 0
+                ? ready.map((each) => (
+                    <div key={each} className="mono">
+                      {each}
+                    </div>
+                  ))
+                : t('instance.readyNone'),
+            ],
             [t('instance.stopHow'), image.stop_command && <span className="mono">{image.stop_command}</span>],
           ]}
         />
@@ -150,56 +177,24 @@ function ImageSection({ instance, image }: Props) {
   );
 }
 
-type Restart = '' | 'on-failure' | 'always' | 'never';
-
-function Crash({ instance, image }: Props) {
-  const change = useChange(instance.id);
-  const now = instance.crash_policy;
-  const def = image.crash_policy ?? {};
-  const [restart, setRestart] = useState<Restart>((now.restart as Restart) ?? '');
-  const [limit, setLimit] = useState<string | number>(now.limit || '');
-  const [span, setSpan] = useState<string | number>(now.window_seconds || '');
-  const [quiet, setQuiet] = useState<string | number>(now.quiet_seconds || '');
-  const [codes, setCodes] = useState((now.clean_codes ?? []).join(', '));
-  const clean = codesOf(codes);
-  const send = useSubmit(async () => {
-    await change({
-      crash_policy: {
-        ...(restart ? { restart } : {}),
-        ...(limit ? { limit: Number(limit) } : {}),
-        ...(span ? { window_seconds: Number(span) } : {}),
-        ...(quiet ? { quiet_seconds: Number(quiet) } : {}),
-        ...(clean && clean.length > 0 ? { clean_codes: clean } : {}),
-      },
-    });
-    notifyDone(t('instance.changeSent'));
+// The image was changed after this was made from it.
+function Outdated({ instance }: { instance: Instance }) {
+  const submit = useSubmit(async () => {
+    await call('post', '/api/v1/instances/{id}/refresh', { path: { id: instance.id } });
+    notifyDone(t('instance.refreshed'));
   });
   return (
-    <Section title={t('instance.crash')} hint={t('instance.crashHint')}>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          if (clean) void send.run();
-        }}
-      >
-        <Stack gap="md">
-          <div className={css.grid}>
-            <Select
-              label={t('instance.crashRestart')}
-              value={restart}
-              onChange={(to) => setRestart((to ?? '') as Restart)}
-              data={(['', 'on-failure', 'always', 'never'] as const).map((each) => ({ value: each, label: each === '' ? t('instance.crash_image') : t(`instance.crash_${each}`) }))}
-            />
-            <NumberInput label={t('instance.crashLimit')} placeholder={String(def.limit || 5)} min={-1} allowDecimal={false} value={limit} onChange={setLimit} />
-            <NumberInput label={t('instance.crashWindow')} placeholder={String(def.window_seconds || 600)} min={0} allowDecimal={false} value={span} onChange={setSpan} />
-            <NumberInput label={t('instance.crashQuiet')} placeholder={String(def.quiet_seconds || 600)} min={0} allowDecimal={false} value={quiet} onChange={setQuiet} />
-            <TextInput label={t('instance.crashCodes')} description={t('instance.crashCodesHint')} value={codes} onChange={(e) => setCodes(e.currentTarget.value)} error={clean ? undefined : t('instance.crashCodesBad')} />
-          </div>
-          <FormEnd submit={send} disabled={!clean}>
-            {t('common.save')}
-          </FormEnd>
-        </Stack>
-      </form>
-    </Section>
+    <div className={css.told} data-tone="busy" role="status">
+      <div>
+        <p>
+          <strong>{t('instance.outdated')}</strong>
+        </p>
+        <p>{t('instance.outdatedHint')}</p>
+        <ErrorNotice error={submit.error} />
+      </div>
+      <Button loading={submit.busy} onClick={() => void submit.run()}>
+        {t('instance.refresh')}
+      </Button>
+    </div>
   );
 }

@@ -3,6 +3,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useLocation, useParams } from 'wouter';
 import { call, keys, useCan, type View } from '@/api';
+import { useProof } from '@/parts';
 import { t, tAny } from '@/text';
 import { ConfirmByName, ErrorNotice, FormEnd, notifyDone, PageHeader, PageSkeleton, Section, useSubmit } from '@/ui';
 import { grouped, toggled } from './role';
@@ -25,10 +26,10 @@ function Editor({ role, all }: { role: View<'RoleView'> | undefined; all: View<'
   const [, go] = useLocation();
   const client = useQueryClient();
   const may = useCan()('roles.write');
+  const { guard, dialog } = useProof();
   const submit = useSubmit(async () => {
     const body = { name, description, permissions: chosen };
-    if (role) await call('patch', '/api/v1/roles/{id}', { path: { id: role.id }, body });
-    else await call('post', '/api/v1/roles', { body });
+    await guard<unknown>(() => (role ? call('patch', '/api/v1/roles/{id}', { path: { id: role.id }, body }) : call('post', '/api/v1/roles', { body })));
     notifyDone(t('role.saved'));
     await client.invalidateQueries({ queryKey: keys.roles() });
     go('/roles');
@@ -96,7 +97,7 @@ function Editor({ role, all }: { role: View<'RoleView'> | undefined; all: View<'
           name={role.name}
           confirm={t('common.delete')}
           run={async () => {
-            await call('delete', '/api/v1/roles/{id}', { path: { id: role.id } });
+            await guard(() => call('delete', '/api/v1/roles/{id}', { path: { id: role.id } }));
             go('/roles');
             await client.invalidateQueries({ queryKey: keys.roles('list') });
           }}
@@ -104,6 +105,7 @@ function Editor({ role, all }: { role: View<'RoleView'> | undefined; all: View<'
           {t('role.deleteText', { count: role.users })}
         </ConfirmByName>
       )}
+      {dialog}
     </>
   );
 }

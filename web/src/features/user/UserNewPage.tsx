@@ -3,6 +3,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import { call, keys, once, usePanel, type View } from '@/api';
+import { useProof } from '@/parts';
 import { t } from '@/text';
 import { FormEnd, notifyDone, PageHeader, Section, useSubmit } from '@/ui';
 import { Invitation } from './Invitation';
@@ -20,13 +21,14 @@ export default function UserNewPage() {
   const [, go] = useLocation();
   const client = useQueryClient();
   const panel = usePanel();
+  const { guard, dialog } = useProof();
   const set = (change: Partial<UserForm>) => setForm((before) => ({ ...before, ...change }));
   const submit = useSubmit(async () => {
     const { role, ...rest } = form;
     const body = { ...rest, ...(role && !form.admin ? { role_id: role } : {}), ...(how === 'password' ? { password } : {}) };
-    const user = await create((key) => call('post', '/api/v1/users', { body, idempotencyKey: key }));
+    const user = await guard(() => create((key) => call('post', '/api/v1/users', { body, idempotencyKey: key })));
     await client.invalidateQueries({ queryKey: keys.users() });
-    if (how === 'invite') return setSent({ id: user.id, ...(await call('post', '/api/v1/users/{id}/invite', { path: { id: user.id }, body: {} })) });
+    if (how === 'invite') return setSent({ id: user.id, ...(await guard(() => call('post', '/api/v1/users/{id}/invite', { path: { id: user.id }, body: {} }))) });
     notifyDone(t('user.made', { name: user.username }));
     go(`/users/${user.id}`);
   }, userFields);
@@ -89,6 +91,7 @@ export default function UserNewPage() {
           </FormEnd>
         </form>
       )}
+      {dialog}
     </>
   );
 }

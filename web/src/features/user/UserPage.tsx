@@ -89,7 +89,6 @@ function Editor({ user }: { user: User }) {
   const client = useQueryClient();
   const may = useCovers(user);
   const me = useMe();
-  // One's own name and address can be changed here too, which takes a proof.
   const { guard, dialog } = useProof();
   const set = (change: Partial<UserForm>) => setForm((before) => ({ ...before, ...change }));
   const submit = useSubmit(async () => {

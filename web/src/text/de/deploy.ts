@@ -5,6 +5,7 @@ export const deploy = {
   about: 'Die Instanz',
   owner: 'Eigentümer',
   reference: 'Container-Image',
+  startup: 'Startbefehl',
   node: 'Node',
   nodeAuto: 'Wird automatisch gewählt',
   nodeRoom: '{memory} Speicher, {disk} Platte frei',

@@ -13,7 +13,10 @@ import { deploy } from './deploy';
 import { image } from './image';
 import { onboarding } from './onboarding';
 import { overview } from './overview';
+import { preset } from './preset';
+import { registry } from './registry';
 import { role } from './role';
+import { rule } from './rule';
 import { setting } from './setting';
 import { user } from './user';
 import { login } from './login';
@@ -22,4 +25,4 @@ import { node } from './node';
 import { state } from './state';
 import { stats } from './stats';
 
-export const de: Translation<English> = { account, common, error, job, node, activity, deploy, image, onboarding, overview, role, setting, user, login, nav, state, console, file, instance, stats };
+export const de: Translation<English> = { account, common, error, job, node, activity, deploy, image, onboarding, overview, preset, registry, role, rule, setting, user, login, nav, state, console, file, instance, stats };

@@ -9,6 +9,7 @@ export const nav = {
   instances: 'Instanzen',
   nodes: 'Nodes',
   images: 'Images',
+  registries: 'Registries',
   users: 'Benutzer',
   roles: 'Rollen',
   jobs: 'Aufträge',

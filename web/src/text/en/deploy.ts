@@ -6,6 +6,7 @@ export const deploy = {
   about: 'The instance',
   owner: 'Owner',
   reference: 'Container image',
+  startup: 'Start command',
   node: 'Node',
   nodeAuto: 'Chosen automatically',
   nodeRoom: '{memory} memory, {disk} disk free',

@@ -11,7 +11,10 @@ import { deploy } from './deploy';
 import { image } from './image';
 import { onboarding } from './onboarding';
 import { overview } from './overview';
+import { preset } from './preset';
+import { registry } from './registry';
 import { role } from './role';
+import { rule } from './rule';
 import { setting } from './setting';
 import { user } from './user';
 import { login } from './login';
@@ -20,5 +23,5 @@ import { node } from './node';
 import { state } from './state';
 import { stats } from './stats';
 
-export const en = { account, common, error, job, node, activity, deploy, image, onboarding, overview, role, setting, user, login, nav, state, console, file, instance, stats };
+export const en = { account, common, error, job, node, activity, deploy, image, onboarding, overview, preset, registry, role, rule, setting, user, login, nav, state, console, file, instance, stats };
 export type English = typeof en;

@@ -10,6 +10,7 @@ export const nav = {
   instances: 'Instances',
   nodes: 'Nodes',
   images: 'Images',
+  registries: 'Registries',
   users: 'Users',
   roles: 'Roles',
   jobs: 'Jobs',

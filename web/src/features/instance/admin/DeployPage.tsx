@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useLocation, useSearchParams } from 'wouter';
 import { call, keys, list, once, useCan, useMe, type View } from '@/api';
-import { bodyOf, emptyForm, ImagePicker, JobLive, LimitFields, PortFields, UserSelect, VariableFields, withImage, type DeployForm } from '@/parts';
+import { bodyOf, ChoiceFields, emptyForm, ImagePicker, JobLive, LimitFields, PortFields, PresetField, UserSelect, VariableFields, withImage, type DeployForm } from '@/parts';
 import { mebibytes, t } from '@/text';
 import { FormEnd, PageHeader, Section, useSubmit } from '@/ui';
 
@@ -43,7 +43,7 @@ function Progress({ made }: { made: Made }) {
   );
 }
 
-const fields = ['name', 'owner_id', 'image_id', 'reference', 'node_id', 'memory', 'cpu', 'disk', 'ports', 'variables'];
+const fields = ['name', 'owner_id', 'image_id', 'reference', 'startup', 'node_id', 'memory', 'cpu', 'disk', 'ports', 'variables'];
 
 function Form({ done }: { done: (made: Made) => void }) {
   const me = useMe();
@@ -51,6 +51,12 @@ function Form({ done }: { done: (made: Made) => void }) {
   const [form, setForm] = useState<DeployForm>(() => emptyForm(params.get('owner') ?? me.user.id));
   const [image, setImage] = useState<View<'ImageView'>>();
   const [create] = useState(once);
+  const choose = (chosen: View<'ImageView'>) => {
+    setImage(chosen);
+    setForm((before) => withImage(before, chosen));
+  };
+  const asked = useAsked(params.get('image'));
+  if (asked && !image) choose(asked);
   const set = (change: Partial<DeployForm>) => setForm((before) => ({ ...before, ...change }));
   const known = [...fields, ...(image?.variables ?? []).map((each) => `variables.${each.name}`), ...form.ports.flatMap((_, at) => [`ports[${at}].host`, `ports[${at}].container`])];
   const submit = useSubmit(async () => {
@@ -58,6 +64,7 @@ function Form({ done }: { done: (made: Made) => void }) {
   }, known);
   return (
     <form
+      noValidate
       onSubmit={(e) => {
         e.preventDefault();
         if (image) void submit.run();
@@ -66,10 +73,7 @@ function Form({ done }: { done: (made: Made) => void }) {
       <Section title={t('deploy.image')}>
         <ImagePicker
           value={form.image}
-          onChoose={(chosen) => {
-            setImage(chosen);
-            setForm((before) => withImage(before, chosen));
-          }}
+          onChoose={choose}
         />
       </Section>
       {image && <Chosen {...{ image, form, set, submit }} />}
@@ -78,6 +82,11 @@ function Form({ done }: { done: (made: Made) => void }) {
       </FormEnd>
     </form>
   );
+}
+
+/** The image that a link here names. */
+function useAsked(id: string | null): View<'ImageView'> | undefined {
+  return useQuery({ queryKey: keys.images(id ?? 'none'), queryFn: ({ signal }) => call('get', '/api/v1/images/{id}', { path: { id: id ?? '' }, signal }), enabled: !!id }).data;
 }
 
 interface ChosenProps {
@@ -94,8 +103,9 @@ function Chosen({ image, form, set, submit }: ChosenProps) {
         <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
           <TextInput label={t('common.name')} required value={form.name} error={submit.of('name')} onChange={(e) => set({ name: e.currentTarget.value })} />
           <OwnerField form={form} set={set} error={submit.of('owner_id')} />
-          <Select label={t('deploy.reference')} value={form.reference} data={image.references ?? []} error={submit.of('reference') ?? submit.of('image_id')} onChange={(to) => set({ reference: to ?? '' })} />
+          <ChoiceFields image={image} form={form} set={set} submit={submit} />
           <NodeField form={form} set={set} error={submit.of('node_id')} />
+          <PresetField image={image} form={form} set={set} />
         </SimpleGrid>
       </Section>
       <Section title={t('deploy.limits')}>

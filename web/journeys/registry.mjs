@@ -1,0 +1,96 @@
+// A private registry on loopback, with one login, and an engine that knows how to
+// fill it.
+import { execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { engine, freePort, until } from './berth.mjs';
+
+/** A call of the container engine's API; the whole answer as text. */
+function ask(method, path, headers = {}) {
+  const where = engine.startsWith('unix://') ? { socketPath: engine.slice('unix://'.length) } : { host: new URL(engine.replace('tcp:', 'http:')).hostname, port: new URL(engine.replace('tcp:', 'http:')).port };
+  return new Promise((done, fail) => {
+    const call = http.request({ ...where, method, path: `/v1.40${path}`, headers }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8');
+      answer.on('data', (part) => (text += part));
+      answer.on('error', fail);
+      answer.on('end', () => (answer.statusCode < 400 ? done(text) : fail(new Error(`${method} ${path}: ${answer.statusCode} ${text}`))));
+    });
+    call.on('error', fail);
+    call.end();
+  });
+}
+
+export class Registry {
+  username = 'puller';
+
+  constructor() {
+    this.password = randomBytes(12).toString('hex');
+    this.dir = mkdtempSync(join(tmpdir(), 'berth-registry-'));
+  }
+
+  static async start() {
+    const registry = new Registry();
+    try {
+      await registry.#serve();
+      return registry;
+    } catch (error) {
+      await registry.stop();
+      throw error;
+    }
+  }
+
+  // Somebody may take the port between our look and the registry's: then another is tried.
+  async #serve() {
+    const users = join(this.dir, 'htpasswd');
+    writeFileSync(users, execFileSync('htpasswd', ['-inB', this.username], { input: this.password }), { mode: 0o600 });
+    const log = join(this.dir, 'log');
+    for (let left = 5; ; left--) {
+      this.host = `127.0.0.1:${await freePort()}`;
+      const config = join(this.dir, 'config.json');
+      // JSON is YAML, too.
+      writeFileSync(config, JSON.stringify({ version: 0.1, storage: { filesystem: { rootdirectory: join(this.dir, 'data') } }, http: { addr: this.host, secret: this.password }, auth: { htpasswd: { realm: 'journeys', path: users } } }));
+      const out = openSync(log, 'a', 0o600);
+      const child = spawn('docker-registry', ['serve', config], { stdio: ['ignore', out, out] });
+      closeSync(out);
+      let ended = false;
+      this.ended = new Promise((gone) => {
+        child.on('exit', gone);
+        child.on('error', gone);
+      }).then(() => (ended = true));
+      this.child = child;
+      const answers = () => fetch(`http://${this.host}/v2/`).then((answer) => answer.status === 401, () => false);
+      await until('the registry', async () => ended || (await answers()));
+      if (!ended) return;
+      if (left === 0) throw new Error(`the registry ended:\n${readFileSync(log, 'utf8')}`);
+    }
+  }
+
+  /** Puts an image that the engine has into it, under a name of its own, and takes that name from the engine again. */
+  async take(image, name) {
+    const login = Buffer.from(JSON.stringify({ username: this.username, password: this.password, serveraddress: this.host })).toString('base64url');
+    const repository = `${this.host}/${name}`;
+    await ask('POST', `/images/${encodeURIComponent(image)}/tag?${new URLSearchParams({ repo: repository, tag: '1' })}`);
+    try {
+      const said = await ask('POST', `/images/${encodeURIComponent(repository)}/push?tag=1`, { 'X-Registry-Auth': login });
+      if (/"error"/.test(said)) throw new Error(`push: ${said.slice(-500)}`);
+    } finally {
+      await this.forget(`${repository}:1`);
+    }
+    return `${repository}:1`;
+  }
+
+  /** Takes a name from the engine. */
+  async forget(reference) {
+    await ask('DELETE', `/images/${encodeURIComponent(reference)}?force=true&noprune=true`).catch(() => {});
+  }
+
+  async stop() {
+    this.child?.kill('SIGTERM');
+    await this.ended;
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,15 @@
+export const preset = {
+  title: 'Vorlagen',
+  hint: 'Einstellungen unter einem Namen. Wer bereitstellt, wählt eine und ändert, was er mag.',
+  add: 'Vorlage hinzufügen',
+  empty: 'Noch keine Vorlagen',
+  emptyHint: 'Heben Sie auf, was Sie immer wieder bereitstellen: „klein“, „groß“, „für die Schule“.',
+  open: 'offen gelassen',
+  portsHint: 'Im Container, mit Kommas dazwischen.',
+  editOf: '{name} bearbeiten',
+  removeOf: '{name} löschen',
+  removeTitle: 'Vorlage {name} löschen?',
+  removeText: 'Keine Instanz ändert sich.',
+  choose: 'Vorlage',
+  none: 'Ohne',
+};

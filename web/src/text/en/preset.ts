@@ -1,0 +1,15 @@
+export const preset = {
+  title: 'Presets',
+  hint: 'Settings under a name. Whoever deploys chooses one and changes what he likes.',
+  add: 'Add a preset',
+  empty: 'No presets yet',
+  emptyHint: 'Keep what you deploy again and again: “small”, “large”, “for the school”.',
+  open: 'left open',
+  portsHint: 'In the container, with commas between.',
+  editOf: 'Edit {name}',
+  removeOf: 'Delete {name}',
+  removeTitle: 'Delete the preset {name}?',
+  removeText: 'No instance changes.',
+  choose: 'Preset',
+  none: 'Without one',
+} as const;
