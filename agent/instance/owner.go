@@ -40,6 +40,7 @@ type owner struct {
 	retired  bool
 	cancel   context.CancelFunc // of the turn under way
 	mail     mail
+	broke    time.Time           // when the engine's stream broke last
 	seen     []runtime.Container // glimpses of boxes as the last turn left them
 	progress struct {
 		step string
@@ -62,7 +63,8 @@ type owner struct {
 	mended    mended
 	deferred  deferred
 	aides     []runtime.Container // containers that install it, as far as known
-	watched   runtime.ContainerID // the one of them that was seen running, with no break of the engine's stream since
+	watched   runtime.ContainerID // the one of them that was seen running,
+	watchedAt time.Time           // at this time last
 	// scriptFailed is when a script has ended with an error last.
 	scriptFailed time.Time
 	throttled    throttled
@@ -306,5 +308,5 @@ func (o *owner) changed(c runtime.Change) {
 func (o *owner) streamBroke(at time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.mail.broke = at
+	o.mail.broke, o.broke = at, at
 }

@@ -94,7 +94,7 @@ func (o *owner) dismiss(ctx context.Context, j job) error {
 	}
 	spec := j.desired.Spec
 	known, _ := o.know()
-	goesOn := o.m.deps.Scripts != nil && o.scriptDue(spec) && !known.Installed && spec.Wipe <= known.Wiped && spec.Reinstall <= known.Reinstalled &&
+	goesOn := o.m.deps.Scripts != nil && o.failed != j.desired.Generation && o.scriptDue(spec) && !known.Installed && spec.Wipe <= known.Wiped && spec.Reinstall <= known.Reinstalled &&
 		!spec.Hold && !spec.Moving && !spec.Suspended
 	if goesOn && len(o.aides) == 1 && o.aides[0].SpecHash == o.m.scriptSpec(*spec).SpecHash && o.aides[0].Status != runtime.Created && o.aides[0].Status != runtime.Dead {
 		return nil
@@ -155,6 +155,7 @@ func (o *owner) abandon(ctx context.Context, err error) error {
 	if ctx.Err() != nil || runtime.ReasonOf(err) == runtime.Unreachable {
 		return err
 	}
+	o.watched = "" // its end is known, and says nothing to whoever finds it
 	if e := o.removeAides(ctx); e != nil {
 		o.log.Warn("the installation's container can't be removed yet", "error", e)
 	}
@@ -195,7 +196,7 @@ func (o *owner) beginScript(ctx context.Context, j job) error {
 	if err := o.m.deps.Engine.Start(ctx, id); err != nil {
 		return err
 	}
-	o.watched, o.aides[0].Status = id, runtime.Running
+	o.watched, o.watchedAt, o.aides[0].Status = id, o.m.now(), runtime.Running
 	return nil
 }
 
@@ -216,11 +217,14 @@ func (o *owner) follow(ctx context.Context, j job, console io.Writer) error {
 	out := newOutput(o, j, console)
 	defer out.close()
 	noted := o.m.now()
-	for {
+	for first := true; ; first = false {
 		began := o.m.now()
 		c, err := o.m.deps.Engine.Inspect(ctx, o.aides[0].ID)
 		if runtime.ReasonOf(err) == runtime.Missing {
 			o.aides = nil
+			if first { // it was known by an old list
+				return errMoved
+			}
 			return problem.New(problem.Conflict, "the installation's container was removed by hand; reinstall the instance to try again")
 		}
 		if err != nil {
@@ -228,7 +232,7 @@ func (o *owner) follow(ctx context.Context, j job, console io.Writer) error {
 		}
 		o.aides[0] = c
 		if isUp(c) {
-			o.watched = c.ID
+			o.watched, o.watchedAt = c.ID, began
 		}
 		if err := out.take(ctx, c.ID); err != nil {
 			return err
@@ -281,9 +285,9 @@ func (o *owner) helped() {
 // and so does a machine. Then it is run again, as after any other break.
 func (o *owner) scriptEnded(c runtime.Container, out *output) error {
 	o.mu.Lock()
-	broke := !o.mail.broke.IsZero()
+	broke := o.broke
 	o.mu.Unlock()
-	if o.watched != c.ID || broke {
+	if o.watched != c.ID || !o.watchedAt.After(broke) {
 		o.log.Info("nobody saw how the install script ended: it is run again", "exit_code", c.ExitCode)
 		return errMoved
 	}
@@ -308,7 +312,7 @@ func (o *owner) absolve(broke time.Time) {
 	if !o.scriptFailed.IsZero() && o.scriptFailed.After(broke.Add(-lastGasp)) {
 		o.failed = 0
 	}
-	o.watched, o.scriptFailed = "", time.Time{}
+	o.scriptFailed = time.Time{}
 }
 
 // split tells the instance's own containers from those that install it.

@@ -45,6 +45,7 @@ type world struct {
 	fence     Fence
 	journal   *journal.Journal
 	volumes   *volume.Store
+	scripts   *install.Scripts
 	m         *Manager
 	full      atomic.Bool // the journal can't be written
 	stop      func()
@@ -90,8 +91,11 @@ func (w *world) boot() {
 	if w.volumes, err = volume.Open(filepath.Join(w.dir, "volumes")); err != nil {
 		w.t.Fatal(err)
 	}
+	if w.scripts, err = install.OpenScripts(filepath.Join(w.dir, "install")); err != nil {
+		w.t.Fatal(err)
+	}
 	w.m, err = New(Config{Network: runtime.NetworkSpec{Name: "berth"}, PidsLimit: 100}, Deps{
-		Engine: w.engine, Journal: disk{w.journal, &w.full}, Volumes: w.volumes, Installer: w.installer, Images: w.images, Moves: w.moves, Console: w.console, Writers: w.writers, Fence: w.fence,
+		Engine: w.engine, Journal: disk{w.journal, &w.full}, Volumes: w.volumes, Installer: w.installer, Scripts: w.scripts, Images: w.images, Moves: w.moves, Console: w.console, Writers: w.writers, Fence: w.fence,
 		Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	if err != nil {
@@ -109,7 +113,7 @@ func (w *world) boot() {
 		if err := w.journal.Close(); err != nil {
 			w.t.Error(err)
 		}
-		if err := w.volumes.Close(); err != nil {
+		if err := errors.Join(w.volumes.Close(), w.scripts.Close()); err != nil {
 			w.t.Error(err)
 		}
 	}

@@ -1,0 +1,544 @@
+package instance
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/berth-panel/berth/agent/runtime"
+	"github.com/berth-panel/berth/agent/runtime/fake"
+	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+const toolsImage = "tools:1"
+
+// prepared is a spec whose volume a script installs.
+func prepared(generation int64) wire.Spec {
+	s := basic(one, generation)
+	s.Power.Order = generation
+	s.Install.Downloads = []wire.Download{{URL: "port={{PORT}}", Path: "server.properties"}}
+	s.Install.Replace = map[string]string{"PORT": "25565"}
+	s.Install.Script = &wire.Script{Image: toolsImage, Entrypoint: "bash", Text: "echo hello\n", Env: []string{"SERVER_MEMORY=64"}}
+	return s
+}
+
+// screen is a console that remembers what installations printed.
+type screen struct {
+	noConsole
+	text *strings.Builder
+}
+
+func (s screen) Install(ident.Instance) io.WriteCloser { return s }
+func (s screen) Write(p []byte) (int, error)           { return s.text.Write(p) }
+func (s screen) Close() error                          { return nil }
+
+// script plays a test with an engine on which scripts do what program says. The
+// console's text is in the builder.
+func script(t *testing.T, program fake.Program, test func(w *world, printed *strings.Builder)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		printed := &strings.Builder{}
+		w.console = screen{text: printed}
+		w.engine.AddImage(toolsImage, runtime.Image{}, nil)
+		w.does(program)
+		w.boot()
+		defer func() { w.stop() }()
+		test(w, printed)
+	})
+}
+
+// does says what scripts do from now on.
+func (w *world) does(program fake.Program) {
+	w.engine.SetProgram(func(s runtime.ContainerSpec) fake.Program {
+		if s.Role == runtime.RoleInstall {
+			return program
+		}
+		return fake.Program{}
+	})
+}
+
+// aide is the one container that installs; nil when there is none.
+func (w *world) aide() *runtime.Container {
+	w.t.Helper()
+	_, aides := split(w.engine.Find(one))
+	if len(aides) > 1 {
+		w.t.Fatalf("containers that install: %+v", aides)
+	}
+	if len(aides) == 0 {
+		return nil
+	}
+	return &aides[0]
+}
+
+// installed checks that the instance runs, with nothing left of an installation.
+func (w *world) installed() {
+	w.t.Helper()
+	w.running(one)
+	if left, err := os.ReadDir(filepath.Join(w.dir, "install")); err != nil || len(left) != 0 {
+		w.t.Errorf("scripts are left: %v, %v", left, err)
+	}
+}
+
+func (w *world) failed(code problem.Code, words ...string) {
+	w.t.Helper()
+	s := w.expect(one, wire.PhaseFailed, wire.ActualStopped, true)
+	if s.Failure == nil || s.Failure.Code != code {
+		w.t.Fatalf("it failed with %v, want %s", s.Failure, code)
+	}
+	for _, word := range words {
+		if !strings.Contains(s.Failure.Message, word) {
+			w.t.Errorf("the failure is %q, without %q", s.Failure.Message, word)
+		}
+	}
+	if w.aide() != nil {
+		w.t.Error("its container is left")
+	}
+}
+
+// outputs is what was told for the job's log.
+func (w *world) outputs() (lines []string) {
+	for _, e := range w.events(wire.EventOutput) {
+		if len(e.Output) > wire.OutputLines || e.Instance != one || e.Generation == 0 {
+			w.t.Errorf("an event of %d lines: %+v", len(e.Output), e)
+		}
+		lines = append(lines, e.Output...)
+	}
+	return lines
+}
+
+// begun counts the containers that were started.
+func (w *world) begun() int { return w.engine.Calls(fake.Start) }
+
+var ends = fake.Program{Ends: true, Runs: time.Minute, Says: "hello\r\n"}
+
+func TestScriptRunsBeforeTheFirstStart(t *testing.T) {
+	t.Parallel()
+	script(t, ends, func(w *world, printed *strings.Builder) {
+		w.apply(prepared(1))
+		w.expect(one, wire.PhaseInstalling, wire.ActualStopped, false)
+		w.writable(problem.Conflict)
+		aide := w.aide()
+		if aide == nil || aide.Status != runtime.Running {
+			t.Fatalf("the installation is %+v", aide)
+		}
+		got := w.engine.Spec(aide.ID)
+		want := runtime.ContainerSpec{
+			Name: "berth-00000001-install", Instance: one, Role: runtime.RoleInstall, Generation: 1, SpecHash: got.SpecHash, Image: toolsImage,
+			Entrypoint: []string{"bash"}, Command: []string{"/mnt/install/install.sh"}, Env: []string{"SERVER_MEMORY=64"}, User: "0:0", TTY: true,
+			MemoryBytes: 1 << 30, NanoCPUs: 1e9, PidsLimit: 100, Network: "berth", Hostname: "00000001",
+			Mounts: []runtime.Mount{
+				{Source: w.volumes.Path(one), Target: "/mnt/server"},
+				{Source: filepath.Join(w.dir, "install", "00000001"), Target: "/mnt/install", ReadOnly: true},
+			},
+		}
+		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+			t.Errorf("its container is\n%+v, want\n%+v", got, want)
+		}
+		if text, err := os.ReadFile(filepath.Join(w.dir, "install", "00000001", "install.sh")); err != nil || string(text) != "echo hello\n" {
+			t.Errorf("the script is %q, %v", text, err)
+		}
+		if w.read("server.properties") != "port=25565" {
+			t.Errorf("the downloaded file holds %q", w.read("server.properties"))
+		}
+		w.sleep(time.Minute)
+		w.installed()
+		w.writable("")
+		if !strings.HasSuffix(printed.String(), "Running the install script\nhello\r\n") {
+			t.Errorf("the console says %q", printed.String())
+		}
+		if lines := w.outputs(); !slices.Equal(lines, []string{"hello"}) {
+			t.Errorf("the job's log has %q", lines)
+		}
+		starts := w.begun()
+		w.reboot() // and never again
+		w.sleep(time.Minute)
+		if w.installed(); w.begun() != starts {
+			t.Error("it was installed again")
+		}
+	})
+}
+
+func TestScriptHasWhatItsInstanceHas(t *testing.T) {
+	t.Parallel()
+	script(t, ends, func(w *world, _ *strings.Builder) {
+		s := prepared(1)
+		s.Limits = wire.Limits{MemoryMiB: 4096, NanoCPUs: 3e9, DiskMiB: 10, Pids: 999}
+		s.Install.Script.Entrypoint = "/bin/bash -e"
+		w.apply(s)
+		got := w.engine.Spec(w.aide().ID)
+		if got.MemoryBytes != 4096<<20 || got.NanoCPUs != 3e9 || got.PidsLimit != 999 || len(got.Ports) != 0 || !slices.Equal(got.Entrypoint, []string{"/bin/bash", "-e"}) {
+			t.Errorf("its container is %+v", got)
+		}
+	})
+}
+
+func TestScriptThatFails(t *testing.T) {
+	t.Parallel()
+	says := "one\r\n\x1b[31mtwo\x1b[0m\r\n50%\r100%\r\nthe key is hunter2\r\nfive\r\nsix\r\n"
+	script(t, fake.Program{Ends: true, Says: says, ExitCode: 3}, func(w *world, printed *strings.Builder) {
+		s := prepared(1)
+		s.Install.Secrets = []string{"hunter2"}
+		w.apply(s)
+		w.sleep(time.Second)
+		w.failed(problem.Conflict, "exit code 3", "two / 100% / the key is ****** / five / six")
+		if all := fmt.Sprint(w.events(wire.EventOutput), w.events(wire.EventProgress), w.events(wire.EventState), printed); strings.Contains(all, "hunter2") {
+			t.Errorf("the secret is told: %s", all)
+		}
+		w.sleep(time.Hour)
+		if w.begun() != 1 {
+			t.Errorf("%d starts", w.begun())
+		}
+		w.reboot()
+		w.sleep(time.Hour)
+		w.failed(problem.Conflict, "exit code 3")
+
+		w.does(fake.Program{Ends: true}) // and the next order tries it again
+		s.Generation, s.Power.Order = 2, 2
+		w.apply(s)
+		w.sleep(time.Second)
+		w.installed()
+	})
+}
+
+func TestScriptsThatCantBeRun(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		program fake.Program
+		spec    func(s *wire.Spec)
+		code    problem.Code
+		words   string
+	}{
+		"no such program": {fake.Program{Missing: true}, func(*wire.Spec) {}, problem.Validation, "not in the image"},
+		"no such image":   {ends, func(s *wire.Spec) { s.Install.Script.Image = "nowhere:1" }, problem.NotFound, "nowhere:1"},
+		"no memory":       {fake.Program{Ends: true, OOM: true}, func(*wire.Spec) {}, problem.InsufficientResources, "1024 MiB"},
+		"it never ends": {fake.Program{Says: "still here\r\n"}, func(s *wire.Spec) { s.Install.Script.WithinSeconds = 90 },
+			problem.Conflict, "within 1m30s, and was ended; it printed last: still here"},
+		"it takes for ever": {fake.Program{}, func(*wire.Spec) {}, problem.Conflict, "within 2h0m0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			script(t, tt.program, func(w *world, _ *strings.Builder) {
+				s := prepared(1)
+				tt.spec(&s)
+				w.apply(s)
+				w.sleep(3 * time.Hour)
+				w.failed(tt.code, tt.words)
+			})
+		})
+	}
+}
+
+// TestScriptOutputIsBounded: the job's log gets the first and the last lines.
+func TestScriptOutputIsBounded(t *testing.T) {
+	t.Parallel()
+	var says strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&says, "line %d\r\n", i)
+	}
+	script(t, fake.Program{Ends: true, Says: says.String(), ExitCode: 1}, func(w *world, printed *strings.Builder) {
+		w.apply(prepared(1))
+		w.sleep(time.Second)
+		lines := w.outputs()
+		if len(lines) != 201 || lines[149] != "line 149" || lines[150] != "… 800 lines more; the console has all of them" || lines[151] != "line 950" || lines[200] != "line 999" {
+			t.Errorf("%d lines: %q", len(lines), lines)
+		}
+		if !strings.HasSuffix(printed.String(), says.String()) {
+			t.Error("the console doesn't have all of them")
+		}
+	})
+}
+
+// TestScriptGoesOn over what says nothing about it.
+func TestScriptGoesOn(t *testing.T) {
+	t.Parallel()
+	for name, befalls := range map[string]func(w *world){
+		"another order": func(w *world) {
+			s := prepared(2)
+			s.Power.Restart, s.Limits.MemoryMiB = true, 128
+			w.apply(s)
+		},
+		"the agent's restart":   (*world).reboot,
+		"the agent killed":      (*world).kill,
+		"a break of the stream": func(w *world) { w.engine.BreakWatches() },
+		"an engine that is away": func(w *world) {
+			w.engine.SetUnreachable(true)
+			w.sleep(20 * time.Second)
+			w.engine.SetUnreachable(false)
+		},
+		"a journal that is full":  func(w *world) { w.full.Store(true); w.sleep(20 * time.Second); w.full.Store(false) },
+		"a log that can't be had": func(w *world) { w.engine.FailNext(fake.Log, runtime.Fail(runtime.Unknown, nil, "no log today")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			script(t, fake.Program{Ends: true, Runs: 2 * time.Minute, Says: "first\n"}, func(w *world, printed *strings.Builder) {
+				w.apply(prepared(1))
+				w.sleep(10 * time.Second)
+				aide := w.aide()
+				befalls(w)
+				w.sleep(40 * time.Second) // the next connection to the engine stands
+				if again := w.aide(); again == nil || again.ID != aide.ID {
+					t.Fatalf("the installation is %+v, was %+v", again, aide)
+				}
+				w.engine.Print(aide.ID, false, "second\n")
+				w.sleep(3 * time.Minute)
+				w.installed()
+				if n := w.engine.Calls(fake.Create); n > 2 || w.installer.count() != 1 {
+					t.Errorf("%d containers made, %d downloads", n, w.installer.count())
+				}
+				if strings.Count(printed.String(), "first\n") != 1 || strings.Count(printed.String(), "second\n") != 1 {
+					t.Errorf("the console says %q", printed.String())
+				}
+			})
+		})
+	}
+}
+
+// TestScriptIsBegunAnew where nobody can know how it ended, or what it is to do has
+// changed.
+func TestScriptIsBegunAnew(t *testing.T) {
+	t.Parallel()
+	gone := func(code int) func(w *world) {
+		return func(w *world) { // the engine ends its containers, and is away
+			w.engine.SetUnreachable(true)
+			w.engine.Crash(w.aide().ID, code)
+			w.sleep(20 * time.Second)
+			w.engine.SetUnreachable(false)
+		}
+	}
+	for name, befalls := range map[string]func(w *world){
+		"the engine goes down":          gone(137),
+		"the engine goes down in order": gone(0),
+		"an end that nobody saw":        func(w *world) { id := w.aide().ID; w.stop(); w.engine.Crash(id, 0); w.boot() },
+		"a failure just before the engine": func(w *world) {
+			w.engine.Crash(w.aide().ID, 143)
+			w.sleep(time.Second)
+			w.failed(problem.Conflict, "143")
+			w.engine.SetUnreachable(true)
+			w.sleep(5 * time.Second)
+			w.engine.SetUnreachable(false)
+		},
+		"another script":                    func(w *world) { s := prepared(2); s.Install.Script.Text = "echo other\n"; w.apply(s) },
+		"another variable":                  func(w *world) { s := prepared(2); s.Install.Script.Env = nil; w.apply(s) },
+		"a wipe":                            func(w *world) { s := prepared(2); s.Wipe = 2; w.apply(s) },
+		"an order to install again":         func(w *world) { s := prepared(2); s.Reinstall = 2; w.apply(s) },
+		"suspended and no longer":           func(w *world) { s := prepared(2); s.Suspended = true; w.apply(s); w.apply(prepared(3)) },
+		"called off, and tried again":       func(w *world) { s := prepared(2); s.Hold = true; w.apply(s); w.apply(prepared(3)) },
+		"a journal that is lost":            func(w *world) { w.loseJournal(); w.apply(prepared(2)) },
+		"a journal that is lost for longer": func(w *world) { w.loseJournal(); w.sleep(time.Minute); w.apply(prepared(2)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			script(t, fake.Program{Ends: true, Runs: time.Minute}, func(w *world, _ *strings.Builder) {
+				w.apply(prepared(1))
+				w.sleep(10 * time.Second)
+				aide := w.aide().ID
+				befalls(w)
+				w.sleep(45 * time.Second)
+				if again := w.aide(); again == nil || again.ID == aide {
+					t.Fatalf("the installation is %+v, was %s", again, aide)
+				}
+				w.sleep(3 * time.Minute)
+				w.installed()
+				if w.installer.count() != 2 {
+					t.Errorf("%d downloads", w.installer.count())
+				}
+			})
+		})
+	}
+}
+
+func TestScriptIsEnded(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		order func(w *world)
+		end   func(w *world)
+	}{
+		"by a suspension": {func(w *world) { s := prepared(2); s.Suspended = true; w.apply(s) },
+			func(w *world) { w.expect(one, wire.PhaseFailed, wire.ActualStopped, true) }},
+		"by a cancel": {func(w *world) { s := prepared(2); s.Hold = true; w.apply(s) },
+			func(w *world) { w.expect(one, wire.PhaseFailed, wire.ActualStopped, true) }},
+		"by a move": {func(w *world) { s := prepared(2); s.Moving = true; w.apply(s) },
+			func(w *world) {
+				if s := w.state(one); !s.Converged || s.Actual != wire.ActualStopped {
+					w.t.Errorf("it is %+v", s)
+				}
+			}},
+		"by a removal": {func(w *world) { w.remove(one, 2) }, func(w *world) { w.removed(one, 2, 1) }},
+		"by a removal while the agent is down": {
+			func(w *world) {
+				release := w.engine.Hold(fake.Remove)
+				w.remove(one, 2)
+				w.stop()
+				release()
+				w.boot()
+				w.sleep(time.Minute)
+			},
+			func(w *world) { w.removed(one, 2, 1) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			script(t, fake.Program{}, func(w *world, _ *strings.Builder) {
+				w.apply(prepared(1))
+				w.sleep(10 * time.Second)
+				if w.aide() == nil {
+					t.Fatal("nothing installs")
+				}
+				tt.order(w)
+				w.sleep(time.Second)
+				tt.end(w)
+				if w.aide() != nil {
+					t.Error("it goes on")
+				}
+				if left, err := os.ReadDir(filepath.Join(w.dir, "install")); err != nil || len(left) != 0 {
+					t.Errorf("scripts are left: %v, %v", left, err)
+				}
+				w.sleep(time.Hour)
+				tt.end(w)
+			})
+		})
+	}
+}
+
+// TestScriptKilledInEachStep kills the agent in each of the engine's calls that an
+// installation makes, before and after it has taken effect.
+func TestScriptKilledInEachStep(t *testing.T) {
+	t.Parallel()
+	for _, method := range []fake.Method{fake.Image, fake.Create, fake.Start, fake.Inspect, fake.Log, fake.Remove} {
+		for _, done := range []bool{false, true} {
+			if lost := map[fake.Method]bool{fake.Create: true, fake.Start: true, fake.Remove: true}; done && !lost[method] {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s done=%v", method, done), func(t *testing.T) {
+				t.Parallel()
+				script(t, fake.Program{Ends: true, Runs: 10 * time.Second}, func(w *world, _ *strings.Builder) {
+					// The instance's own container is there: the steps that follow are the script's.
+					first := prepared(1)
+					first.Install.Script, first.Power.Want = nil, wire.WantStopped
+					w.apply(first)
+					calls := w.engine.Calls(method)
+					release := func() {}
+					if done {
+						w.engine.LoseAnswer(method, runtime.Fail(runtime.Unreachable, nil, "away"))
+					} else {
+						release = w.engine.Hold(method)
+					}
+					s := prepared(2)
+					s.Reinstall = 2
+					w.apply(s)
+					w.sleep(12 * time.Second)
+					if w.engine.Calls(method) == calls {
+						t.Fatal("the step was not reached")
+					}
+					go func() {
+						time.Sleep(time.Second)
+						release()
+					}()
+					w.kill()
+					w.sleep(3 * time.Minute)
+					w.installed()
+				})
+			})
+		}
+	}
+}
+
+// TestScriptsContainerIsRemovedByHand: that is told, and the next order tries again.
+func TestScriptsContainerIsRemovedByHand(t *testing.T) {
+	t.Parallel()
+	script(t, fake.Program{Ends: true, Runs: time.Minute}, func(w *world, _ *strings.Builder) {
+		w.apply(prepared(1))
+		w.engine.Vanish(w.aide().ID)
+		w.sleep(time.Minute)
+		w.failed(problem.Conflict, "removed by hand")
+		w.apply(prepared(2))
+		w.sleep(2 * time.Minute)
+		w.installed()
+	})
+}
+
+// TestScriptsContainerThatWontGo: what is left of it is taken away later, and keeps
+// nobody waiting.
+func TestScriptsContainerThatWontGo(t *testing.T) {
+	t.Parallel()
+	script(t, fake.Program{Ends: true, ExitCode: 4}, func(w *world, _ *strings.Builder) {
+		w.engine.Fail(fake.Remove, runtime.Fail(runtime.Unknown, nil, "device or resource busy"))
+		w.apply(prepared(1))
+		w.sleep(time.Minute)
+		s := w.state(one)
+		if s.Phase != wire.PhaseFailed || s.Failure == nil {
+			t.Fatalf("it is %+v", s)
+		}
+		w.engine.Fail(fake.Remove, nil)
+		w.sleep(2 * time.Minute)
+		if w.aide() != nil {
+			t.Error("the container is left")
+		}
+	})
+}
+
+// TestScriptNeedsNoHandsOnTheMainContainer: its changes are no changes of the
+// instance, and a sweep takes it for nothing that was done by hand.
+func TestScriptIsNoDrift(t *testing.T) {
+	t.Parallel()
+	script(t, fake.Program{}, func(w *world, _ *strings.Builder) {
+		s := prepared(1)
+		s.Drift = wire.DriftReport
+		w.apply(s)
+		lists := w.engine.Calls(fake.List)
+		w.sleep(time.Hour)
+		if s := w.expect(one, wire.PhaseInstalling, wire.ActualStopped, false); s.Drift != "" || w.begun() != 1 {
+			t.Errorf("it is %+v, after %d starts", s, w.begun())
+		}
+		if n := w.engine.Calls(fake.List); n != lists {
+			t.Errorf("%d lists", n-lists)
+		}
+		h := w.holding(one)
+		if len(w.m.Inventory().Instances) != 1 || h.State.Container == string(w.aide().ID) {
+			t.Errorf("the inventory is %+v", w.m.Inventory())
+		}
+	})
+}
+
+func TestScriptsFilesBelongToTheImagesUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives files away")
+	}
+	script(t, ends, func(w *world, _ *strings.Builder) {
+		w.engine.AddImage("user:1", runtime.Image{User: "1000:1001"}, nil)
+		s := prepared(1)
+		s.Image.Reference = "user:1"
+		w.apply(s)
+		if err := os.MkdirAll(w.volumeFile(one, "mods/deep"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := writeFile(w.volumeFile(one, "mods/deep/a.jar")); err != nil {
+			t.Fatal(err)
+		}
+		w.sleep(2 * time.Minute)
+		w.installed()
+		for _, name := range []string{"", "mods", "mods/deep", "mods/deep/a.jar", "server.properties"} {
+			if uid, gid := ownerOf(t, w.volumeFile(one, name)); uid != 1000 || gid != 1001 {
+				t.Errorf("%q belongs to %d:%d", name, uid, gid)
+			}
+		}
+	})
+}
+
+func TestAgentWithoutScriptsSaysSo(t *testing.T) {
+	t.Parallel()
+	play(t, func(w *world) {
+		w.m.deps.Scripts = nil
+		w.apply(prepared(1))
+		w.failed(problem.Conflict, "install scripts")
+	})
+}
