@@ -20,14 +20,15 @@ import (
 
 // Root is the command line as kong reads it.
 type Root struct {
-	Serve   serveCommand   `cmd:"" help:"Run the controller."`
-	User    userCommands   `cmd:"" help:"Users, by hand."`
-	Key     keyCommands    `cmd:"" help:"API keys, by hand."`
-	Node    nodeCommands   `cmd:"" help:"Nodes, by hand."`
-	Image   imageCommands  `cmd:"" help:"The catalogue, by hand."`
-	Backup  backupCommand  `cmd:"" help:"Write all of a controller's data into one file, also while it runs."`
-	Restore restoreCommand `cmd:"" help:"Put a backup in place of a stopped controller's data."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve    serveCommand     `cmd:"" help:"Run the controller."`
+	User     userCommands     `cmd:"" help:"Users, by hand."`
+	Key      keyCommands      `cmd:"" help:"API keys, by hand."`
+	Node     nodeCommands     `cmd:"" help:"Nodes, by hand."`
+	Image    imageCommands    `cmd:"" help:"The catalogue, by hand."`
+	Registry registryCommands `cmd:"" help:"Logins of image registries, by hand."`
+	Backup   backupCommand    `cmd:"" help:"Write all of a controller's data into one file, also while it runs."`
+	Restore  restoreCommand   `cmd:"" help:"Put a backup in place of a stopped controller's data."`
+	Version  versionCommand   `cmd:"" help:"Print the version."`
 }
 
 // Run reads the arguments, does what they say and gives the exit code.
@@ -74,32 +75,38 @@ type local struct {
 // call asks the API and gives the data of its answer; a refusal is an error
 // with the API's sentence.
 func (l local) call(ctx context.Context, method, path string, body any) (json.RawMessage, error) {
-	client, done, err := app.LocalClient(ctx, l.Data)
+	status, text, err := l.ask(ctx, method, path, body)
 	if err != nil {
 		return nil, err
+	}
+	return unwrap(status, text)
+}
+
+// ask gives the API's answer as it is.
+func (l local) ask(ctx context.Context, method, path string, body any) (status int, text []byte, err error) {
+	client, done, err := app.LocalClient(ctx, l.Data)
+	if err != nil {
+		return 0, nil, err
 	}
 	defer done()
 	payload, isText := body.(json.RawMessage)
 	if !isText && body != nil {
 		if payload, err = json.Marshal(body); err != nil {
-			return nil, err
+			return 0, nil, err
 		}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://local"+path, bytes.NewReader(payload))
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	res, err := client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask the controller: %w", err)
+		return 0, nil, fmt.Errorf("ask the controller: %w", err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		return nil, err
-	}
-	return unwrap(res.StatusCode, text)
+	text, err = io.ReadAll(res.Body)
+	return res.StatusCode, text, err
 }
 
 func unwrap(status int, text []byte) (json.RawMessage, error) {

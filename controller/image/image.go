@@ -19,6 +19,7 @@ type Image struct {
 	Name      string
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	HasIcon   bool // see Service.Icon; kept with the picture, not with the image
 	Definition
 }
 
