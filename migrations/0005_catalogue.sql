@@ -4,7 +4,9 @@
 
 ALTER TABLE images ADD COLUMN uuid TEXT;                       -- of its file: a later import of the same finds it
 ALTER TABLE images ADD COLUMN author TEXT NOT NULL DEFAULT ''; -- with the name, what finds it where there is no uuid
-CREATE UNIQUE INDEX images_by_uuid ON images (uuid) WHERE uuid IS NOT NULL;
+-- Not unique: public files of different images have the same one.
+CREATE INDEX images_by_uuid ON images (uuid) WHERE uuid IS NOT NULL;
+UPDATE images SET author = COALESCE(json_extract(definition, '$.author'), '');
 
 CREATE TABLE image_icons (
     image_id TEXT PRIMARY KEY REFERENCES images (id) ON DELETE CASCADE,

@@ -55,6 +55,9 @@ type Config struct {
 	// Proxies are trusted to say where a call comes from, and whether by https.
 	Proxies []netip.Prefix
 	HSTS    bool // browsers that came by https shall come by nothing else
+	// ImportNetworks are those beside the public internet from which images may be
+	// imported by an address.
+	ImportNetworks []netip.Prefix
 	// TLS says where certificates come from; without any HTTPS is a proxy's.
 	TLS        certificate.Options
 	HTTPListen string // HOST:PORT of a plain door that leads to HTTPS and answers an authority; "" none

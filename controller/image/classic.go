@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 
 	"github.com/berth-panel/berth/shared/problem"
 )
@@ -175,42 +174,8 @@ func (v classicVariables) MarshalJSON() ([]byte, error) {
 
 // ParseClassic reads the classic JSON form.
 func ParseClassic(text []byte) (Image, error) {
-	var c Classic
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	if err := json.Unmarshal(text, &c); err != nil {
-		return Image{}, unreadable(text, err)
-	}
-	if c.Name == "" || c.Image == "" {
-		return Image{}, problem.New(problem.Validation, "this is not a classic image: it needs at least Name and Image")
-	}
-	d := Definition{
-		Description: c.Description, Author: c.Author, AuthorName: c.AuthorName, References: []string{c.Image},
-		Command: c.Cmd.words, CommandLine: c.Cmd.line, Env: c.Env, StopCommand: c.StopCommand, ReadyLine: c.StartedMessage,
-		Features: c.Features, Variables: c.Variables,
-	}
-	for _, alt := range c.AltImages {
-		if alt != c.Image {
-			d.References = append(d.References, alt)
-		}
-	}
-	for _, s := range c.Scripts.Install {
-		d.Install = append(d.Install, Download{URI: s.URI, Path: s.Path})
-	}
-	if o := c.Scripts.Older; o != nil && o.URL != "" {
-		path := o.Rename
-		if path == "" {
-			path = o.URL[strings.LastIndexByte(o.URL, '/')+1:]
-		}
-		d.Install = append(d.Install, Download{URI: o.URL, Path: path})
-	}
-	if c.ConfigFilePath != "" {
-		d.ConfigFile = &File{Path: c.ConfigFilePath, Content: c.ConfigContent}
-	}
-	if c.Meta != nil {
-		d.Release = string(c.Meta.Version)
-	}
-	i := Image{Name: strings.TrimSpace(c.Name), Definition: d}
-	return i, i.check()
+	r, err := classicReader{}.Read("", text)
+	return r.Image, err
 }
 
 // unreadable says where and why a text is no JSON of the right form.
@@ -224,7 +189,12 @@ func unreadable(text []byte, err error) error {
 		if field == "" {
 			field = "it"
 		}
-		return problem.New(problem.Validation, "this is not a classic image: %s must be %s, not %s", field, jsonKind(e.Type), e.Value).Because(err)
+		line := 1 + bytes.Count(text[:min(int64(len(text)), e.Offset)], []byte("\n"))
+		p := problem.New(problem.Validation, "this is not a classic image: line %d: %s must be %s, not %s", line, field, jsonKind(e.Type), e.Value)
+		if e.Field != "" {
+			p.Fields = []problem.Field{{Field: e.Field, Message: "must be " + jsonKind(e.Type)}}
+		}
+		return p.Because(err)
 	}
 	if offset >= 0 && offset <= int64(len(text)) {
 		line := 1 + bytes.Count(text[:offset], []byte("\n"))
@@ -254,8 +224,8 @@ func (i Image) ToClassic() Classic {
 	c := Classic{
 		ID: string(i.ID), Name: i.Name, Description: i.Description, Author: i.Author, AuthorName: i.AuthorName,
 		Image: i.References[0], AltImages: append([]string{}, i.References[1:]...),
-		Cmd: classicCommand{line: i.CommandLine, words: i.Command}, Env: append([]string{}, i.Env...), StopCommand: i.StopCommand,
-		StartedMessage: i.ReadyLine, Features: append(classicList{}, i.Features...), Variables: i.Variables,
+		Cmd: i.classicCommand(), Env: append([]string{}, i.Env...), StopCommand: i.StopCommand,
+		StartedMessage: i.firstReady(), Features: append(classicList{}, i.Features...), Variables: i.Variables,
 		Scripts: classicScripts{Install: []classicDownload{}},
 		Meta:    &classicMeta{Version: classicText(i.Release)},
 	}
@@ -266,4 +236,18 @@ func (i Image) ToClassic() Classic {
 		c.ConfigFilePath, c.ConfigContent = i.ConfigFile.Path, i.ConfigFile.Content
 	}
 	return c
+}
+
+func (d Definition) classicCommand() classicCommand {
+	if len(d.Commands) > 0 {
+		return classicCommand{line: d.Commands[0].Line}
+	}
+	return classicCommand{line: d.CommandLine, words: d.Command}
+}
+
+func (d Definition) firstReady() string {
+	if d.ReadyLine == "" && len(d.ReadyLines) > 0 {
+		return d.ReadyLines[0]
+	}
+	return d.ReadyLine
 }

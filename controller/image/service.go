@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 type Usage interface {
 	// UsingImage counts the instances made from the image.
 	UsingImage(ctx context.Context, q store.Querier, id ident.Image) (int, error)
+	// ReferencesOf gives the container references that instances of the image run.
+	ReferencesOf(ctx context.Context, q store.Querier, id ident.Image) ([]string, error)
 }
 
 // Service is the catalogue's verbs. Safe for concurrent use.
@@ -25,11 +28,26 @@ type Service struct {
 	events *event.Log
 	usage  Usage
 	now    func() time.Time
+
+	readers []Reader
+	fetch   Doer
+}
+
+// Doer fetches what an address gives. It is the only way out of here: it must
+// refuse what is not on the public internet.
+type Doer interface {
+	Do(req *http.Request) (*http.Response, error)
 }
 
 // NewService makes the catalogue.
 func NewService(db *store.DB, events *event.Log, usage Usage, now func() time.Time) *Service {
-	return &Service{db: db, events: events, usage: usage, now: now}
+	return &Service{db: db, events: events, usage: usage, now: now, readers: []Reader{eggReader{}, classicReader{}}}
+}
+
+// Attach adds readers of more formats, and what addresses are fetched with;
+// without it none is. It is called before the service is used.
+func (s *Service) Attach(fetch Doer, readers ...Reader) {
+	s.fetch, s.readers = fetch, append(s.readers, readers...)
 }
 
 // Create adds an image; a name that is taken is a CONFLICT.
@@ -39,7 +57,7 @@ func (s *Service) Create(ctx context.Context, c access.Caller, i Image) (Image, 
 	}
 	i.ID, i.CreatedAt = ident.Image(ident.New()), s.now().UTC()
 	i.UpdatedAt = i.CreatedAt
-	i.References = unique(i.References)
+	i.once()
 	err := s.db.Write(ctx, func(tx *store.Tx) error {
 		if err := put(ctx, tx, i, true); err != nil {
 			return err
@@ -65,7 +83,8 @@ func (s *Service) Change(ctx context.Context, c access.Caller, id ident.Image, e
 		if err := i.check(); err != nil {
 			return err
 		}
-		i.References, i.UpdatedAt = unique(i.References), s.now().UTC()
+		i.once()
+		i.UpdatedAt = s.now().UTC()
 		if err := put(ctx, tx, i, false); err != nil {
 			return err
 		}
@@ -130,12 +149,18 @@ func (s *Service) tell(ctx context.Context, tx *store.Tx, c access.Caller, t eve
 	return s.events.Append(ctx, tx, event.Event{Type: t, Subject: string(i.ID), Actor: c.Actor}, map[string]string{"name": i.Name})
 }
 
-func unique(refs []string) []string {
-	var out []string
-	for _, r := range refs {
-		if !slices.Contains(out, r) {
-			out = append(out, r)
+// once leaves each reference in place once, with its label.
+func (d *Definition) once() {
+	var refs, labels []string
+	for n, r := range d.References {
+		if slices.Contains(refs, r) {
+			continue
 		}
+		label := ""
+		if n < len(d.Labels) {
+			label = d.Labels[n]
+		}
+		refs, labels = append(refs, r), append(labels, label)
 	}
-	return out
+	d.References, d.Labels = refs, anyText(labels)
 }

@@ -13,13 +13,13 @@ import (
 	"github.com/berth-panel/berth/shared/problem"
 )
 
-const columns = `id, name, definition, created_at, updated_at`
+const columns = `id, name, definition, EXISTS (SELECT 1 FROM image_icons WHERE image_id = images.id), created_at, updated_at`
 
 func scan(row func(...any) error) (Image, error) {
 	var i Image
 	var definition string
 	var created, updated int64
-	if err := row(&i.ID, &i.Name, &definition, &created, &updated); err != nil {
+	if err := row(&i.ID, &i.Name, &definition, &i.HasIcon, &created, &updated); err != nil {
 		return i, err
 	}
 	i.CreatedAt, i.UpdatedAt = time.UnixMilli(created).UTC(), time.UnixMilli(updated).UTC()
@@ -64,12 +64,12 @@ func put(ctx context.Context, tx *store.Tx, i Image, isNew bool) error {
 		return err
 	}
 	if isNew {
-		_, err = tx.ExecContext(ctx, `INSERT INTO images (id, name, reference, definition, created_seq, created_at, updated_at)
-			VALUES (?, ?, ?, ?, (SELECT COALESCE(MAX(created_seq), 0) + 1 FROM images), ?, ?)`,
-			string(i.ID), i.Name, i.References[0], string(definition), i.CreatedAt.UnixMilli(), i.UpdatedAt.UnixMilli())
+		_, err = tx.ExecContext(ctx, `INSERT INTO images (id, name, reference, definition, uuid, author, created_seq, created_at, updated_at)
+			VALUES (?, ?, ?, ?, NULLIF(?, ''), ?, (SELECT COALESCE(MAX(created_seq), 0) + 1 FROM images), ?, ?)`,
+			string(i.ID), i.Name, i.References[0], string(definition), i.fileID(), i.Author, i.CreatedAt.UnixMilli(), i.UpdatedAt.UnixMilli())
 	} else {
-		_, err = tx.ExecContext(ctx, `UPDATE images SET name = ?, reference = ?, definition = ?, updated_at = ? WHERE id = ?`,
-			i.Name, i.References[0], string(definition), i.UpdatedAt.UnixMilli(), string(i.ID))
+		_, err = tx.ExecContext(ctx, `UPDATE images SET name = ?, reference = ?, definition = ?, uuid = NULLIF(?, ''), author = ?, updated_at = ? WHERE id = ?`,
+			i.Name, i.References[0], string(definition), i.fileID(), i.Author, i.UpdatedAt.UnixMilli(), string(i.ID))
 	}
 	if store.IsUnique(err) {
 		return problem.New(problem.Conflict, "the catalogue has an image named %q already", i.Name)
@@ -89,6 +89,14 @@ func put(ctx context.Context, tx *store.Tx, i Image, isNew bool) error {
 	return nil
 }
 
+// fileID is the id that its file has; "" for none.
+func (i Image) fileID() string {
+	if i.Source == nil {
+		return ""
+	}
+	return i.Source.UUID
+}
+
 func remove(ctx context.Context, tx *store.Tx, id ident.Image) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM images WHERE id = ?`, string(id))
 	return err
@@ -96,20 +104,25 @@ func remove(ctx context.Context, tx *store.Tx, id ident.Image) error {
 
 // Filter narrows a list. Zero fields don't narrow.
 type Filter struct {
-	Search     string // part of the name
+	Search     string // part of the name, the author or a tag
 	Sort       string // "name", "created_at"; with a leading "-" downwards
 	Limit, Off int
 }
 
 var orders = map[string]string{"": "created_seq", "name": "name", "-name": "name DESC", "created_at": "created_seq", "-created_at": "created_seq DESC"}
 
+// matching narrows to those whose name, author or tags hold a text; it takes the
+// pattern three times.
+const matching = `(name LIKE ? ESCAPE '\' OR author LIKE ? ESCAPE '\' OR
+	EXISTS (SELECT 1 FROM json_each(images.definition, '$.tags') WHERE value LIKE ? ESCAPE '\'))`
+
 func list(ctx context.Context, q store.Querier, f Filter) ([]Image, int, error) {
 	like := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(f.Search) + "%"
-	total, err := store.Count(ctx, q, `SELECT COUNT(*) FROM images WHERE name LIKE ? ESCAPE '\'`, like)
+	total, err := store.Count(ctx, q, `SELECT COUNT(*) FROM images WHERE `+matching, like, like, like)
 	if err != nil {
 		return nil, 0, err
 	}
-	images, err := store.Collect(ctx, q, scan, `SELECT `+columns+` FROM images WHERE name LIKE ? ESCAPE '\' ORDER BY `+orders[f.Sort]+` LIMIT ? OFFSET ?`,
-		like, f.Limit, f.Off)
+	images, err := store.Collect(ctx, q, scan, `SELECT `+columns+` FROM images WHERE `+matching+` ORDER BY `+orders[f.Sort]+` LIMIT ? OFFSET ?`,
+		like, like, like, f.Limit, f.Off)
 	return images, total, err
 }
