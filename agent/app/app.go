@@ -107,6 +107,7 @@ type App struct {
 	engine          runtime.Engine
 	tidy            *tidy.Tidy
 	installer       *install.Installer
+	scripts         *install.Scripts
 	maker           *demo.Maker // nil without the demo
 	moves           *move.Store
 	logins          *registry.Service
@@ -226,12 +227,16 @@ func (a *App) demoReference() string {
 
 func (a *App) buildManager(now func() time.Time) error {
 	a.installer = install.New(a.config.AllowDownloads)
+	var err error
+	if a.scripts, err = install.OpenScripts(filepath.Join(a.config.Data, "install")); err != nil {
+		return err
+	}
 	name := a.config.NetworkName
 	if name == "" {
 		name = DefaultNetwork
 	}
 	deps := instance.Deps{
-		Throttle: cgroup.Open(""), Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Logins: a.logins, Moves: a.moves, Console: a.console, Writers: writers{a}, SFTP: a.announceSFTP, Log: a.log, Now: now,
+		Throttle: cgroup.Open(""), Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Scripts: a.scripts, Logins: a.logins, Moves: a.moves, Console: a.console, Writers: writers{a}, SFTP: a.announceSFTP, Log: a.log, Now: now,
 	}
 	if a.maker != nil {
 		deps.Images = a.maker
@@ -240,7 +245,6 @@ func (a *App) buildManager(now func() time.Time) error {
 		a.firewall = egress.Open(egress.Options{Node: a.node, Bridge: docker.BridgeName(name), Log: a.log})
 		deps.Fence = a.firewall
 	}
-	var err error
 	a.manager, err = instance.New(instance.Config{
 		Network:   runtime.NetworkSpec{Name: name, Subnet: a.config.NetworkSubnet},
 		PidsLimit: a.pidsLimit(),
@@ -368,6 +372,9 @@ func (a *App) Close() error {
 		errs = append(errs, a.closeStats())
 		if a.installer != nil {
 			a.installer.Close()
+		}
+		if a.scripts != nil {
+			errs = append(errs, a.scripts.Close())
 		}
 		if a.journal != nil {
 			errs = append(errs, a.journal.Close())

@@ -155,7 +155,7 @@ func (o *owner) mend(ctx context.Context, j job, spec runtime.ContainerSpec) err
 	case err != nil && o.lowers(spec):
 		// It took more just now than it may have: the memory stays until it is down.
 		o.log.Warn("the memory can't be lowered while the container runs", "error", err)
-		o.defers(spec)
+		o.refuses(spec)
 		o.stale = true
 		return errMoved
 	case err != nil && reason != runtime.Conflict && o.mended.remade != found:

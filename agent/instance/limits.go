@@ -3,6 +3,7 @@ package instance
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/berth-panel/berth/agent/runtime"
 )
@@ -11,21 +12,30 @@ import (
 // uses, and the kernel would end the run to hold it. The next start has it.
 type deferred struct {
 	container runtime.ContainerID
-	used      int64 // bytes, when it was asked last
-	limit     int64 // bytes that it should have
+	used      int64     // bytes, when it was asked last
+	limit     int64     // bytes that it should have
+	refused   time.Time // when the engine tried and could not; zero: it did not try
 }
 
 // sentence says so to people, of the container that runs.
 func (d deferred) sentence(live runtime.ContainerID) string {
-	if d.limit == 0 || d.container != live {
+	switch {
+	case d.limit == 0 || d.container != live:
 		return ""
+	case !d.refused.IsZero():
+		return fmt.Sprintf("its memory limit of %d MiB holds from its next start on: less could not be had from what runs", d.limit>>20)
+	default:
+		return fmt.Sprintf("its memory limit of %d MiB holds from its next start on: it uses %d MiB now", d.limit>>20, d.used>>20)
 	}
-	return fmt.Sprintf("its memory limit of %d MiB holds from its next start on: it uses %d MiB now", d.limit>>20, d.used>>20)
 }
 
-// spareShare is how much of a lower limit a run may use, in percent, when it is
-// put in place: what it uses changes while it is.
-const spareShare = 90
+const (
+	// spareShare is how much of a lower limit a run may use, in percent, when it is
+	// put in place: what it uses changes while it is.
+	spareShare = 90
+	// spareFor is how long a limit that an engine could not lower is left.
+	spareFor = time.Minute
+)
 
 // spare gives the spec that the container at boxes[0] can bear now: one that runs
 // keeps its memory while it uses more than it should have.
@@ -33,6 +43,10 @@ func (o *owner) spare(ctx context.Context, spec runtime.ContainerSpec) (runtime.
 	if !o.lowers(spec) {
 		o.deferred = deferred{}
 		return spec, nil
+	}
+	was := o.deferred
+	if was.container != o.boxes[0].ID || was.limit != spec.MemoryBytes || o.m.now().Sub(was.refused) >= spareFor {
+		was.refused = time.Time{}
 	}
 	usage, err := o.m.deps.Engine.Stats(ctx, o.boxes[0].ID)
 	switch reason := runtime.ReasonOf(err); {
@@ -43,24 +57,18 @@ func (o *owner) spare(ctx context.Context, spec runtime.ContainerSpec) (runtime.
 	default:
 		return spec, err
 	}
-	if usage.MemoryBytes <= spec.MemoryBytes/100*spareShare {
-		if o.deferred.used != refused {
-			o.deferred = deferred{}
-			return spec, nil
-		}
-		usage.MemoryBytes = spec.MemoryBytes // as far as the engine could find out
+	if was.refused.IsZero() && usage.MemoryBytes <= spec.MemoryBytes/100*spareShare {
+		o.deferred = deferred{}
+		return spec, nil
 	}
-	o.deferred = deferred{container: o.boxes[0].ID, used: usage.MemoryBytes, limit: spec.MemoryBytes}
+	o.deferred = deferred{container: o.boxes[0].ID, used: usage.MemoryBytes, limit: spec.MemoryBytes, refused: was.refused}
 	spec.MemoryBytes = o.boxes[0].MemoryBytes
 	return spec, nil
 }
 
-// refused is what a run is said to use whose engine did not lower its limit.
-const refused = -1
-
-// defers lets the next spare leave the run its memory, whatever it uses.
-func (o *owner) defers(spec runtime.ContainerSpec) {
-	o.deferred = deferred{container: o.boxes[0].ID, used: refused, limit: spec.MemoryBytes}
+// refuses notes that the engine could not lower the limit.
+func (o *owner) refuses(spec runtime.ContainerSpec) {
+	o.deferred = deferred{container: o.boxes[0].ID, limit: spec.MemoryBytes, refused: o.m.now()}
 }
 
 // lowers says whether the spec takes memory away from a container that runs.

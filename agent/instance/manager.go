@@ -53,13 +53,15 @@ type Config struct {
 	PidsLimit int64 // for specs that leave it open
 }
 
-// Deps are what a Manager works with; all are needed but Images, Moves, Console, Writers and SFTP.
+// Deps are what a Manager works with; all are needed but Images, Scripts, Moves, Console, Writers and SFTP.
 type Deps struct {
 	Engine    runtime.Engine
 	Journal   Journal
 	Volumes   Volumes
 	Installer Installer
+	Scripts   Scripts // nil: none is run
 	Images    Images
+	Logins    Logins // nil: registries are shown none
 	Moves     Moves
 	Console   Console
 	Writers   Writers
@@ -110,7 +112,7 @@ func New(config Config, deps Deps) (*Manager, error) {
 	}
 	m := &Manager{
 		config: config, deps: deps, now: deps.Now, log: deps.Log,
-		pulls: newPulls(deps.Engine, maxPulls), work: make(gate, maxWork), network: make(gate, 1),
+		pulls: newPulls(deps.Engine, deps.Logins, maxPulls), work: make(gate, maxWork), network: make(gate, 1),
 		owners: map[ident.Instance]*owner{}, strangers: map[ident.Instance][]runtime.Container{},
 		engine: wire.Engine{Message: "the engine was not asked yet"},
 	}
@@ -279,7 +281,7 @@ func (m *Manager) References() []string {
 }
 
 func stranger(id ident.Instance, boxes []runtime.Container) wire.Holding {
-	best := boxes[pick(boxes, "")]
+	best := boxes[pick(boxes, func(runtime.Container) bool { return true })]
 	state := wire.State{Phase: wire.PhaseReady, Actual: wire.ActualStopped, Container: string(best.ID)}
 	if isUp(best) {
 		started := best.StartedAt

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -22,6 +23,7 @@ const (
 	maxGrace     = 3600  // seconds
 	maxSeconds   = 86400 // of what may last longest
 	maxMiB       = 1 << 32
+	maxScript    = 1 << 20 // bytes
 )
 
 // Validate says what is wrong with a spec, as a *problem.Problem with each field
@@ -36,11 +38,7 @@ func Validate(s wire.Spec) error {
 	v.check(slices.Contains([]wire.PullPolicy{"", wire.PullMissing, wire.PullAlways, wire.PullNever}, s.Image.Pull), "image.pull", "must be missing, always or never")
 	v.texts("image.entrypoint", s.Image.Entrypoint)
 	v.texts("image.command", s.Image.Command)
-	v.check(len(s.Env) <= maxEnv, "env", "too many")
-	for i, e := range s.Env {
-		name, _, ok := strings.Cut(e, "=")
-		v.check(ok && name != "" && !strings.ContainsRune(e, 0), fmt.Sprintf("env[%d]", i), "must be NAME=value without a NUL")
-	}
+	v.env("env", s.Env)
 	v.limits(s.Limits)
 	v.ports(s.Ports)
 	v.check(path.IsAbs(s.Volume) && path.Clean(s.Volume) == s.Volume && s.Volume != "/" && plain(s.Volume, 512) && !strings.Contains(s.Volume, ":"),
@@ -48,11 +46,7 @@ func Validate(s wire.Spec) error {
 	v.check(plain(s.Stop.Command, 1024), "stop.command", "must be one line")
 	v.check(plain(s.Stop.Signal, 32), "stop.signal", "must be the name of a signal")
 	v.check(s.Stop.GraceSeconds >= 0 && s.Stop.GraceSeconds <= maxGrace, "stop.grace_seconds", "must be 0 to 3600")
-	v.check(len(s.Install.Downloads) <= maxDownloads, "install.downloads", "too many")
-	for i, d := range s.Install.Downloads {
-		v.check(filepath.IsLocal(d.Path) && path.Clean(d.Path) != "." && plain(d.Path, 1024), fmt.Sprintf("install.downloads[%d].path", i), "must be a path inside the volume")
-		v.check(plain(d.URL, 4096) && d.URL != "", fmt.Sprintf("install.downloads[%d].url", i), "must be an address")
-	}
+	v.install(s.Install)
 	v.check(s.Power.Want == wire.WantRunning || s.Power.Want == wire.WantStopped, "power.want", "must be running or stopped")
 	v.check(s.Power.Order >= 0, "power.order", "must not be negative")
 	v.ready(s.Ready)
@@ -71,6 +65,36 @@ type validator struct{ fields []problem.Field }
 func (v *validator) check(ok bool, field, message string) {
 	if !ok {
 		v.fields = append(v.fields, problem.Field{Field: field, Message: message})
+	}
+}
+
+var checksum = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
+
+func (v *validator) install(s wire.Install) {
+	v.check(len(s.Downloads) <= maxDownloads, "install.downloads", "too many")
+	for i, d := range s.Downloads {
+		v.check(filepath.IsLocal(d.Path) && path.Clean(d.Path) != "." && plain(d.Path, 1024), fmt.Sprintf("install.downloads[%d].path", i), "must be a path inside the volume")
+		v.check(plain(d.URL, 4096) && d.URL != "", fmt.Sprintf("install.downloads[%d].url", i), "must be an address")
+		v.check(d.SHA256 == "" || checksum.MatchString(d.SHA256), fmt.Sprintf("install.downloads[%d].sha256", i), "must be 64 hex characters")
+	}
+	v.check(len(s.Replace) <= maxEnv, "install.replace", "too many")
+	v.check(len(s.Secrets) <= maxEnv, "install.secrets", "too many")
+	if s.Script == nil {
+		return
+	}
+	_, err := runtime.FullName(s.Script.Image)
+	v.check(err == nil && plain(s.Script.Image, 512), "install.script.image", "must be the name of an image")
+	v.check(strings.TrimSpace(s.Script.Entrypoint) != "" && plain(s.Script.Entrypoint, 512), "install.script.entrypoint", "must be a program")
+	v.check(len(s.Script.Text) <= maxScript && !strings.ContainsRune(s.Script.Text, 0), "install.script.text", "must be at most 1 MiB without a NUL")
+	v.env("install.script.env", s.Script.Env)
+	v.check(s.Script.WithinSeconds >= 0 && s.Script.WithinSeconds <= maxSeconds, "install.script.within_seconds", "must be 0 to 86400")
+}
+
+func (v *validator) env(field string, env []string) {
+	v.check(len(env) <= maxEnv, field, "too many")
+	for i, e := range env {
+		name, _, ok := strings.Cut(e, "=")
+		v.check(ok && name != "" && !strings.ContainsRune(e, 0), fmt.Sprintf("%s[%d]", field, i), "must be NAME=value without a NUL")
 	}
 }
 

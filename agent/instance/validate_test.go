@@ -39,10 +39,29 @@ func TestValidateNamesTheField(t *testing.T) {
 		"install.downloads[0].path": func(s *wire.Spec) { s.Install.Downloads = []wire.Download{{URL: "http://x", Path: "../x"}} },
 		"install.downloads[0].url":  func(s *wire.Spec) { s.Install.Downloads = []wire.Download{{Path: "x"}} },
 		"install.downloads":         func(s *wire.Spec) { s.Install.Downloads = make([]wire.Download, 101) },
-		"power.want":                func(s *wire.Spec) { s.Power.Want = "" },
-		"power.order":               func(s *wire.Spec) { s.Power.Order = -1 },
+		"install.downloads[0].sha256": func(s *wire.Spec) {
+			s.Install.Downloads = []wire.Download{{URL: "http://x", Path: "x", SHA256: "00ff"}}
+		},
+		"install.replace": func(s *wire.Spec) {
+			s.Install.Replace = map[string]string{}
+			for i := range 1001 {
+				s.Install.Replace[strings.Repeat("A", i)] = ""
+			}
+		},
+		"install.secrets":               func(s *wire.Spec) { s.Install.Secrets = make([]string, 1001) },
+		"install.script.image":          func(s *wire.Spec) { s.Install.Script.Image = "Not An Image" },
+		"install.script.entrypoint":     func(s *wire.Spec) { s.Install.Script.Entrypoint = " " },
+		"install.script.text":           func(s *wire.Spec) { s.Install.Script.Text = "echo \x00" },
+		"install.script.env[0]":         func(s *wire.Spec) { s.Install.Script.Env = []string{"A"} },
+		"install.script.within_seconds": func(s *wire.Spec) { s.Install.Script.WithinSeconds = 86401 },
+		"power.want":                    func(s *wire.Spec) { s.Power.Want = "" },
+		"power.order":                   func(s *wire.Spec) { s.Power.Order = -1 },
 	} {
 		s := basic(one, 1)
+		s.Install.Script = &wire.Script{Image: "tools:1", Entrypoint: "bash"}
+		if err := Validate(s); err != nil {
+			t.Fatalf("with a script: %v", err)
+		}
 		change(&s)
 		var p *problem.Problem
 		if err := Validate(s); !errors.As(err, &p) || p.Code != problem.Validation || !has(p.Fields, field) {

@@ -25,6 +25,7 @@ func lifeTests() map[string]func(*testing.T, Harness) {
 		"specs that are refused":     refusedSpecs,
 		"made at once":               madeAtOnce,
 		"a name is free once it was": nameFreed,
+		"what it is for":             roles,
 	}
 }
 
@@ -146,7 +147,7 @@ func glanced(t testing.TB, e runtime.Engine) {
 	}
 	for _, c := range found {
 		want := runtime.Container{
-			ID: c.ID, Name: c.Name, Instance: c.Instance, Generation: c.Generation, SpecHash: c.SpecHash, ImageID: c.ImageID,
+			ID: c.ID, Name: c.Name, Instance: c.Instance, Role: c.Role, Generation: c.Generation, SpecHash: c.SpecHash, ImageID: c.ImageID,
 			Status: c.Status, Network: c.Network,
 		}
 		if !slices.Contains(seen, want) {
@@ -254,6 +255,7 @@ func refusedSpecs(t *testing.T, h Harness) {
 		"a path for a name":   func(s *runtime.ContainerSpec) { s.Name = "../x" },
 		"no instance":         func(s *runtime.ContainerSpec) { s.Instance = "" },
 		"no image":            func(s *runtime.ContainerSpec) { s.Image = "" },
+		"an unknown role":     func(s *runtime.ContainerSpec) { s.Role = "cook" },
 		"no memory":           func(s *runtime.ContainerSpec) { s.MemoryBytes = 0 },
 		"negative memory":     func(s *runtime.ContainerSpec) { s.MemoryBytes = -1 },
 		"less than 6 MiB":     func(s *runtime.ContainerSpec) { s.MemoryBytes = 6<<20 - 1 },
@@ -311,4 +313,28 @@ func madeAtOnce(t *testing.T, h Harness) {
 	if reasons[""] != 1 || reasons[runtime.Conflict] != 7 {
 		t.Fatalf("eight Creates of one name give %v, want one container and seven conflicts", reasons)
 	}
+}
+
+// roles: an instance's containers are told apart by what they are for, wherever
+// they are seen.
+func roles(t *testing.T, h Harness) {
+	s := watch(t, h.Engine)
+	spec := h.spec("idle")
+	main := start(t, h.Engine, spec)
+	spec.Name, spec.Role = spec.Name+"-install", runtime.RoleInstall
+	install := start(t, h.Engine, spec)
+	for id, want := range map[runtime.ContainerID]runtime.Role{main: runtime.RoleMain, install: runtime.RoleInstall} {
+		if c := inspect(t, h.Engine, id); c.Role != want || c.Instance != spec.Instance {
+			t.Errorf("for %q, it is %+v", want, c)
+		}
+		Eventually(t, "its start to be told", func() bool { return slices.Contains(s.of(id), runtime.Started) })
+		s.mu.Lock()
+		for _, c := range s.changes {
+			if c.ID == id && c.Role != want {
+				t.Errorf("a change of it, for %q, says %+v", want, c)
+			}
+		}
+		s.mu.Unlock()
+	}
+	glanced(t, h.Engine)
 }
