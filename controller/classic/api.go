@@ -170,15 +170,19 @@ func (s *Service) name(context.Context, access.Caller, *httpapi.Request) (httpap
 	return httpapi.Reply{Body: ClassicName{s.Name}}, nil
 }
 
-func (s *Service) listImages(ctx context.Context, _ access.Caller, _ *httpapi.Request) (httpapi.Reply, error) {
-	raw, err := s.memo.get(ctx, "images", func() ([]byte, error) {
+func (s *Service) listImages(ctx context.Context, c access.Caller, _ *httpapi.Request) (httpapi.Reply, error) {
+	staff, name := c.Holds(access.WriteImages), "images"
+	if !staff {
+		name = "images for customers"
+	}
+	raw, err := s.memo.get(ctx, name, func() ([]byte, error) {
 		images, err := s.Images.All(ctx)
 		if err != nil {
 			return nil, err
 		}
 		views := make([]image.Classic, len(images))
 		for n, i := range images {
-			views[n] = i.ToClassic()
+			views[n] = i.Shown(!staff).ToClassic()
 		}
 		return marshal(views)
 	})

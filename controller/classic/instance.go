@@ -46,7 +46,7 @@ func (s *Service) renderInstances(ctx context.Context, c access.Caller, owner id
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.fragments(ctx)
+	f, err := s.fragments(ctx, !c.Holds(access.WriteInstances))
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +58,9 @@ func (s *Service) renderInstances(ctx context.Context, c access.Caller, owner id
 		}
 		if !c.Entitled(access.EditInstance, items[n].Of()) {
 			items[n].Env = nil // there are passwords among it
+		}
+		if items[n].Env, err = f.masked(items[n]); err != nil {
+			return nil, err
 		}
 		var ok bool
 		b, ok, err = f.appendInstance(b, &items[n])
@@ -74,15 +77,15 @@ func (s *Service) renderInstances(ctx context.Context, c access.Caller, owner id
 	return append(b, ']'), nil
 }
 
-// fragments renders all nodes and images.
-func (s *Service) fragments(ctx context.Context) (fragments, error) {
-	f := fragments{nodes: map[ident.Node][]byte{}, images: map[ident.Image][]byte{}}
+// fragments renders all nodes and images, as customers see them or others.
+func (s *Service) fragments(ctx context.Context, customer bool) (fragments, error) {
+	f := fragments{nodes: map[ident.Node][]byte{}, images: map[ident.Image][]byte{}, customer: customer}
 	images, err := s.Images.All(ctx)
 	if err != nil {
 		return f, err
 	}
 	for _, i := range images {
-		if f.images[i.ID], err = imageMembers(i); err != nil {
+		if err := f.add(i); err != nil {
 			return f, err
 		}
 	}
@@ -113,11 +116,13 @@ func (s *Service) one(ctx context.Context, c access.Caller, i instance.Instance)
 	if err != nil {
 		return httpapi.Reply{}, err
 	}
-	members, err := imageMembers(img)
-	if err != nil {
+	f := fragments{nodes: map[ident.Node][]byte{n.ID: s.appendNode(nil, n)}, images: map[ident.Image][]byte{}, customer: !c.Holds(access.WriteInstances)}
+	if err := f.add(img); err != nil {
 		return httpapi.Reply{}, err
 	}
-	f := fragments{nodes: map[ident.Node][]byte{n.ID: s.appendNode(nil, n)}, images: map[ident.Image][]byte{img.ID: members}}
+	if l.Env, err = f.masked(l); err != nil {
+		return httpapi.Reply{}, err
+	}
 	raw, _, err := f.appendInstance(nil, &l)
 	return httpapi.Reply{Raw: raw}, err
 }

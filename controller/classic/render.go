@@ -42,6 +42,34 @@ func internalState(p instance.Phase, a wire.Actual) InternalState {
 type fragments struct {
 	nodes  map[ident.Node][]byte  // the node
 	images map[ident.Image][]byte // the members from AltImages to imageData, without braces
+
+	customer bool                             // is told less
+	masks    map[ident.Image]image.Definition // of which not all of the environment is shown
+}
+
+// add renders an image, as its reader may see it.
+func (f *fragments) add(i image.Image) (err error) {
+	if i.Masks(f.customer) {
+		if f.masks == nil {
+			f.masks = map[ident.Image]image.Definition{}
+		}
+		f.masks[i.ID] = i.Definition
+	}
+	f.images[i.ID], err = imageMembers(i.Shown(f.customer))
+	return err
+}
+
+// masked is an instance's environment without what its image says is not shown.
+func (f fragments) masked(l instance.Listed) (json.RawMessage, error) {
+	d, there := f.masks[l.Image]
+	if !there || len(l.Env) == 0 {
+		return l.Env, nil
+	}
+	var env []string
+	if err := json.Unmarshal(l.Env, &env); err != nil {
+		return nil, err
+	}
+	return marshal(d.MaskEnv(env, f.customer))
 }
 
 // imageMembers renders what an instance shows of its image.

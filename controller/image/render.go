@@ -39,10 +39,11 @@ type AtPort struct {
 
 // Rendered is what an image says about one instance, without placeholders.
 type Rendered struct {
-	Env     []string
-	Command []string // none keeps the container image's
-	Install wire.Install
-	Patches []wire.Patch
+	Env        []string
+	Entrypoint []string // none keeps the container image's
+	Command    []string // none keeps the container image's
+	Install    wire.Install
+	Patches    []wire.Patch
 }
 
 // Render puts the values into all texts of the image. It is the only place where
@@ -167,6 +168,9 @@ func (r *rendering) out() Rendered {
 	out := Rendered{Env: []string{}, Patches: r.patches()}
 	for _, name := range r.names {
 		out.Env = append(out.Env, name+"="+r.env[name])
+	}
+	for _, w := range r.d.Entrypoint {
+		out.Entrypoint = append(out.Entrypoint, named(w, r.value))
 	}
 	out.Install = r.install(out.Env)
 	return out

@@ -80,7 +80,7 @@ func (d Definition) Unheld() []string {
 	for _, v := range d.Variables {
 		_, unknown := v.ruleSet()
 		for _, u := range unknown {
-			out = append(out, fmt.Sprintf("variables.%s: the rule %s is ignored: %s", v.Name, u.Rule, u.Why))
+			out = append(out, fmt.Sprintf("variables.%s.rules: %s: %s", v.Name, u.Rule, u.Why))
 		}
 	}
 	return out

@@ -42,7 +42,8 @@ func (i *Instance) describe(img image.Image, ports []allocation.Allocation, host
 	if spec.Stop, err = img.Stop(); err != nil {
 		return err
 	}
-	spec.Env, spec.Image.Command, spec.Install, spec.Patches = rendered.Env, rendered.Command, rendered.Install, rendered.Patches
+	spec.Env, spec.Image.Entrypoint, spec.Image.Command = rendered.Env, rendered.Entrypoint, rendered.Command
+	spec.Install, spec.Patches = rendered.Install, rendered.Patches
 	before := i.Spec.Limits
 	spec.Limits.ReadBytes, spec.Limits.WriteBytes, spec.Limits.ReadOps, spec.Limits.WriteOps = before.ReadBytes, before.WriteBytes, before.ReadOps, before.WriteOps
 	i.Spec = spec

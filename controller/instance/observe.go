@@ -35,6 +35,8 @@ func (s *Service) ApplyEvent(ctx context.Context, tx *store.Tx, node ident.Node,
 		return s.applyState(ctx, tx, i, e.Generation, *e.State)
 	case e.Type == wire.EventProgress && e.Progress != nil:
 		return s.applyProgress(ctx, tx, i, *e.Progress)
+	case e.Type == wire.EventOutput:
+		return s.applyOutput(ctx, tx, i, e.Output)
 	case e.Type == wire.EventRemoved:
 		return s.applyRemoved(ctx, tx, i)
 	case e.Type == wire.EventSession && e.Session != nil:
@@ -90,6 +92,20 @@ func partsOf(told []wire.ProgressPart) []job.Part {
 		parts = append(parts, job.Part{Name: clip(p.Name, text), State: clip(p.State, text), DoneBytes: max(p.DoneBytes, 0), TotalBytes: max(p.TotalBytes, 0)})
 	}
 	return parts
+}
+
+// applyOutput adds what an installation prints to its job's log: as much as the
+// wire lets a node say at once.
+func (s *Service) applyOutput(ctx context.Context, tx *store.Tx, i Instance, lines []string) error {
+	id, _, err := activeJob(ctx, tx, i.ID)
+	if err != nil || id == "" {
+		return err
+	}
+	kept := make([]string, 0, wire.OutputLines)
+	for _, line := range lines[:min(len(lines), wire.OutputLines)] {
+		kept = append(kept, clip(line, wire.OutputText))
+	}
+	return s.Jobs.Output(ctx, tx, id, kept)
 }
 
 func clip(text string, most int) string {

@@ -88,6 +88,7 @@ func TestEventOfAnotherNode(t *testing.T) {
 	for _, e := range []wire.Event{
 		fleettest.StateEvent(spec, fleettest.Done(spec)),
 		{Type: wire.EventProgress, Instance: i.ID, Generation: 1, Progress: &wire.Progress{Step: "pull", Percent: 50, Message: "no"}},
+		{Type: wire.EventOutput, Instance: i.ID, Generation: 1, Output: []string{"no"}},
 		{Type: wire.EventRemoved, Instance: i.ID, Generation: 1},
 	} {
 		b.say(other, e)
@@ -113,6 +114,12 @@ func TestProgressAndFailure(t *testing.T) {
 	b.say(b.node, wire.Event{Type: wire.EventProgress, Instance: i.ID, Generation: 1, Progress: &wire.Progress{Step: strings.Repeat("s", 999), Percent: -9999, Message: strings.Repeat("é", 99_999)}})
 	if got := b.job(j.ID); len(got.Step) != 32 || got.Percent != -1 || got.Message != strings.Repeat("é", 500) {
 		t.Errorf("an agent that can't keep it short: %d, %d, %d", len(got.Step), got.Percent, len(got.Message))
+	}
+	lines := slices.Repeat([]string{strings.Repeat("é", 9999)}, 99)
+	b.say(b.node, wire.Event{Type: wire.EventOutput, Instance: i.ID, Generation: 1, Output: append([]string{"Unpacking"}, lines...)})
+	logged, err := b.jobs.Lines(t.Context(), b.admin, j.ID, 0, 1000)
+	if err != nil || len(logged) < wire.OutputLines || logged[len(logged)-wire.OutputLines].Text != "Unpacking" || logged[len(logged)-1].Text != strings.Repeat("é", wire.OutputText) {
+		t.Errorf("%d lines in the log, %v", len(logged), err)
 	}
 	why := problem.New(problem.Conflict, "port 80 is in use on this node by another program")
 	b.say(b.node, wire.Event{Type: wire.EventState, Instance: i.ID, Generation: 1, State: &wire.State{Phase: wire.PhaseFailed, Actual: wire.ActualStopped, Converged: true, Failure: why}})

@@ -50,6 +50,7 @@ type Jobs interface {
 	Bequeath(ctx context.Context, tx *store.Tx, instance ident.Instance, owner ident.User) error
 	Finish(ctx context.Context, tx *store.Tx, id ident.Job, failed *problem.Problem) error
 	Progress(ctx context.Context, tx *store.Tx, id ident.Job, step string, percent int, message string) error
+	Output(ctx context.Context, tx *store.Tx, id ident.Job, lines []string) error
 	Parts(tx *store.Tx, id ident.Job, parts []job.Part)
 	Wake(ctx context.Context, tx *store.Tx, node ident.Node) error
 }

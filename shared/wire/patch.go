@@ -36,7 +36,8 @@ type PatchSet struct {
 	// Match is the beginning of a line (PatchFile), or a path of keys with dots
 	// between them, "*" for every one of its level, "[0]" or a number for an element.
 	Match string `json:"match"`
-	// Value is JSON: text, a number, true or false, or null.
+	// Value is JSON: text, a number, true or false, or null. In the text that replaces
+	// what an expression matches, $1 or ${1} is its first group and $$ a $.
 	Value json.RawMessage `json:"value"`
 	// If says which old value is replaced: exactly that text, or "regex:" and an
 	// expression of RE2 whose matches are replaced; "" is whatever there is.

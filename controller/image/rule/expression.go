@@ -101,10 +101,71 @@ func compile(text string) (re *regexp.Regexp, browser string, err error) {
 	if re, err = regexp.Compile(source); err != nil {
 		return nil, "", fmt.Errorf("not an expression of RE2: %w", err)
 	}
-	if set == "" && !strings.Contains(body, "(?") && !strings.Contains(body, `\A`) && !strings.Contains(body, `\z`) && !strings.Contains(body, "[[:") {
-		browser = body
+	if set == "" || set == "m" && !strings.ContainsAny(body, "^$") {
+		browser = forBrowsers(body)
 	}
 	return re, browser, nil
+}
+
+// forBrowsers writes an expression of RE2 in the dialect of JSON Schema, whose
+// readers take it as Unicode's and refuse what is escaped in vain; "" where that
+// can't be done without knowing more of it.
+func forBrowsers(body string) string {
+	for _, foreign := range []string{"(?", "[[:", `\A`, `\z`, `\Q`, `\C`, `\a`, `\x{`, `\p`, `\P`} {
+		if strings.Contains(strings.ReplaceAll(body, "(?:", "("), foreign) {
+			return ""
+		}
+	}
+	var b strings.Builder
+	class, first := false, false
+	for i := 0; i < len(body); i++ {
+		c := body[i]
+		switch {
+		case c == '\\' && i+1 < len(body):
+			i++
+			e := body[i]
+			word := e >= '0' && e <= '9' || e >= 'a' && e <= 'z' || e >= 'A' && e <= 'Z'
+			if word || strings.IndexByte(`^$\.*+?()[]{}|/`, e) >= 0 || e == '-' && class {
+				b.WriteByte('\\')
+			}
+			b.WriteByte(e)
+		case class && c == '-' && !first && i+1 < len(body) && body[i+1] != ']' && (isClassEscape(body[:i]) || body[i+1] == '\\'):
+			b.WriteString(`\-`)
+		case class && c == '[':
+			b.WriteString(`\[`)
+		case !class && c == ']', !class && c == '}' && !closes(body[:i]), !class && c == '{' && !opens(body[i:]):
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case class && c == ']' && first:
+			b.WriteString(`\]`)
+		default:
+			b.WriteByte(c)
+		}
+		first = !class && c == '[' || class && first && c == '^'
+		if c == '[' && !class {
+			class = true
+		} else if c == ']' && class && b.String()[b.Len()-1] == ']' && !strings.HasSuffix(b.String(), `\]`) {
+			class = false
+		}
+	}
+	return b.String()
+}
+
+// isClassEscape says whether a text ends with \w, \d or the like.
+func isClassEscape(text string) bool {
+	n := len(text)
+	return n >= 2 && text[n-2] == '\\' && !escaped(text, n-2) && strings.IndexByte("wWdDsS", text[n-1]) >= 0
+}
+
+var repetition = regexp.MustCompile(`^\{[0-9]+(,[0-9]*)?\}`)
+
+// opens says whether a text begins with a repetition such as {2,3}.
+func opens(text string) bool { return repetition.MatchString(text) }
+
+// closes says whether a } behind the text ends a repetition.
+func closes(text string) bool {
+	at := strings.LastIndexByte(text, '{')
+	return at >= 0 && opens(text[at:]+"}")
 }
 
 // unspaced leaves out what the flag x says is no part of the expression: blanks

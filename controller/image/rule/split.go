@@ -42,13 +42,22 @@ func appendRule(out []string, one string) []string {
 // expressionEnd gives where an expression ends: at the | behind it, or at the end
 // of the text.
 func expressionEnd(text string) int {
+	first := -1
 	for at := 0; at < len(text); at++ {
 		if text[at] != '|' {
 			continue
 		}
-		if _, _, whole := delimited(text[:at]); whole && startsRule(text[at+1:]) {
-			return at
+		if _, _, whole := delimited(text[:at]); whole {
+			if startsRule(text[at+1:]) {
+				return at
+			}
+			if first < 0 {
+				first = at // before a word that nobody knows
+			}
 		}
+	}
+	if first >= 0 {
+		return first
 	}
 	if _, _, whole := delimited(text); whole || isDelimiter(text) {
 		return len(text)
