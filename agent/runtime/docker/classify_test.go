@@ -55,7 +55,7 @@ func TestPullFailure(t *testing.T) {
 		{"28, in the stream", errors.New(`failed to resolve reference "registry.example/a/nope:1": registry.example/a/nope:1: not found`), runtime.ImageNotFound, ""},
 
 		{"20.10 and 28", said(errdefs.ErrNotFound, "pull access denied for registry.example/a/nope, repository does not exist or may require 'docker login': denied: requested access to the resource is denied"),
-			runtime.ImageDenied, "registry registry.example denies image registry.example/a/nope:1: it is not there, or needs a login"},
+			runtime.ImageDenied, "registry registry.example denies image registry.example/a/nope:1: it is not there, or needs a login, which an admin adds under Registries"},
 		{"20.10", said(errdefs.ErrInternal, `Head "https://registry.example/v2/a/nope/manifests/1": unauthorized: authentication required`), runtime.ImageDenied, ""},
 		{"20.10", said(errdefs.ErrInternal, `Get "https://registry.example/v2/a/nope/manifests/1": no basic auth credentials`), runtime.ImageDenied, ""},
 		{"20.10", said(errdefs.ErrInternal, `Head "https://registry.example/v2/a/nope/manifests/1": denied: denied`), runtime.ImageDenied, ""},

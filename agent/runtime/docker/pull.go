@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/registry"
@@ -32,6 +33,8 @@ func (e *Engine) Pull(ctx context.Context, ref string, login runtime.Login, prog
 	if err != nil {
 		return err
 	}
+	_, err = e.api.ImageInspect(ctx, named.String())
+	fresh := errdefs.IsNotFound(err)
 	stream, err := e.api.ImagePull(ctx, named.String(), options)
 	if err != nil {
 		return pullFailure(ctx, named, login, err)
@@ -41,7 +44,13 @@ func (e *Engine) Pull(ctx context.Context, ref string, login runtime.Login, prog
 		return pullFailure(ctx, named, login, err)
 	}
 	sum.tell()
-	return e.fits(ctx, named)
+	if err := e.fits(ctx, named); err != nil {
+		if fresh && runtime.ReasonOf(err) == runtime.ImageWrongArch { // or the next try would find it here
+			_, _ = e.api.ImageRemove(ctx, named.String(), image.RemoveOptions{PruneChildren: true})
+		}
+		return err
+	}
+	return nil
 }
 
 func pullOptions(named reference.Named, login runtime.Login) (image.PullOptions, error) {

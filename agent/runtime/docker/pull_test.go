@@ -49,6 +49,7 @@ func TestPullSum(t *testing.T) {
 		{DoneBytes: 870, TotalBytes: 1570, Message: "Downloading"},
 		{DoneBytes: 1570, TotalBytes: 1570, Message: "Downloading"},
 		{DoneBytes: 1570, TotalBytes: 1570, Message: "Extracting"},
+		{DoneBytes: 1570, TotalBytes: 1570, Message: "Extracting"}, // the last layer is done
 	}
 	layers := told[len(told)-1].Layers
 	for i := range told {

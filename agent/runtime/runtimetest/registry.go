@@ -33,6 +33,7 @@ type Registry struct {
 	blobs   map[string][]byte // by digest
 	tags    map[string][]byte // manifests by "repository:tag"
 	refuse  func(w http.ResponseWriter, r *http.Request) bool
+	arch    string // of the images that are offered; "" is this machine's
 }
 
 // NewRegistry runs one until the test ends.
@@ -172,8 +173,12 @@ func (g *Registry) offer(t testing.TB, host, repository string, run map[string]a
 		layer["mediaType"] = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 		layers, diffs = append(layers, layer), append(diffs, digestOf(plain))
 	}
+	arch := g.arch
+	if arch == "" {
+		arch = runtime.GOARCH
+	}
 	config := g.blob(asJSON(t, map[string]any{
-		"architecture": runtime.GOARCH, "os": "linux", "config": run, "rootfs": map[string]any{"type": "layers", "diff_ids": diffs},
+		"architecture": arch, "os": "linux", "config": run, "rootfs": map[string]any{"type": "layers", "diff_ids": diffs},
 	}))
 	config["mediaType"] = "application/vnd.docker.container.image.v1+json"
 	g.tag(repository, asJSON(t, map[string]any{"schemaVersion": 2, "mediaType": manifestType, "config": config, "layers": layers}))

@@ -88,8 +88,25 @@ func pull(t *testing.T, h Harness) {
 			t.Fatalf("progress %d goes wrong: %+v", i, told)
 		}
 	}
-	if last := told[len(told)-1]; last.DoneBytes == 0 || last.DoneBytes != last.TotalBytes {
-		t.Fatalf("the last progress is %+v, want all of it", last)
+	last := told[len(told)-1]
+	if last.DoneBytes == 0 || last.DoneBytes != last.TotalBytes || len(last.Layers) == 0 {
+		t.Fatalf("the last progress is %+v, want all of it, by layer", last)
+	}
+	for _, l := range last.Layers {
+		if l.ID == "" || l.State != runtime.LayerDone || l.DoneBytes != l.TotalBytes {
+			t.Fatalf("a layer ended as %+v", l)
+		}
+	}
+	if !strings.HasPrefix(image.Digest, "sha256:") {
+		t.Fatalf("the image's digest is %q", image.Digest)
+	}
+	pinned, err := runtime.Pinned(h.Pullable(), image.Digest)
+	must(t, "Pinned", err)
+	must(t, "Pull by digest", h.Engine.Pull(t.Context(), pinned, runtime.Login{}, nil))
+	again, err := h.Engine.Image(t.Context(), pinned)
+	must(t, "Image by digest", err)
+	if again.ID != image.ID || again.Digest != image.Digest {
+		t.Fatalf("by its digest it is %+v, want %+v", again, image)
 	}
 	must(t, "Pull again, without progress", h.Engine.Pull(t.Context(), h.Pullable(), runtime.Login{}, nil))
 }
