@@ -24,6 +24,7 @@ import (
 	"github.com/berth-panel/berth/controller/httpapi"
 	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/controller/image"
+	"github.com/berth-panel/berth/controller/image/compose"
 	"github.com/berth-panel/berth/controller/instance"
 	"github.com/berth-panel/berth/controller/invite"
 	"github.com/berth-panel/berth/controller/job"
@@ -178,7 +179,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		PublicURL: cfg.PublicURL, Install: cfg.Agents.Line, Placement: cfg.Placement, Log: cfg.Log, Now: cfg.Now})
 	a.Ports = allocation.NewService(a.DB, a.Events, a.Nodes, cfg.Now)
 	a.Images = image.NewService(a.DB, a.Events, links, cfg.Now)
-	a.Images.Attach(guard.Client(cfg.ImportNetworks))
+	a.Images.Attach(guard.Client(cfg.ImportNetworks), compose.Reader{})
 	a.Registries = registry.NewService(registry.Deps{DB: a.DB, Events: a.Events, Secrets: box, Instances: links, Images: a.Images, Nodes: a.Nodes, Fleet: a.Fleet,
 		Log: cfg.Log, Now: cfg.Now})
 	a.Presets = preset.NewService(a.DB, a.Events, cfg.Now)

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -229,25 +231,73 @@ func imageCommands(t *testing.T, data string) {
 	if err := os.WriteFile(file, []byte(`{"Name":"Echo","Image":"example/echo:1","Cmd":"echo {{WHAT}}","Variables":{"WHAT":{"type":"text","default":"hi","required":true}}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	imported := asJSON[named](t, data, "image", "import", file)
-	if imported.Name != "Echo" || len(imported.References) != 1 || imported.References[0] != "example/echo:1" {
-		t.Errorf("%+v", imported)
+	type line struct {
+		File, Status, Format, Name, Error string
+		ImageID                           string `json:"image_id"`
+		Changes, Ignored                  []string
 	}
-	if code, _, errs := run(t, data, "image", "import", file); code != 1 || !strings.Contains(errs, file) {
-		t.Errorf("imported twice: %d %q", code, errs)
+	imported := asJSON[[]line](t, data, "image", "import", file)
+	if len(imported) != 1 || imported[0].Status != "imported" || imported[0].Name != "Echo" || imported[0].Format != "classic" || imported[0].File != file {
+		t.Fatalf("%+v", imported)
 	}
+	if again := asJSON[[]line](t, data, "image", "import", file); again[0].Status != "updated" || again[0].ImageID != imported[0].ImageID {
+		t.Errorf("imported twice: %+v", again)
+	}
+	imageFolder(t, data, file)
 	bad := filepath.Join(t.TempDir(), "bad.json")
 	if err := os.WriteFile(bad, []byte(`<html>not found</html>`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, errs := run(t, data, "image", "import", bad); code != 1 || !strings.Contains(errs, "JSON") {
-		t.Errorf("a file that isn't JSON: %d %q", code, errs)
+	if code, out, errs := run(t, data, "image", "import", bad); code != 1 || !strings.Contains(out, "not JSON: line 1") || !strings.Contains(errs, "1 of 1 files were refused") {
+		t.Errorf("a file that isn't JSON: %d %q %q", code, out, errs)
+	}
+	if out := works(t, data, "image", "export", imported[0].ImageID, "--yaml"); !strings.Contains(out, "version: PLCN_v3") {
+		t.Errorf("%s", out)
 	}
 	if out := works(t, data, "image", "list"); !strings.Contains(out, "example/echo:1") {
 		t.Errorf("%s", out)
 	}
-	if out := works(t, data, "image", "delete", imported.ID); out != "The image is deleted.\n" {
+	if out := works(t, data, "image", "delete", imported[0].ImageID); out != "The image is deleted.\n" {
 		t.Errorf("%q", out)
+	}
+}
+
+// imageFolder imports a folder, and an address on this machine.
+func imageFolder(t *testing.T, data, file string) {
+	t.Helper()
+	dir := t.TempDir()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"a.json": string(text), "deep/b.json": strings.Replace(string(text), "Echo", "Other", 1), "LICENSE": "Do what you want.", "deep/package.json": `{"name":"x"}`,
+		"picture": "\x00\x01", ".git/config.json": "[", "c.json": `{"Name":"Bad","Image":7,"Cmd":""}`,
+	} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, out, errs := run(t, data, "image", "import", dir, "--json")
+	var report []struct{ File, Status, Error string }
+	if err := json.Unmarshal([]byte(out), &report); err != nil || code != 1 || !strings.Contains(errs, "1 of 6 files were refused") {
+		t.Fatalf("%d %q %q %v", code, out, errs, err)
+	}
+	want := map[string]string{"LICENSE": "skipped", "a.json": "updated", "c.json": "refused", "deep/b.json": "imported", "deep/package.json": "skipped", "picture": "skipped"}
+	for _, f := range report {
+		name, err := filepath.Rel(dir, f.File)
+		if err != nil || want[name] != f.Status || (f.Error == "") != (f.Status == "updated" || f.Status == "imported") {
+			t.Errorf("%+v", f)
+		}
+	}
+	web := httptest.NewServer(http.FileServer(http.Dir(dir)))
+	defer web.Close()
+	if out := works(t, data, "image", "import", web.URL+"/a.json?token=secret"); !strings.Contains(out, "updated") || strings.Contains(out, "secret") {
+		t.Errorf("%s", out)
+	}
+	if code, _, errs := run(t, data, "image", "import", web.URL+"/none"); code != 1 || !strings.Contains(errs, "404") {
+		t.Errorf("%d %q", code, errs)
 	}
 }
 

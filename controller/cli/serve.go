@@ -22,6 +22,7 @@ type serveCommand struct {
 	PublicURL  string        `help:"What agents and people call, such as https://panel.example.com; made from --listen when absent." env:"BERTH_PUBLIC_URL"`
 	Proxies    []string      `name:"trusted-proxy" help:"Address or network of a proxy in front of this, such as 10.0.0.0/8: it says where calls come from, and whether by https. Repeatable." sep:"," env:"BERTH_TRUSTED_PROXY"`
 	HSTS       bool          `name:"hsts" help:"Tell browsers that came by https to come by nothing else for a year." env:"BERTH_HSTS"`
+	Imports    []string      `name:"import-network" help:"Network beside the public internet from which images may be imported by their address, such as 10.1.0.0/16. Repeatable." sep:"," env:"BERTH_IMPORT_NETWORK"`
 	HTTPS      httpsFlags    `embed:""`
 	RateLimit  int           `help:"Calls that a key may make in a minute; 0 for any number." default:"100" env:"BERTH_RATE_LIMIT"`
 	Placement  string        `help:"Which of the nodes with room a new instance goes to when none is named: spread, the one with the most left, or pack, the least." enum:"spread,pack" default:"spread" env:"BERTH_PLACEMENT"`
@@ -40,6 +41,10 @@ func (s serveCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	imports, err := parseNetworks("--import-network", s.Imports)
+	if err != nil {
+		return err
+	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w; name another HOST:PORT with --listen", s.Listen, err)
@@ -49,7 +54,7 @@ func (s serveCommand) Run(ctx context.Context, out *output) error {
 	}
 	a, err := app.New(ctx, app.Config{
 		Data: s.Data, PublicURL: strings.TrimRight(s.PublicURL, "/"), RateLimit: s.RateLimit, KeepEvents: s.KeepEvents, SFTPListen: s.SFTPListen, Placement: node.Strategy(s.Placement), MetricsListen: s.Metrics,
-		Proxies: proxies, HSTS: s.HSTS, TLS: s.HTTPS.options(), HTTPListen: s.HTTPS.HTTPListen, Log: log, Now: time.Now,
+		Proxies: proxies, ImportNetworks: imports, HSTS: s.HSTS, TLS: s.HTTPS.options(), HTTPListen: s.HTTPS.HTTPListen, Log: log, Now: time.Now,
 		// Secrets are no flags: those are in the list of processes.
 		APIKey: os.Getenv(envKey), AdminPassword: os.Getenv(envPassword),
 	})
@@ -65,8 +70,19 @@ func (s serveCommand) Run(ctx context.Context, out *output) error {
 	return a.Run(ctx, ln)
 }
 
-// parseProxies reads addresses and networks.
+// parseProxies reads who is trusted to say where calls come from.
 func parseProxies(list []string) ([]netip.Prefix, error) {
+	out, err := parseNetworks("--trusted-proxy", list)
+	for _, network := range out {
+		if network.Bits() == 0 {
+			return nil, fmt.Errorf("--trusted-proxy %s is the whole world: anybody could say that he comes from anywhere", network)
+		}
+	}
+	return out, err
+}
+
+// parseNetworks reads a flag's addresses and networks.
+func parseNetworks(flag string, list []string) ([]netip.Prefix, error) {
 	out := make([]netip.Prefix, 0, len(list))
 	for _, text := range list {
 		text = strings.TrimSpace(text)
@@ -77,10 +93,7 @@ func parseProxies(list []string) ([]netip.Prefix, error) {
 		}
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("--trusted-proxy %q is neither an address nor a network such as 10.0.0.0/8", text)
-		}
-		if network.Bits() == 0 {
-			return nil, fmt.Errorf("--trusted-proxy %s is the whole world: anybody could say that he comes from anywhere", text)
+			return nil, fmt.Errorf("%s %q is neither an address nor a network such as 10.0.0.0/8", flag, text)
 		}
 		out = append(out, network.Masked())
 	}
