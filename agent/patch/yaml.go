@@ -48,7 +48,7 @@ func (y *yamlScan) root() (yamlNode, error) {
 	for {
 		line := y.content(at)
 		if line < 0 {
-			return yamlNode{kind: yamlNothing, start: at, end: at, owner: -1}, nil
+			return yamlNode{kind: yamlNothing, start: y.end, end: y.end, owner: -1}, nil
 		}
 		if y.b[line] == '%' && line == y.lineStart(line) {
 			at = y.nextLine(line)
@@ -65,11 +65,11 @@ func (y *yamlScan) root() (yamlNode, error) {
 			break
 		}
 		at = y.nextLine(line)
-		if next := y.content(at); next < 0 || y.marker(next, "---") || y.marker(next, "...") {
-			return yamlNode{kind: yamlNothing, start: min(at, len(y.b)), end: min(at, len(y.b)), owner: -1}, nil
-		} else {
-			at = next
+		next := y.content(at)
+		if next < 0 {
+			return yamlNode{kind: yamlNothing, start: at, end: at, owner: -1}, nil
 		}
+		at = next
 		break
 	}
 	return y.node(at, -1, 0)
@@ -191,7 +191,7 @@ func (y *yamlScan) inline(at, owner, depth int) (yamlNode, error) {
 		n.end = y.wordEnd(at)
 	default:
 		n.kind = yamlPlain
-		n.end = y.plainEnd(at, owner)
+		n.end, err = y.plainEnd(at, owner)
 	}
 	if err != nil {
 		return n, err
@@ -205,7 +205,7 @@ func (y *yamlScan) inline(at, owner, depth int) (yamlNode, error) {
 // atLineEnd says whether only blanks and a comment follow on the line.
 func (y *yamlScan) atLineEnd(at int) bool {
 	c := skip(y.b, at, " \t\r")
-	return c >= len(y.b) || y.b[c] == '\n' || y.b[c] == '#' && (c > at || at == 0 || y.b[c-1] == '\n')
+	return c >= len(y.b) || y.b[c] == '\n' || y.b[c] == '#' && (c == 0 || y.blankAt(c-1))
 }
 
 func (y *yamlScan) dash(at int) bool     { return y.b[at] == '-' && y.blankAt(at+1) }
@@ -320,11 +320,11 @@ func (y *yamlScan) blockEnd(at, owner int) int {
 }
 
 // plainEnd is the end of a scalar without quotes, which may go on over lines.
-func (y *yamlScan) plainEnd(at, owner int) int {
+func (y *yamlScan) plainEnd(at, owner int) (int, error) {
 	end := y.plainLine(at)
 	for {
 		if !y.atLineEnd(end) || bytes.IndexByte(y.b[end:lineStop(y.b, end)], '#') >= 0 {
-			return end
+			return end, nil
 		}
 		line := y.nextLine(end)
 		c := skip(y.b, line, " \t\r")
@@ -333,7 +333,10 @@ func (y *yamlScan) plainEnd(at, owner int) int {
 			c = skip(y.b, line, " \t\r")
 		}
 		if c >= y.end || c-line <= owner || y.b[c] == '#' || y.marker(c, "---") || y.marker(c, "...") || line <= end {
-			return end
+			return end, nil
+		}
+		if y.keyEnd(c) >= 0 {
+			return 0, broken(c, "it is indented further than what it belongs to")
 		}
 		end = y.plainLine(c)
 	}

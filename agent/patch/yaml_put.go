@@ -117,7 +117,10 @@ func (f *yamlFile) replace(n yamlNode, after int) {
 			from = f.trimBack(from, after)
 		}
 	}
-	f.ed.replace(from, n.end, f.pad(from)+text)
+	if n.kind == yamlNothing || from != n.start {
+		text = f.pad(from) + text
+	}
+	f.ed.replace(from, n.end, text)
 }
 
 func (f *yamlFile) scalar(n yamlNode) scalar {
