@@ -566,6 +566,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/images/{id}/presets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the settings that instances of an image can be made with */
+        get: operations["listPresets"];
+        put?: never;
+        /** Keep settings under a name */
+        post: operations["createPreset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/images/{id}/presets/{preset}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a preset */
+        get: operations["getPreset"];
+        put?: never;
+        post?: never;
+        /** Delete a preset; no instance changes */
+        delete: operations["deletePreset"];
+        options?: never;
+        head?: never;
+        /** Change a preset; no instance changes */
+        patch: operations["changePreset"];
+        trace?: never;
+    };
+    "/api/v1/images/{id}/schema": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** JSON Schema of an image's variables, as the caller may fill them in */
+        get: operations["getImageSchema"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/images/import": {
         parameters: {
             query?: never;
@@ -634,6 +688,23 @@ export interface paths {
         get: operations["listInstanceActivity"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/instances/{id}/clone": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Deploy another one with the same settings, and none of its files */
+        post: operations["cloneInstance"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1060,6 +1131,23 @@ export interface paths {
         put?: never;
         /** Move it with its data to another node */
         post: operations["moveInstance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/instances/{id}/refresh": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take over the newer definition of its image */
+        post: operations["refreshInstance"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3011,6 +3099,19 @@ export interface components {
             userId?: string;
             username: string;
         };
+        CloneBody: {
+            name: string;
+            /** @description Where; when absent, a node is chosen that is online and has room and the ports */
+            node_id?: string;
+            /** @description The same owner when absent */
+            owner_id?: string;
+            /** @description All of them; when absent the same ports in the container, each on a free one of the node's pool */
+            ports?: components["schemas"]["InstancePortBody"][];
+            /** @description Start it after the install; true when absent */
+            start?: boolean;
+            /** @description Only a node that has all of these tags */
+            tags?: string[];
+        };
         CommandBody: {
             /** @description One line; its end is added */
             command: string;
@@ -3096,6 +3197,8 @@ export interface components {
             crash_policy?: components["schemas"]["CrashPolicy"];
             /** @description What it is, for people */
             description?: string;
+            /** @description Instead of the container image's own entrypoint, word by word; its own command is then left out, too */
+            entrypoint?: string[];
             /** @description NAME=value; {{VARIABLE}} is replaced */
             env?: string[];
             features?: string[];
@@ -3457,6 +3560,8 @@ export interface components {
             crash_policy?: components["schemas"]["CrashPolicy"];
             /** @description What it is, for people */
             description?: string;
+            /** @description Instead of the container image's own entrypoint, word by word; its own command is then left out, too */
+            entrypoint?: string[];
             /** @description NAME=value; {{VARIABLE}} is replaced */
             env?: string[];
             features?: string[];
@@ -3517,6 +3622,20 @@ export interface components {
             definition?: components["schemas"]["Definition"];
             name?: string;
         };
+        ImageSchemaView: {
+            $schema: string;
+            additionalProperties: boolean;
+            description?: string;
+            properties: {
+                [key: string]: components["schemas"]["VariableSchema"];
+            };
+            required: string[];
+            title: string;
+            /** @enum {string} */
+            type: "object";
+            /** @description The names in the order of the form */
+            "x-order": string[];
+        };
         ImageView: {
             author?: string;
             author_name?: string;
@@ -3534,9 +3653,13 @@ export interface components {
             created_at: string;
             /** @description What it is, for people */
             description?: string;
+            /** @description Instead of the container image's own entrypoint, word by word; its own command is then left out, too */
+            entrypoint?: string[];
             /** @description NAME=value; {{VARIABLE}} is replaced */
             env?: string[];
             features?: string[];
+            /** @description It has a picture: GET /images/{id}/icon */
+            icon?: boolean;
             id: string;
             /** @description Files that are put into a new volume */
             install?: components["schemas"]["Download"][];
@@ -3636,6 +3759,8 @@ export interface components {
             cpu?: number;
             /** @description What is done when it ends by itself; it replaces the whole policy, and what it leaves out is the image's */
             crash_policy?: components["schemas"]["CrashPolicy"];
+            /** @description Pins the reference: sha256:…; empty unpins it */
+            digest?: string;
             /**
              * Format: int64
              * @description MiB
@@ -3657,10 +3782,16 @@ export interface components {
             /** @description What it may reach beside the internet; it replaces the whole */
             network?: components["schemas"]["InstanceNetworkBody"];
             owner_id?: string;
+            /** @description true pins the reference to what the container is made from now, false unpins it; instead of digest */
+            pin?: boolean;
             /** @description All of them; those that stay keep their allocation */
             ports?: components["schemas"]["InstancePortBody"][];
+            /** @description missing, always or never; empty is as the image says */
+            pull?: string;
             reference?: string;
-            /** @description Those to set; the others stay */
+            /** @description The name of one of the image's start commands; empty is the first */
+            startup?: string;
+            /** @description Those to set; the others stay, secrets too */
             variables?: {
                 [key: string]: string;
             };
@@ -3668,9 +3799,11 @@ export interface components {
         InstanceCreateBody: {
             /**
              * Format: double
-             * @description Cores
+             * @description Cores; needed unless the preset has it
              */
-            cpu: number;
+            cpu?: number;
+            /** @description Pins the reference: sha256:… as its registry calls it */
+            digest?: string;
             /**
              * Format: int64
              * @description MiB; 5120 when absent
@@ -3680,18 +3813,27 @@ export interface components {
             image_id?: string;
             /**
              * Format: int64
-             * @description MiB, and no swap on top
+             * @description MiB, and no swap on top; needed unless the preset has it
              */
-            memory: number;
+            memory?: number;
             name: string;
             /** @description Where; when absent, a node is chosen that is online and has room and the ports */
             node_id?: string;
             owner_id: string;
             ports?: components["schemas"]["InstancePortBody"][];
+            /** @description The id of a preset of the image: what this body leaves out is the preset's */
+            preset?: string;
+            /**
+             * @description When the reference is asked for; as the image says when absent
+             * @enum {string}
+             */
+            pull?: "missing" | "always" | "never";
             /** @description A container image that an image of the catalogue has; with image_id one of its references */
             reference?: string;
             /** @description Start it after the install; true when absent */
             start?: boolean;
+            /** @description The name of one of the image's start commands; the first when absent */
+            startup?: string;
             /** @description Only a node that has all of these tags */
             tags?: string[];
             variables?: {
@@ -3716,6 +3858,8 @@ export interface components {
             crashes?: number;
             /** Format: date-time */
             created_at: string;
+            /** @description What its reference is pinned to: sha256:… */
+            digest?: string;
             /**
              * Format: int64
              * @description MiB
@@ -3730,7 +3874,7 @@ export interface components {
              * @enum {string}
              */
             drift_policy: "repair" | "report";
-            /** @description What the container gets; for who may edit it */
+            /** @description What the container gets, for who may edit it; ******** stands for what is not shown */
             env: string[];
             /** Format: int64 */
             exit_code?: number;
@@ -3765,6 +3909,8 @@ export interface components {
             node_id: string;
             /** @description It ended for want of memory */
             oom?: boolean;
+            /** @description Its image has changed since; POST /instances/{id}/refresh takes the newer definition */
+            outdated?: boolean;
             /** @description It is starting for longer than its image allows */
             overdue?: boolean;
             owner_id: string;
@@ -3772,6 +3918,11 @@ export interface components {
             ports: components["schemas"]["InstancePortView"][];
             /** @description What was ordered last: running or stopped */
             power: string;
+            /**
+             * @description When its reference is asked for; as its image says when absent
+             * @enum {string}
+             */
+            pull?: "missing" | "always" | "never";
             /**
              * Format: date-time
              * @description When this run was ready: by a line of its console or its health check, else when it started
@@ -3786,8 +3937,14 @@ export interface components {
             retry_at?: string;
             /** @description What the caller may do with it */
             rights: string[];
+            /** @description The digest of what its container is made from now, as the registry calls it */
+            runs_digest?: string;
+            /** @description Names of the secret variables that have a value; a new one is set by giving it */
+            secrets: string[];
             /** Format: date-time */
             started_at?: string;
+            /** @description The name of the image's start command that it runs; the first when absent */
+            startup?: string;
             /** @description suspended, installing, failed, deleting, else what the container does: unknown, starting, running, stopping, stopped, crashed */
             status: string;
             suspend_reason?: string;
@@ -3796,7 +3953,7 @@ export interface components {
             unheld?: string[];
             /** Format: date-time */
             updated_at: string;
-            /** @description For who may edit it */
+            /** @description For who may edit it, without secrets; what is hidden only for who may write all instances */
             variables: {
                 [key: string]: string;
             };
@@ -3833,6 +3990,11 @@ export interface components {
             instance: components["schemas"]["InstanceView"];
             /** @description None when there was nothing to do */
             job?: components["schemas"]["JobView"];
+            /**
+             * @description What a change needs: needed: its container is made anew, and it restarts; next_start: that waits until it is started; live: it takes effect while it runs; none: nothing of it changes. Absent for other orders
+             * @enum {string}
+             */
+            restart?: "none" | "live" | "next_start" | "needed";
         };
         InstanceNetworkBody: {
             /** @description Networks that it may reach although they are private, such as 10.1.0.0/16 */
@@ -3955,6 +4117,19 @@ export interface components {
             seq: number;
             text: string;
         };
+        JobPartView: {
+            /** Format: int64 */
+            done_bytes: number;
+            /** @description Of a layer, the beginning of its digest */
+            name: string;
+            /** @description waiting, downloading, extracting or done */
+            state: string;
+            /**
+             * Format: int64
+             * @description 0 while nobody knows
+             */
+            total_bytes: number;
+        };
         JobTaskView: {
             /** Format: date-time */
             finished_at?: string;
@@ -3984,6 +4159,8 @@ export interface components {
             kind: string;
             message?: string;
             node_id?: string;
+            /** @description What the step is made of, such as an image's layers; lists leave it out */
+            parts?: components["schemas"]["JobPartView"][];
             /**
              * Format: int64
              * @description 0 to 100; -1 when nobody knows
@@ -4277,7 +4454,7 @@ export interface components {
         };
         MePasswordBody: {
             new_password: string;
-            /** @description The present one; not needed after a fresh proof */
+            /** @description The present one; not needed after a fresh proof, and not enough where a second factor is */
             password?: string;
         };
         MeUpdateBody: {
@@ -4749,10 +4926,114 @@ export interface components {
             /** @description What it lets somebody do */
             text: string;
         };
+        PresetBody: {
+            /**
+             * Format: double
+             * @description Cores
+             */
+            cpu?: number;
+            /**
+             * Format: int64
+             * @description MiB
+             */
+            disk?: number;
+            /**
+             * Format: int64
+             * @description MiB
+             */
+            memory?: number;
+            name: string;
+            /** @description Ports in the container; each gets a free one of the node's pool */
+            ports?: components["schemas"]["PresetPort"][];
+            /** @description One of the image's */
+            reference?: string;
+            /** @description The name of one of the image's start commands */
+            startup?: string;
+            /** @description Values of the image's variables, none of them secret */
+            variables?: {
+                [key: string]: string;
+            };
+        };
+        PresetChangeBody: {
+            name?: string;
+            /** @description All of them; what they leave out is left to the deployer */
+            settings?: components["schemas"]["PresetSettings"];
+        };
+        PresetPort: {
+            /** Format: int32 */
+            container: number;
+            /** @description One of them; the first when none says so */
+            primary?: boolean;
+        };
+        PresetSettings: {
+            /**
+             * Format: double
+             * @description Cores
+             */
+            cpu?: number;
+            /**
+             * Format: int64
+             * @description MiB
+             */
+            disk?: number;
+            /**
+             * Format: int64
+             * @description MiB
+             */
+            memory?: number;
+            /** @description Ports in the container; each gets a free one of the node's pool */
+            ports?: components["schemas"]["PresetPort"][];
+            /** @description One of the image's */
+            reference?: string;
+            /** @description The name of one of the image's start commands */
+            startup?: string;
+            /** @description Values of the image's variables, none of them secret */
+            variables?: {
+                [key: string]: string;
+            };
+        };
+        PresetView: {
+            /**
+             * Format: double
+             * @description Cores
+             */
+            cpu?: number;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: int64
+             * @description MiB
+             */
+            disk?: number;
+            id: string;
+            image_id: string;
+            /**
+             * Format: int64
+             * @description MiB
+             */
+            memory?: number;
+            name: string;
+            /** @description Ports in the container; each gets a free one of the node's pool */
+            ports?: components["schemas"]["PresetPort"][];
+            /** @description One of the image's */
+            reference?: string;
+            /** @description The name of one of the image's start commands */
+            startup?: string;
+            /** Format: date-time */
+            updated_at: string;
+            /** @description Values of the image's variables, none of them secret */
+            variables?: {
+                [key: string]: string;
+            };
+        };
         ProveBody: {
+            /** @description Of the authenticator app, with the password, where there is one */
+            code?: string;
             /** @description Instead of the password: the answer to POST /me/prove/passkey */
             passkey?: components["schemas"]["PasskeyAnswer"];
             password?: string;
+            /** @description Instead of the code */
+            recovery_code?: string;
         };
         QuotaView: {
             /**
@@ -4878,6 +5159,19 @@ export interface components {
              */
             users: number;
         };
+        SchemaAsked: {
+            message: string;
+            params?: {
+                [key: string]: string;
+            };
+            rule: string;
+        };
+        SchemaEnum: {
+            enum: string[];
+        };
+        SchemaMatch: {
+            pattern: string;
+        };
         Script: {
             /** @description What runs it; bash when absent */
             entrypoint?: string;
@@ -4919,6 +5213,8 @@ export interface components {
         Source: {
             /** @description PTDL_v1, PTDL_v2, PLCN_v1, PLCN_v2, PLCN_v3, classic or compose */
             format: string;
+            /** @description What its file calls it; with the author it says the same where there is no id */
+            name?: string;
             update_url?: string;
             /** @description Its own id, which says on a later import that it is the same one */
             uuid?: string;
@@ -5291,6 +5587,35 @@ export interface components {
             /** @description Its value is never shown, in no answer and no log */
             secret?: boolean;
             type?: string;
+        };
+        VariableSchema: {
+            /** @description Further patterns */
+            allOf?: components["schemas"]["SchemaMatch"][];
+            default?: string;
+            description?: string;
+            enum?: string[];
+            format?: string;
+            /** Format: int64 */
+            maxLength?: number;
+            /** Format: int64 */
+            minLength?: number;
+            not?: components["schemas"]["SchemaEnum"];
+            pattern?: string;
+            /** @description The caller may not set it */
+            readOnly?: boolean;
+            title?: string;
+            /** @enum {string} */
+            type: "string";
+            /** @description It is never shown */
+            writeOnly?: boolean;
+            /** @description What the rules ask for, in words */
+            "x-asks"?: components["schemas"]["SchemaAsked"][];
+            "x-maximum"?: string;
+            "x-minimum"?: string;
+            /** @description The text is a number, which x-minimum and x-maximum bound */
+            "x-numeric"?: boolean;
+            /** @description All rules, as the image has them */
+            "x-rules"?: string[];
         };
         Volumes: {
             driver: string;
@@ -6340,7 +6665,7 @@ export interface operations {
                 limit?: number;
                 /** @description Which page, from 1 */
                 page?: number;
-                /** @description Part of the name */
+                /** @description Part of the name, the author or a tag */
                 search?: string;
                 sort?: "name" | "-name" | "created_at" | "-created_at";
             };
@@ -6679,6 +7004,241 @@ export interface operations {
             };
         };
     };
+    listPresets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["PresetView"][];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    createPreset: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text. The same call under the same text within 24 hours is carried out once and gets the first answer, without its secrets, again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The image's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PresetBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["PresetView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    getPreset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's id */
+                id: string;
+                /** @description The preset's id */
+                preset: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["PresetView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    deletePreset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's id */
+                id: string;
+                /** @description The preset's id */
+                preset: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Done"];
+                        /** @description A sentence for people */
+                        message?: string;
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    changePreset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's id */
+                id: string;
+                /** @description The preset's id */
+                preset: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PresetChangeBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["PresetView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    getImageSchema: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ImageSchemaView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
     importImage: {
         parameters: {
             query?: {
@@ -6969,6 +7529,49 @@ export interface operations {
                             pages: number;
                             total: number;
                         };
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    cloneInstance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text. The same call under the same text within 24 hours is carried out once and gets the first answer, without its secrets, again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The instance's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CloneBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["InstanceJobView"];
                         /** @enum {boolean} */
                         success: true;
                     };
@@ -8206,6 +8809,45 @@ export interface operations {
                 "application/json": components["schemas"]["MoveBody"];
             };
         };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["InstanceJobView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    refreshInstance: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Any text. The same call under the same text within 24 hours is carried out once and gets the first answer, without its secrets, again. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The instance's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description Accepted */
             202: {

@@ -1,5 +1,6 @@
 import { Button, Group, Skeleton, Stack, Text, TextInput } from '@mantine/core';
 import { lazy, Suspense } from 'react';
+import type { View } from '@/api';
 import { t } from '@/text';
 import { Section } from '@/ui';
 import { wrongAt } from './definition';
@@ -16,7 +17,7 @@ export function Install({ def, set, submit, may }: PartProps & { may: boolean })
     <>
       <Section title={t('image.downloads')} hint={t('image.downloadsHint')}>
         <Wrong submit={submit} at={['install']} shown={/^install\.\d+\.(uri|path|sha256)$/} />
-        <Rows rows={def.install ?? []} onChange={(install) => set({ install })} add={t('image.downloadAdd')} fresh={() => ({ uri: '', path: '' })} name={(row, at) => row.path || String(at + 1)} ordered>
+        <Rows<View<'Download'>> rows={def.install ?? []} onChange={(install) => set({ install })} add={t('image.downloadAdd')} fresh={() => ({ uri: '', path: '' })} name={(row, at) => row.path || String(at + 1)} ordered>
           {(row, to, at) => (
             <>
               <TextInput data-wide label={t('image.downloadUri')} placeholder="https://" classNames={{ input: 'mono' }} spellCheck={false} value={row.uri} error={wrong(`install.${at}.uri`)} onChange={(e) => to({ uri: e.currentTarget.value })} />

@@ -46,7 +46,7 @@ function PatchCard({ patch, at, all, submit, onChange }: CardProps) {
   const bad = Object.keys(submit.fields).some((field) => new RegExp(`patches[.[]${at}\\b`).test(field));
   const name = patch.path || t('image.patch');
   return (
-    <details className={css.card} open={bad || patch.path === '' || undefined} role="group" aria-label={name}>
+    <details className={css.card} open={bad || patch.path === '' || undefined} aria-label={name}>
       <summary>
         <strong className={`mono ${bad ? css.bad : ''}`}>{name}</strong>
         <span className={css.tag}>{patch.parser}</span>

@@ -58,7 +58,7 @@ function VariableCard({ variable, at, all, open, submit, onChange }: CardProps) 
   const name = variable.label || variable.name || t('image.variable');
   const signs = (['hidden', 'locked', 'secret'] as const).filter((each) => variable[each]);
   return (
-    <details className={css.card} open={open || bad || undefined} role="group" aria-label={name}>
+    <details className={css.card} open={open || bad || undefined} aria-label={name}>
       <summary>
         <strong className={bad ? css.bad : undefined}>{name}</strong>
         {variable.label && <span className="mono quiet">{variable.name}</span>}

@@ -78,6 +78,8 @@ export const instance = {
   refresh: 'Die neuere übernehmen',
   refreshed: 'Die neuere Definition ist übernommen',
   clone: 'Klonen',
+  cloneName: '{name} Kopie',
+  cloneText: 'Eine weitere Instanz mit denselben Einstellungen, Ports im Container und Werten, auch den geheimen. Sie wird neu eingerichtet: Die Dateien bleiben, wo sie sind.',
   cloneTitle: '{name} klonen',
   variables: 'Variablen',
   variablesHint: 'Womit die Instanz gestartet wird.',

@@ -80,6 +80,8 @@ export const instance = {
   refresh: 'Take over the newer one',
   refreshed: 'The newer definition is taken over',
   clone: 'Clone',
+  cloneName: '{name} copy',
+  cloneText: 'Another instance with the same settings, ports in the container and values, secret ones too. It is installed anew: the files stay where they are.',
   cloneTitle: 'Clone {name}',
   variables: 'Variables',
   variablesHint: 'What the instance is started with.',

@@ -1,5 +1,5 @@
 import { Menu, Modal, Select, Stack, Switch, Text, Textarea } from '@mantine/core';
-import { IconArrowsExchange, IconLock, IconLockOpen, IconTrash } from '@tabler/icons-react';
+import { IconArrowsExchange, IconCopyPlus, IconLock, IconLockOpen, IconTrash } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useLocation } from 'wouter';
@@ -7,9 +7,10 @@ import { call, keys, list, useCan, type View } from '@/api';
 import { JobLive } from '@/parts';
 import { mebibytes, t } from '@/text';
 import { ConfirmByName, FormEnd, notifyDone, notifyError, useSubmit } from '@/ui';
+import { Clone } from './Clone';
 
 type Instance = View<'InstanceView'>;
-type Asked = 'suspend' | 'move' | 'delete';
+type Asked = 'suspend' | 'move' | 'clone' | 'delete';
 
 interface Props {
   instance: Instance;
@@ -49,6 +50,9 @@ export function InstanceAdmin({ instance, children }: Props) {
           <Menu.Item leftSection={<IconArrowsExchange size={16} />} onClick={() => setAsked('move')}>
             {t('deploy.move')}
           </Menu.Item>
+          <Menu.Item leftSection={<IconCopyPlus size={16} />} onClick={() => setAsked('clone')}>
+            {t('instance.clone')}
+          </Menu.Item>
           <Menu.Divider />
           <Menu.Item color="red" leftSection={<IconTrash size={16} />} onClick={() => setAsked('delete')}>
             {t('common.delete')}
@@ -68,6 +72,9 @@ export function InstanceAdmin({ instance, children }: Props) {
             }}
           />
         )}
+      </Modal>
+      <Modal opened={asked === 'clone'} onClose={close} title={t('instance.cloneTitle', { name: instance.name })}>
+        {asked === 'clone' && <Clone instance={instance} close={close} />}
       </Modal>
       <Delete instance={instance} opened={asked === 'delete'} close={close} />
       <Modal opened={!!job} onClose={() => setJob(undefined)} title={t('job.one')} size="lg">
