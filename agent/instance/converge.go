@@ -91,7 +91,7 @@ func (o *owner) ensureContainer(ctx context.Context, j job, spec runtime.Contain
 	} else if old, err := o.outdated(ctx, j); err != nil {
 		return err
 	} else if old {
-		if err := o.renew(ctx, j, spec); err != nil {
+		if err := o.renew(ctx, j.asked(), spec); err != nil {
 			return err
 		}
 	}

@@ -169,6 +169,14 @@ func (o *owner) outdated(ctx context.Context, j job) (bool, error) {
 	return found.ID != o.boxes[0].ImageID, nil
 }
 
+// asked is the job once its registry was asked.
+func (j job) asked() job {
+	spec := *j.desired.Spec
+	spec.Image.Pull = wire.PullMissing
+	j.desired.Spec = &spec
+	return j
+}
+
 // noteDigest keeps which image the container was made from, as its registry
 // calls it.
 func (o *owner) noteDigest(ctx context.Context, j job) error {

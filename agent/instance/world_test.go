@@ -39,6 +39,7 @@ type world struct {
 	engine    *fake.Engine
 	installer *shelf
 	images    Images
+	logins    Logins
 	moves     Moves
 	console   Console
 	writers   Writers
@@ -95,7 +96,7 @@ func (w *world) boot() {
 		w.t.Fatal(err)
 	}
 	w.m, err = New(Config{Network: runtime.NetworkSpec{Name: "berth"}, PidsLimit: 100}, Deps{
-		Engine: w.engine, Journal: disk{w.journal, &w.full}, Volumes: w.volumes, Installer: w.installer, Scripts: w.scripts, Images: w.images, Moves: w.moves, Console: w.console, Writers: w.writers, Fence: w.fence,
+		Engine: w.engine, Journal: disk{w.journal, &w.full}, Volumes: w.volumes, Installer: w.installer, Scripts: w.scripts, Images: w.images, Logins: w.logins, Moves: w.moves, Console: w.console, Writers: w.writers, Fence: w.fence,
 		Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	if err != nil {
