@@ -236,7 +236,7 @@ func TestOneLivingJobOfAnInstance(t *testing.T) {
 	_, err := b.tryEnqueue(s, job.New{Kind: kind, Instance: "00000001"})
 	p := problem.From(err)
 	if p == nil || p.Code != problem.ResourceBusy || !strings.Contains(p.Message, string(first.ID)) ||
-		len(p.Fields) != 1 || p.Fields[0] != (problem.Field{Field: "job", Message: string(first.ID)}) {
+		len(p.Fields) != 1 || p.Fields[0].Field != "job" || p.Fields[0].Message != string(first.ID) {
 		t.Fatalf("the second got %v", err)
 	}
 	b.enqueue(s, job.New{Kind: kind, Instance: "00000002"})

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/berth-panel/berth/controller/image/rule"
 )
 
 var placeholder = regexp.MustCompile(`\{\{\s*([^{}]{1,256}?)\s*\}\}`)
@@ -96,14 +98,14 @@ func (r *reader) rules(n *node, field string) []string {
 		return nil
 	}
 	var out []string
-	add := func(rule string) {
-		if rule = strings.TrimSpace(rule); rule != "" {
-			out = append(out, rule)
+	add := func(one string) {
+		if one = strings.TrimSpace(one); one != "" {
+			out = append(out, one)
 		}
 	}
 	if n.scalar() {
-		for _, rule := range Split(r.text(n, field)) {
-			add(rule)
+		for _, one := range rule.Split(r.text(n, field)) {
+			add(one)
 		}
 		return out
 	}
@@ -125,53 +127,4 @@ func (r *reader) rules(n *node, field string) []string {
 		add(r.text(item, fmt.Sprintf("%s[%d]", field, i)))
 	}
 	return out
-}
-
-// Split takes rules in one text apart: "required|string|max:20".
-func Split(rules string) []string {
-	var out []string
-	for rules != "" {
-		end := strings.IndexByte(rules, '|')
-		if body, ok := expression(rules); ok {
-			end = body
-		}
-		if end < 0 {
-			return append(out, rules)
-		}
-		out = append(out, rules[:end])
-		rules = rules[end+1:]
-	}
-	return out
-}
-
-// expression gives where a rule with a delimited expression ends: at the bar
-// after its closing delimiter and flags, or -1 at the end of the text.
-func expression(rules string) (end int, ok bool) {
-	name, rest, found := strings.Cut(rules, ":")
-	if !found || (name != "regex" && name != "not_regex") || rest == "" {
-		return 0, false
-	}
-	open := rest[0]
-	if open == '\\' || open == '|' || open == '^' || open == ' ' || open >= 'a' && open <= 'z' || open >= 'A' && open <= 'Z' || open >= '0' && open <= '9' {
-		return 0, false
-	}
-	if at := strings.IndexByte("([{<", open); at >= 0 {
-		open = ")]}>"[at]
-	}
-	start := len(name) + 2
-	for i := start; i < len(rules); i++ {
-		switch {
-		case rules[i] == '\\':
-			i++
-		case rules[i] == open:
-			flags := strings.TrimLeft(rules[i+1:], "imsuxADU")
-			if flags == "" {
-				return -1, true
-			}
-			if flags[0] == '|' {
-				return len(rules) - len(flags), true
-			}
-		}
-	}
-	return 0, false
 }
