@@ -12,10 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -48,9 +45,6 @@ func beFleet() int {
 	debug.SetGCPercent(50)
 	var order fleetOrder
 	if err := json.Unmarshal([]byte(os.Getenv(envFleet)), &order); err != nil {
-		return complain(err)
-	}
-	if err := openMany(); err != nil {
 		return complain(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -86,21 +80,6 @@ func beFleet() int {
 	return 0
 }
 
-// openMany raises how many files this process may hold open to what the kernel
-// allows: a thousand agents with an open record for each of their instances are a
-// thousand machines' in truth.
-func openMany() error {
-	text, err := os.ReadFile("/proc/sys/fs/nr_open")
-	if err != nil {
-		return err
-	}
-	most, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
-	if err != nil {
-		return err
-	}
-	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: most, Max: most})
-}
-
 func complain(err error) int {
 	fmt.Fprintln(os.Stderr, "fleet:", err)
 	return 1
@@ -132,19 +111,29 @@ func (o fleetOrder) agent(ctx context.Context, n int) (*agentapp.App, error) {
 		agentapp.Deps{Engine: engine, Listener: ln, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 }
 
-// startFleet runs the agents of an order in a process of their own, which ends
+// agentsOfProcess is how many agents share one process: each holds a file open for
+// every instance, and a process may have only so many.
+const agentsOfProcess = 100
+
+// startFleet runs the agents of an order in processes of their own, which end
 // with the test, and gives their nodes.
 func startFleet(t testing.TB, order fleetOrder) []ident.Node {
 	t.Helper()
-	text, err := json.Marshal(order)
-	if err != nil {
-		t.Fatal(err)
+	var all []ident.Node
+	for from := order.From; from < order.To; from += agentsOfProcess {
+		part := order
+		part.From, part.To = from, min(from+agentsOfProcess, order.To)
+		text, err := json.Marshal(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []ident.Node
+		if err := json.Unmarshal(startSelf(t, envFleet+"="+string(text)), &ids); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, ids...)
 	}
-	var ids []ident.Node
-	if err := json.Unmarshal(startSelf(t, envFleet+"="+string(text)), &ids); err != nil {
-		t.Fatal(err)
-	}
-	return ids
+	return all
 }
 
 // startSelf runs the test's own program as what the variable says and gives the
