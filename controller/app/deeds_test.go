@@ -88,6 +88,7 @@ func TestChangesAreToldOf(t *testing.T) {
 		{"POST /api/v1/join-keys", "", object{"name": "rack"}, "join"},
 		{"DELETE /api/v1/join-keys/{id}", "/api/v1/join-keys/{join}", nil, ""},
 		{"POST /api/v1/images", "", object{"name": "Game", "references": []string{"example/game:1"}}, "image"},
+		{"POST /api/v1/images/import", "", object{"Name": "Echo", "Image": "example/echo:1"}, ""},
 		{"PATCH /api/v1/images/{id}", "/api/v1/images/{image}", object{"name": "Other"}, ""},
 		{"DELETE /api/v1/images/{id}", "/api/v1/images/{image}", nil, ""},
 		{"PATCH /api/v1/settings/panel", "", object{"name": "Hoster"}, ""},

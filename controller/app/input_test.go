@@ -195,7 +195,7 @@ func TestBadRest(t *testing.T) {
 	} {
 		b.bad("POST", "/api/v1/images", body)
 	}
-	for _, body := range []string{"", "<html>", "[]", "5", `{}`, `{"Name":"x"}`, `{"Name":"x","Image":5}`, `{"Name":"Game","Image":"a:1"}`, `{"Name":"x","Image":"a:1","Cmd":5}`} {
+	for _, body := range []string{"", "<html>", "[]", "5", `{}`, `{"Name":"x"}`, `{"Name":"x","Image":5}`, `{"Name":"x","Image":"a b"}`, `{"meta":{"version":"PTDL_v2"},"name":"x"}`, `{"files":[]}`, `{"url":"http://127.0.0.1:1/egg.json"}`, `{"url":"file:///etc/passwd"}`, `{"Name":"x","Image":"a:1","Cmd":5}`} {
 		b.bad("POST", "/api/v1/images/import", body)
 	}
 	b.bad("DELETE", "/api/v1/images/{image}", "")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/berth-panel/berth/shared/problem"
 )
@@ -185,14 +186,14 @@ func unreadable(text []byte, err error) error {
 	case *json.SyntaxError:
 		offset = e.Offset
 	case *json.UnmarshalTypeError:
-		field := e.Field
+		field := strings.TrimPrefix(e.Field, "Classic.")
 		if field == "" {
 			field = "it"
 		}
 		line := 1 + bytes.Count(text[:min(int64(len(text)), e.Offset)], []byte("\n"))
 		p := problem.New(problem.Validation, "this is not a classic image: line %d: %s must be %s, not %s", line, field, jsonKind(e.Type), e.Value)
 		if e.Field != "" {
-			p.Fields = []problem.Field{{Field: e.Field, Message: "must be " + jsonKind(e.Type)}}
+			p.Fields = []problem.Field{{Field: field, Message: "must be " + jsonKind(e.Type)}}
 		}
 		return p.Because(err)
 	}

@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -86,7 +87,31 @@ func (classicReader) Read(_ string, text []byte) (Reading, error) {
 			return r, err
 		}
 	}
-	return r, r.Image.check()
+	return r, inClassic(text, r.Image.check())
+}
+
+// classicNames are the classic form's words for what a check names by ours.
+var classicNames = map[string]string{
+	"name": "Name", "references": "Image", "command_line": "Cmd", "env": "Env", "stop_command": "StopCommand", "ready_line": "StartedMessage",
+	"variables": "Variables", "install": "Scripts", "description": "Description", "kept": "",
+}
+
+// inClassic says of a mistake where it stands in the file.
+func inClassic(text []byte, err error) error {
+	if err == nil {
+		return nil
+	}
+	p := *problem.From(err)
+	if len(p.Fields) != 1 || classicNames[p.Fields[0].Field] == "" {
+		return err
+	}
+	name := classicNames[p.Fields[0].Field]
+	p.Message = name + ": " + p.Fields[0].Message
+	p.Fields = []problem.Field{{Field: name, Message: p.Fields[0].Message}}
+	if at := bytes.Index(text, []byte(`"`+name+`"`)); at >= 0 {
+		p.Message = fmt.Sprintf("line %d: %s", 1+bytes.Count(text[:at], []byte("\n")), p.Message)
+	}
+	return &p
 }
 
 func (c Classic) definition() Definition {

@@ -1,7 +1,9 @@
 package egg
 
 import (
+	"slices"
 	"strings"
+	"unicode"
 )
 
 func (r *reader) config(n *node) {
@@ -95,6 +97,9 @@ func (r *reader) files(n *node) {
 			r.fail(f.value, field, "it must be an object, not %s", kindNames[f.value.kind])
 			return
 		}
+		if strings.TrimSpace(f.name) == "" || strings.ContainsFunc(f.name, unicode.IsControl) || slices.Contains(strings.Split(f.name, "/"), "..") {
+			r.fail(f.value, field, "it must be a path inside of the volume: without .. and control characters")
+		}
 		r.unknown(f.value, []string{"parser", "find"}, "config", "files", f.name)
 		file := File{Path: r.upgrade(f.name), Parser: strings.ToLower(strings.TrimSpace(r.text(f.value.get("parser"), field+".parser")))}
 		file.Find = r.find(f.value.get("find"), field+".find")
@@ -130,6 +135,9 @@ func (r *reader) find(n *node, field string) []Find {
 	var out []Find
 	for _, f := range n.fields {
 		match := r.upgrade(f.name)
+		if match == "" || strings.ContainsAny(match, "\x00\r\n") {
+			r.fail(f.value, field, "what is looked for is text of one line")
+		}
 		if f.value.kind != object {
 			out = append(out, Find{Match: match, Value: r.replacement(f.value, field+"."+f.name)})
 			continue

@@ -3,9 +3,12 @@ package egg
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Is says whether a text is meant to be an egg, also a broken one.
@@ -162,8 +165,11 @@ func (r *reader) all(n *node) {
 	e := r.egg
 	r.version(n)
 	e.Name = strings.TrimSpace(r.text(n.get("name"), "name"))
-	if e.Name == "" {
+	switch {
+	case e.Name == "":
 		r.fail(n, "name", "an egg needs one")
+	case !label(e.Name):
+		r.fail(n.get("name"), "name", "at most 200 characters, none of them a control character")
 	}
 	e.UUID = strings.ToLower(strings.TrimSpace(r.text(n.get("uuid"), "uuid")))
 	e.Author = strings.TrimSpace(r.text(n.get("author"), "author"))
@@ -250,9 +256,16 @@ func (r *reader) images(n *node) {
 	}
 }
 
+var referenceForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,254}$`)
+
+// label says whether a text can be what people call a thing.
+func label(s string) bool {
+	return utf8.RuneCountInString(s) <= 200 && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
 // reference adds one; a tilde says only that it isn't to be pulled, blanks are
 // nobody's intention.
-func (r *reader) reference(label, ref string, n *node, field string) {
+func (r *reader) reference(name, ref string, n *node, field string) {
 	clean := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(ref), "~"))
 	if clean == "" {
 		r.changed(field, "it is empty and left out")
@@ -261,22 +274,22 @@ func (r *reader) reference(label, ref string, n *node, field string) {
 	if clean != ref {
 		r.changed(field, "%q is read as %q", ref, clean)
 	}
-	if strings.ContainsAny(clean, " \t\r\n") {
+	if !referenceForm.MatchString(clean) {
 		r.fail(n, field, "%.80q is not the name of a container image", clean)
 	}
-	label = strings.TrimSpace(label)
-	if label == "" {
-		label = clean
+	name = strings.TrimSpace(name)
+	if name == "" {
+		name = clean
 	}
 	for _, i := range r.egg.Images {
 		if i.Reference == clean {
-			if label != i.Label && field != "image" {
+			if name != i.Label && field != "image" {
 				r.changed(field, "%s is there already as %q; this name of it is left out", clean, i.Label)
 			}
 			return
 		}
 	}
-	r.egg.Images = append(r.egg.Images, Image{Label: label, Reference: clean})
+	r.egg.Images = append(r.egg.Images, Image{Label: name, Reference: clean})
 }
 
 func (r *reader) commands(n *node) {
@@ -285,6 +298,9 @@ func (r *reader) commands(n *node) {
 	case v.none():
 	case v.kind == object:
 		for _, f := range v.fields {
+			if !label(f.name) {
+				r.fail(f.value, "startup_commands", "the name of a command has at most 200 characters, none of them a control character")
+			}
 			r.command(f.name, r.text(f.value, "startup_commands."+f.name))
 		}
 	case v.kind == list:
@@ -358,8 +374,11 @@ func (r *reader) script(scripts *node) {
 		s.Text = strings.ReplaceAll(strings.ReplaceAll(s.Text, "\r\n", "\n"), "\r", "\n")
 		r.changed(at+".script", "its lines end as a shell can read them (LF)")
 	}
-	if s.Container == "" {
+	switch {
+	case s.Container == "":
 		r.fail(n, at+".container", "a script needs a container image to run in")
+	case !referenceForm.MatchString(s.Container):
+		r.fail(n.get("container"), at+".container", "%.80q is not the name of a container image", s.Container)
 	}
 	r.egg.Script = &s
 }

@@ -117,6 +117,7 @@ export const activity = {
   'type_allocation.added': 'Ports hinzugefügt',
   'type_allocation.removed': 'Port entfernt',
   'type_image.created': 'Image angelegt',
+  'type_image.imported': 'Image eingelesen',
   'type_image.updated': 'Image geändert',
   'type_image.deleted': 'Image gelöscht',
   'type_user.created': 'Benutzer angelegt',

@@ -118,6 +118,7 @@ export const activity = {
   'type_allocation.added': 'Ports added',
   'type_allocation.removed': 'Port removed',
   'type_image.created': 'Image made',
+  'type_image.imported': 'Image imported',
   'type_image.updated': 'Image changed',
   'type_image.deleted': 'Image deleted',
   'type_user.created': 'User made',
