@@ -56,7 +56,7 @@ func TestPullPrivate(t *testing.T) {
 func TestPrivateRefusals(t *testing.T) {
 	t.Parallel()
 	engine, registry, host := private(t)
-	reference, digest := registry.Push(t, host, "team/game", "")
+	reference, _ := registry.Push(t, host, "team/game", "")
 	wrong := runtime.Login{Username: "anna", Password: "wr0ng-word"}
 	missing, err := runtime.Pinned(reference, "sha256:"+strings.Repeat("0", 64))
 	if err != nil {
@@ -95,7 +95,6 @@ func TestPrivateRefusals(t *testing.T) {
 			t.Errorf("%s: afterwards Image gives %v", what, err)
 		}
 	}
-	_ = digest
 }
 
 func TestTryLogin(t *testing.T) {
@@ -118,6 +117,35 @@ func TestTryLogin(t *testing.T) {
 		return true
 	})
 	wantReason(t, "too many tries", engine.TryLogin(t.Context(), limited, anna), runtime.RegistryLimited)
+}
+
+// TestRegistryThatTellsTheLogin: what a registry says of the login in its refusal
+// is in no error of ours.
+func TestRegistryThatTellsTheLogin(t *testing.T) {
+	t.Parallel()
+	engine, registry, _ := private(t)
+	shown := make(chan string, 100)
+	tells := registry.Front(t, func(w http.ResponseWriter, r *http.Request) bool {
+		user, word, ok := r.BasicAuth()
+		if !ok {
+			return false
+		}
+		shown <- word
+		runtimetest.AnswerError(w, http.StatusForbidden, "DENIED", "no "+user+" with "+word+" or "+r.Header.Get("Authorization"))
+		return true
+	})
+	err := engine.Pull(t.Context(), tells+"/team/game:1", anna, nil)
+	wantReason(t, "a pull", err, runtime.ImageDenied)
+	tried := engine.TryLogin(t.Context(), tells, anna)
+	wantReason(t, "a try", tried, runtime.ImageDenied)
+	if word := <-shown; word != anna.Password {
+		t.Fatalf("the registry was shown %q", word)
+	}
+	for _, err := range []error{err, tried} {
+		if text := err.Error(); strings.Contains(text, anna.Password) || strings.Contains(text, "YW5uYTpodXNoLWh1c2g=") {
+			t.Errorf("the login is in %q", text)
+		}
+	}
 }
 
 // seen keeps what a stranger was shown.

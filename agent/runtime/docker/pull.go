@@ -2,10 +2,12 @@ package docker
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -37,11 +39,11 @@ func (e *Engine) Pull(ctx context.Context, ref string, login runtime.Login, prog
 	fresh := errdefs.IsNotFound(err)
 	stream, err := e.api.ImagePull(ctx, named.String(), options)
 	if err != nil {
-		return pullFailure(ctx, named, login, err)
+		return pullFailure(ctx, named, login, scrubbed(err, login))
 	}
 	defer func() { _ = stream.Close() }()
 	if err := readStream(stream, sum.add); err != nil {
-		return pullFailure(ctx, named, login, err)
+		return pullFailure(ctx, named, login, scrubbed(err, login))
 	}
 	sum.tell()
 	if err := e.fits(ctx, named); err != nil {
@@ -62,6 +64,22 @@ func pullOptions(named reference.Named, login runtime.Login) (image.PullOptions,
 		return image.PullOptions{}, runtime.Fail(runtime.Unknown, nil, "the login for registry %s can't be written", reference.Domain(named))
 	}
 	return image.PullOptions{RegistryAuth: auth}, nil
+}
+
+// scrubbed is an error without the login, which a registry may have put into its
+// answer, and so into what is logged here.
+func scrubbed(err error, login runtime.Login) error {
+	if login.None() {
+		return err
+	}
+	text := err.Error()
+	for _, secret := range []string{login.Password, base64.StdEncoding.EncodeToString([]byte(login.Username + ":" + login.Password))} {
+		text = strings.ReplaceAll(text, secret, "…")
+	}
+	if text == err.Error() {
+		return err
+	}
+	return errors.New(text)
 }
 
 // serverOf is how engines call a registry where they speak of logins.
@@ -104,7 +122,7 @@ func (e *Engine) TryLogin(ctx context.Context, host string, login runtime.Login)
 	if gone := broken(ctx, err); gone != nil {
 		return gone
 	}
-	return loginFailure(host, login, err)
+	return loginFailure(host, login, scrubbed(err, login))
 }
 
 // message is a line of the stream that a pull or a load answers with.
