@@ -136,7 +136,9 @@ type agent struct {
 	gone   map[ident.Instance]int64      // generation of the removal
 	// crashed counts the states that say so.
 	crashed map[ident.Instance]int
-	news    chan struct{}
+	// output is what installations printed.
+	output map[ident.Instance][]string
+	news   chan struct{}
 }
 
 // run starts an agent and listens to its events.
@@ -152,7 +154,7 @@ func (c *controller) run(config Config, engine runtime.Engine) *agent {
 	}
 	a := &agent{
 		controller: c, app: app, client: &http.Client{Transport: &http.Transport{TLSClientConfig: c.tls.Clone()}},
-		states: map[ident.Instance]wire.Event{}, gone: map[ident.Instance]int64{}, crashed: map[ident.Instance]int{}, news: make(chan struct{}, 1),
+		states: map[ident.Instance]wire.Event{}, gone: map[ident.Instance]int64{}, crashed: map[ident.Instance]int{}, output: map[ident.Instance][]string{}, news: make(chan struct{}, 1),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -197,6 +199,8 @@ func (a *agent) listen() {
 				}
 			case wire.EventRemoved:
 				a.gone[e.Instance] = e.Generation
+			case wire.EventOutput:
+				a.output[e.Instance] = append(a.output[e.Instance], e.Output...)
 			case wire.EventProgress, wire.EventEngine:
 			}
 		}
