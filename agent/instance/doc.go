@@ -5,7 +5,7 @@
 // generation); Manager journals it, answers, and wakes the owner. The owner takes
 // turns. Each turn looks, does what is missing, and tells what changed as an event:
 //
-//	image → volume → network → container → owner and downloads of a new volume → power
+//	image → volume → network → container → owner, downloads and script of a new volume → power
 //
 // Phases: installing → ready or failed; failed → installing by a new generation;
 // ready → installing by an order to install again (reinstall.go). A failure on an
@@ -45,6 +45,23 @@
 //     install again is carried out once; killed at any step, the agent begins it again
 //     or goes on with it. One that a lost journal may have held is taken as carried
 //     out: nothing is thrown away twice.
+//   - A script that installs runs in a container of its own (script.go), before the
+//     instance's own is started the first time. It is in the same sandbox and
+//     network, behind the same fence, with no port published; it is never the
+//     instance, whatever lists, changes and sweeps show of it. It goes on over newer
+//     specs that ask for the same, breaks of the engine's stream, and the agent's own
+//     end: the next one finds it by its labels, and takes what it printed meanwhile
+//     from the engine's log. Refused: to remove it and begin anew each time, which
+//     throws hours of downloads away for a start that somebody ordered twice. An end
+//     that no agent saw, or that came with the engine's own, counts for nothing: the
+//     script is run again, the downloads before it too. It is ended by a removal, a
+//     suspension, a hold, a move, its time limit, and an order to install again.
+//   - What an installation prints is in the console, line by line, and its first and
+//     last lines in the job's log (output.go); its secrets are in neither.
+//   - Limits change on the container that is there, while it runs (limits.go). A run
+//     keeps memory that it uses: then the lower limit holds from the next start on,
+//     and State.Unheld says so. Refused: to let the kernel end what runs, and to
+//     restart it for that.
 //   - While wire.Spec.Moving is set nothing starts, and Writable refuses writers;
 //     those under way have ended when that generation is converged. Likewise before a
 //     volume is thrown away or installed into again.

@@ -147,6 +147,15 @@ func TestMounts(t *testing.T) {
 		}
 	}
 
+	spec = b.spec("read", "/data/made", "then", "write", "/data/made", "changed")
+	spec.Mounts = []runtime.Mount{{Source: dir, Target: "/data", ReadOnly: true}}
+	if c := b.ended(t, b.start(t, spec)); c.ExitCode != 70 {
+		t.Fatalf("writing where it may only read, it is %+v", c)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "made")); err != nil || string(text) != "inside" {
+		t.Fatalf("the host has %q, %v", text, err)
+	}
+
 	spec = b.spec("idle")
 	spec.Mounts = []runtime.Mount{{Source: filepath.Join(dir, "missing"), Target: "/data"}}
 	_, err := b.engine.Create(t.Context(), spec)
