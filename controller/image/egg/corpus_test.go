@@ -64,7 +64,7 @@ func TestCorpus(t *testing.T) {
 }
 
 // same writes an egg and reads it again.
-func same(t *testing.T, name string, e *egg.Egg) {
+func same(t testing.TB, name string, e *egg.Egg) {
 	t.Helper()
 	at := time.Unix(0, 0)
 	for form, write := range map[string]func(time.Time) ([]byte, error){"JSON": e.JSON, "YAML": e.YAML} {

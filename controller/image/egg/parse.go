@@ -10,6 +10,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 const (
@@ -73,7 +74,7 @@ func (p *jsonParser) lineAt(offset int64) int {
 }
 
 func (p *jsonParser) value(depth int) (*node, error) {
-	token, err := p.d.Token()
+	next, err := p.d.Token()
 	if err != nil {
 		return nil, p.explain(err)
 	}
@@ -81,7 +82,7 @@ func (p *jsonParser) value(depth int) (*node, error) {
 		return nil, errDeep
 	}
 	n := &node{line: p.lineAt(p.d.InputOffset())}
-	switch token := token.(type) {
+	switch token := next.(type) {
 	case string:
 		n.kind, n.text = text, token
 	case json.Number:
@@ -201,6 +202,9 @@ func (p *yamlParser) value(n ast.Node, depth int) (*node, error) {
 		out.kind, out.text = boolean, n.GetToken().Value
 	case *ast.NullNode:
 		out.kind, out.text = null, n.GetToken().Value
+		if n.GetToken().Type == token.ImplicitNullType { // nothing stands there
+			out.text = ""
+		}
 	case *ast.TagNode:
 		return p.tagged(n, depth)
 	case *ast.AnchorNode:
