@@ -58,6 +58,26 @@ func TestRefused(t *testing.T) {
 	golden(t, "testdata/refused.txt", b.String())
 }
 
+// A byte order mark and the ends of lines of another system change nothing.
+func TestLineEndsAndMark(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"testdata/plain.json", "testdata/plcn_v2.yaml"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := egg.Read(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := "\xef\xbb\xbf" + strings.ReplaceAll(string(text), "\n", "\r\n")
+		got, err := egg.Read([]byte(other))
+		if err != nil || show(got) != show(want) || !egg.Is([]byte(other)) {
+			t.Errorf("%s: %v\n%s", path, err, show(got))
+		}
+	}
+}
+
 func TestNoEggs(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "{}", "[]", "5", "MIT License\n\nPermission is hereby granted", `{"name":"x","version":"1.0.0","scripts":{"test":"x"}}`,
