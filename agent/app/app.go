@@ -22,6 +22,7 @@ import (
 	"github.com/berth-panel/berth/agent/instance"
 	"github.com/berth-panel/berth/agent/journal"
 	"github.com/berth-panel/berth/agent/move"
+	"github.com/berth-panel/berth/agent/patch"
 	"github.com/berth-panel/berth/agent/registry"
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/agent/runtime/docker"
@@ -236,7 +237,7 @@ func (a *App) buildManager(now func() time.Time) error {
 		name = DefaultNetwork
 	}
 	deps := instance.Deps{
-		Throttle: cgroup.Open(""), Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Scripts: a.scripts, Logins: a.logins, Moves: a.moves, Console: a.console, Writers: writers{a}, SFTP: a.announceSFTP, Log: a.log, Now: now,
+		Throttle: cgroup.Open(""), Engine: a.engine, Journal: a.journal, Volumes: a.volumes, Installer: a.installer, Scripts: a.scripts, Patcher: patch.New(a.volumes, a.volumes.Privileged), Logins: a.logins, Moves: a.moves, Console: a.console, Writers: writers{a}, SFTP: a.announceSFTP, Log: a.log, Now: now,
 	}
 	if a.maker != nil {
 		deps.Images = a.maker

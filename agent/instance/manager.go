@@ -53,13 +53,14 @@ type Config struct {
 	PidsLimit int64 // for specs that leave it open
 }
 
-// Deps are what a Manager works with; all are needed but Images, Scripts, Moves, Console, Writers and SFTP.
+// Deps are what a Manager works with; all are needed but Images, Scripts, Patcher, Moves, Console, Writers and SFTP.
 type Deps struct {
 	Engine    runtime.Engine
 	Journal   Journal
 	Volumes   Volumes
 	Installer Installer
 	Scripts   Scripts // nil: none is run
+	Patcher   Patcher // nil: none is patched
 	Images    Images
 	Logins    Logins // nil: registries are shown none
 	Moves     Moves

@@ -127,6 +127,10 @@ func (o *owner) start(ctx context.Context, j job) error {
 		return err
 	}
 	o.step(j, "start", "Starting")
+	if err := o.patch(ctx, j); err != nil {
+		o.stale = true
+		return err
+	}
 	c, err := o.startAndLook(ctx, o.boxes[0].ID)
 	if err != nil {
 		o.stale = true

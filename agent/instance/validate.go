@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/berth-panel/berth/agent/patch"
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
@@ -23,6 +24,8 @@ const (
 	maxGrace     = 3600  // seconds
 	maxSeconds   = 86400 // of what may last longest
 	maxMiB       = 1 << 32
+	maxPatches   = 100
+	maxSets      = 2000    // of all patches
 	maxScript    = 1 << 20 // bytes
 )
 
@@ -47,6 +50,7 @@ func Validate(s wire.Spec) error {
 	v.check(plain(s.Stop.Signal, 32), "stop.signal", "must be the name of a signal")
 	v.check(s.Stop.GraceSeconds >= 0 && s.Stop.GraceSeconds <= maxGrace, "stop.grace_seconds", "must be 0 to 3600")
 	v.install(s.Install)
+	v.patches(s.Patches)
 	v.check(s.Power.Want == wire.WantRunning || s.Power.Want == wire.WantStopped, "power.want", "must be running or stopped")
 	v.check(s.Power.Order >= 0, "power.order", "must not be negative")
 	v.ready(s.Ready)
@@ -66,6 +70,18 @@ func (v *validator) check(ok bool, field, message string) {
 	if !ok {
 		v.fields = append(v.fields, problem.Field{Field: field, Message: message})
 	}
+}
+
+func (v *validator) patches(list []wire.Patch) {
+	v.check(len(list) <= maxPatches, "patches", "too many")
+	sets := 0
+	for i, p := range list {
+		field := fmt.Sprintf("patches[%d]", i)
+		v.check(filepath.IsLocal(p.Path) && path.Clean(p.Path) != "." && !strings.ContainsRune(p.Path, 0), field+".path", "must be a path inside the volume")
+		v.check(patch.Knows(p.Parser), field+".parser", "must be file, properties, ini, json, yaml, xml or toml")
+		sets += len(p.Set)
+	}
+	v.check(sets <= maxSets, "patches", "too many settings")
 }
 
 var checksum = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)

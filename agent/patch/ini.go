@@ -44,22 +44,23 @@ type iniLine struct {
 // ini sets keys of sections. Of keys that are there twice all are set. One that
 // isn't there is added behind the last of its section, which is made when it is
 // missing. Of other lines not a byte changes.
-func ini(src []byte, sets []set, _ *notes) ([]byte, error) {
+func ini(src []byte, sets []set, n *notes) ([]byte, error) {
 	for i := range sets {
-		if at := strings.IndexAny(sets[i].value.text, "\r\n"); at >= 0 {
-			return nil, broken(0, "the value of %s is more than one line, which an ini file can't hold", sets[i].match)
+		if strings.ContainsAny(sets[i].value.text, "\r\n") {
+			n.add("%s isn't set: its value is more than one line, which an ini file can't hold", sets[i].match)
+			continue
 		}
 		s := sets[i]
 		s.value.text = strings.TrimSpace(s.value.text) // which is all that can be read again
 		var err error
-		if src, err = iniSet(src, &s); err != nil {
+		if src, err = iniSet(src, &s, n); err != nil {
 			return nil, err
 		}
 	}
 	return src, nil
 }
 
-func iniSet(src []byte, s *set) ([]byte, error) {
+func iniSet(src []byte, s *set, n *notes) ([]byte, error) {
 	place, found, sections := iniFind(src, s.match)
 	ed := editor{src: src}
 	section, last, spaced := "", -1, false
@@ -96,7 +97,8 @@ func iniSet(src []byte, s *set) ([]byte, error) {
 	line := strings.TrimRight(place.key+between+s.value.text, " ")
 	header := iniRead([]byte("["+place.section+"]"), 0)
 	if iniRead([]byte(line), 0).name != place.key || place.section != "" && header.name != place.section {
-		return nil, broken(0, "%s can't be a key of an ini file", s.match)
+		n.add("%s isn't set: it can't be a key of an ini file", s.match)
+		return src, nil
 	}
 	iniAdd(&ed, place, line, last, first, sections)
 	return ed.done()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path"
 
 	"github.com/berth-panel/berth/agent/files"
@@ -17,7 +16,8 @@ import (
 
 // Volumes are where the files are (agent/volume).
 type Volumes interface {
-	Open(id ident.Instance) (*files.Root, error)
+	Files(id ident.Instance) (*files.Root, error)
+	Parts(id ident.Instance) (*files.Root, error)
 	Room(id ident.Instance, bytes int64) error
 	Explain(id ident.Instance, err error) error
 }
@@ -36,9 +36,9 @@ type Patcher struct {
 // largeFile is from which size on files wait for each other, in bytes.
 const largeFile = 4 << 20
 
-// temporary is what a file is called until it takes another's place. It may be
-// left by an agent that was killed.
-const temporary = ".berth-patch"
+// temporary is what a file is called, beside the volume, until it takes another's
+// place. It may be left by an agent that was killed.
+const temporary wire.Path = "patched"
 
 // New makes a Patcher. Without privilege files can't be given away: those that are
 // made belong to the agent.
@@ -53,7 +53,7 @@ func (p *Patcher) Apply(ctx context.Context, id ident.Instance, patches []wire.P
 	if len(patches) == 0 {
 		return nil, nil
 	}
-	root, err := p.volumes.Open(id)
+	root, err := p.volumes.Files(id)
 	if err != nil {
 		return nil, fmt.Errorf("open the volume to patch its files: %w", err)
 	}
@@ -92,7 +92,11 @@ func (p *Patcher) file(ctx context.Context, root *files.Root, id ident.Instance,
 			return told, err
 		}
 	}
-	return told, write(root, at, out, meta)
+	err = p.write(root, id, at, out, meta)
+	if files.NotFound(err) { // who tidies the parts took it away, once in the agent's life
+		err = p.write(root, id, at, out, meta)
+	}
+	return told, err
 }
 
 // read gives a file's text and what is to be kept of it; nothing and nil where
@@ -141,16 +145,20 @@ func tooLarge(at wire.Path) *problem.Problem {
 }
 
 // write puts a text in a file's place at once.
-func write(root *files.Root, at wire.Path, text []byte, meta files.Meta) error {
+func (p *Patcher) write(root *files.Root, id ident.Instance, at wire.Path, text []byte, meta files.Meta) error {
 	dir := wire.Path(path.Dir(string(at)))
 	if err := root.MakeDirs(dir, files.Meta{Mode: 0o755, UID: meta.UID, GID: meta.GID}); err != nil {
 		return err
 	}
-	part := wire.Path(path.Join(string(dir), temporary))
-	if err := root.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	parts, err := p.volumes.Parts(id)
+	if err != nil {
 		return err
 	}
-	file, err := root.Edit(part, files.How{Create: true, Fresh: true, Meta: meta})
+	defer func() { _ = parts.Close() }()
+	if err := parts.Remove(temporary); err != nil && !files.NotFound(err) {
+		return err
+	}
+	file, err := parts.Edit(temporary, files.How{Create: true, Fresh: true, Meta: meta})
 	if err != nil {
 		return err
 	}
@@ -162,10 +170,10 @@ func write(root *files.Root, at wire.Path, text []byte, meta files.Meta) error {
 		err = closing
 	}
 	if err == nil {
-		err = root.Move(part, root, at)
+		err = parts.Move(temporary, root, at)
 	}
 	if err != nil {
-		_ = root.Remove(part)
+		_ = parts.Remove(temporary)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package patch
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -88,26 +89,39 @@ func plainDecimal(s string) bool {
 // maxExpression is how long an expression may be, in bytes.
 const maxExpression = 1024
 
-// Check says what is wrong with one set, as a sentence; "" is nothing.
-func Check(parser wire.PatchParser, s wire.PatchSet) string {
-	if _, ok := parsers[parser]; !ok {
-		return "the parser must be file, properties, ini, json, yaml, xml or toml"
+// Knows says whether there is such a parser.
+func Knows(parser wire.PatchParser) bool {
+	_, ok := parsers[parser]
+	return ok
+}
+
+// paths says whether a parser's matches are paths of keys.
+func paths(parser wire.PatchParser) bool {
+	return parser != wire.PatchFile && parser != wire.PatchProperties && parser != wire.PatchINI
+}
+
+// usable gives the sets that can be carried out; those that can't are noted, and
+// the others are no worse for them.
+func usable(parser wire.PatchParser, list []wire.PatchSet, n *notes) []set {
+	ready := make([]set, 0, len(list))
+	for _, s := range list {
+		one, err := compile(s)
+		if err == nil && paths(parser) && (len(one.steps) == 0 || len(one.steps) > maxSteps) {
+			err = fmt.Errorf("it is no path of 1 to %d keys", maxSteps)
+		}
+		if err != nil {
+			n.add("%.100s isn't set: %v", s.Match, err)
+			continue
+		}
+		ready = append(ready, one)
 	}
-	ready, err := compile(s)
-	if err != nil {
-		return err.Error()
-	}
-	whole := parser == wire.PatchFile || parser == wire.PatchProperties || parser == wire.PatchINI
-	if !whole && (len(ready.steps) == 0 || len(ready.steps) > maxSteps) {
-		return fmt.Sprintf("match must be a path of 1 to %d keys", maxSteps)
-	}
-	return ""
+	return ready
 }
 
 func compile(s wire.PatchSet) (set, error) {
 	out := set{match: s.Match, only: s.If}
 	if s.Match == "" {
-		return set{}, fmt.Errorf("match must name something")
+		return set{}, errors.New("it names nothing")
 	}
 	var err error
 	if out.value, err = decode(s.Value); err != nil {
@@ -115,10 +129,10 @@ func compile(s wire.PatchSet) (set, error) {
 	}
 	if rest, ok := strings.CutPrefix(s.If, "regex:"); ok {
 		if len(rest) > maxExpression {
-			return set{}, fmt.Errorf("the expression of %s is too long", s.Match)
+			return set{}, errors.New("its expression is too long")
 		}
 		if out.expr, err = regexp.Compile(rest); err != nil {
-			return set{}, fmt.Errorf("the expression of %s isn't one: %w", s.Match, err)
+			return set{}, fmt.Errorf("its expression isn't one: %w", err)
 		}
 		out.only = ""
 	}
@@ -132,7 +146,7 @@ func decode(raw json.RawMessage) (scalar, error) {
 	d := json.NewDecoder(strings.NewReader(string(raw)))
 	d.UseNumber()
 	if err := d.Decode(&v); err != nil {
-		return scalar{}, fmt.Errorf("the value must be JSON")
+		return scalar{}, errors.New("its value must be JSON")
 	}
 	switch v := v.(type) {
 	case nil:
@@ -144,6 +158,6 @@ func decode(raw json.RawMessage) (scalar, error) {
 	case bool:
 		return scalar{boolean, strconv.FormatBool(v)}, nil
 	default:
-		return scalar{}, fmt.Errorf("the value must be text, a number, true, false or null")
+		return scalar{}, errors.New("its value must be text, a number, true, false or null")
 	}
 }

@@ -24,9 +24,6 @@ const maxSteps = 100
 func each(one func(src []byte, s *set, n *notes) ([]byte, error)) parser {
 	return func(src []byte, sets []set, n *notes) ([]byte, error) {
 		for i := range sets {
-			if len(sets[i].steps) == 0 || len(sets[i].steps) > maxSteps {
-				return nil, fmt.Errorf("%q is no path of keys", sets[i].match)
-			}
 			var err error
 			if src, err = one(src, &sets[i], n); err != nil {
 				return nil, err
@@ -49,24 +46,18 @@ var bom = []byte("\xef\xbb\xbf")
 // Text gives the text that a file has after the sets, which is src itself when
 // nothing changes; src is never changed. An empty src is a file that isn't there:
 // so is the answer where the parser can't begin one. told are the sets that found
-// no place in this file. Failures are *Error, but for what Check finds.
+// no place in this file. Failures are *Error.
 func Text(p wire.PatchParser, src []byte, sets []wire.PatchSet) (out []byte, told []string, err error) {
 	parse, ok := parsers[p]
 	if !ok {
 		return nil, nil, fmt.Errorf("there is no parser %q", p)
-	}
-	ready := make([]set, len(sets))
-	for i, s := range sets {
-		if ready[i], err = compile(s); err != nil {
-			return nil, nil, err
-		}
 	}
 	body, marked := bytes.CutPrefix(src, bom)
 	if bytes.HasPrefix(src, []byte("\xff\xfe")) || bytes.HasPrefix(src, []byte("\xfe\xff")) {
 		return nil, nil, &Error{1, "it is written in UTF-16; save it as UTF-8"}
 	}
 	var n notes
-	out, err = parse(body, ready, &n)
+	out, err = parse(body, usable(p, sets, &n), &n)
 	var f *fault
 	if errors.As(err, &f) {
 		return nil, nil, &Error{lineOf(body, f.at), f.why}

@@ -66,9 +66,10 @@ func TestINI(t *testing.T) {
 		{name: "no end of line, CRLF", in: "[s]\r\nb=1", sets: []wire.PatchSet{one("s.c", 1), one("t.d", 2)}, want: "[s]\r\nb=1\r\nc=1\r\n\r\n[t]\r\nd=2\r\n"},
 		{name: "colons", in: "DISABLE_SSH: x\nurl = http://a:1\n", sets: []wire.PatchSet{one("DISABLE_SSH", "y"), one("url", "http://b:2")}, want: "DISABLE_SSH: y\nurl = http://b:2\n"},
 		{name: "conditions", in: "[s]\na=1\n", sets: []wire.PatchSet{when(one("s.a", 2), "1"), when(one("s.b", 2), "1")}, want: "[s]\na=2\n"},
+		{name: "two lines", in: "a=1", sets: []wire.PatchSet{one("a", "1\nb=2")}, want: "a=1", told: "more than one line"},
+		{name: "no key", in: "a=1", sets: []wire.PatchSet{one("#b", "1")}, want: "a=1", told: "can't be a key"},
 		{name: "empty and blank", in: "[s]\na = \nb=x\n", sets: []wire.PatchSet{one("s.a", " x "), one("s.b", "")}, want: "[s]\na = x\nb=\n"},
 	})
-	refuse(t, wire.PatchINI, []refusal{{name: "two lines", in: "a=1", sets: []wire.PatchSet{one("a", "1\nb=2")}, line: 1, why: "more than one line"}})
 }
 
 func TestUTF16IsRefused(t *testing.T) {
@@ -78,20 +79,22 @@ func TestUTF16IsRefused(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
+func TestASetThatIsNoneIsToldAndTheOthersAreCarriedOut(t *testing.T) {
 	t.Parallel()
 	for want, s := range map[string]wire.PatchSet{
-		"match must name something": one("", 1),
-		"the value must be":         {Match: "a", Value: []byte(`{"a":1}`)},
-		"the value must be JSON":    {Match: "a"},
-		"isn't one":                 when(one("a", 1), "regex:("),
-		"a path of 1 to 100 keys":   one("...", 1),
+		"it names nothing":               one("", 1),
+		"its value must be text":         {Match: "a", Value: []byte(`{"a":1}`)},
+		"its value must be JSON":         {Match: "a"},
+		"its expression isn't one":       when(one("a", 1), "regex:("),
+		"its expression is too long":     when(one("a", 1), "regex:"+strings.Repeat("a", 2000)),
+		"it is no path of 1 to 100 keys": one("...", 1),
 	} {
-		if got := patch.Check(wire.PatchJSON, s); !strings.Contains(got, want) {
-			t.Errorf("%s: got %q", want, got)
+		out, told, err := patch.Text(wire.PatchJSON, []byte(`{"b":1}`), []wire.PatchSet{s, one("b", 2)})
+		if err != nil || string(out) != `{"b":2}` || len(told) != 1 || !strings.Contains(told[0], want) {
+			t.Errorf("%s: got %s, %q, %v", want, out, told, err)
 		}
 	}
-	if got := patch.Check("perl", one("a", 1)); got == "" {
+	if patch.Knows("perl") || !patch.Knows(wire.PatchXML) {
 		t.Error("any parser goes")
 	}
 }
