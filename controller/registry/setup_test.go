@@ -1,0 +1,251 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/berth-panel/berth/controller/access"
+	"github.com/berth-panel/berth/controller/event"
+	"github.com/berth-panel/berth/controller/fleet"
+	"github.com/berth-panel/berth/controller/image"
+	"github.com/berth-panel/berth/controller/instance"
+	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/secret"
+	"github.com/berth-panel/berth/controller/store"
+	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
+}
+
+const (
+	patience = time.Minute
+	hush     = "hush-hush-4711"
+	private  = "registry.example.com:5000"
+)
+
+// world is the rooms around, scripted.
+type world struct {
+	t      *testing.T
+	dir    string
+	db     *store.DB
+	events *event.Log
+	log    lines
+	svc    *Service
+
+	mu        sync.Mutex
+	instances []instance.Listed
+	images    []image.Image
+	nodes     []ident.Node
+	offline   map[ident.Node]bool
+	since     map[ident.Node]time.Time
+	failing   int                  // calls that fail from now on
+	old       bool                 // agents that don't know the call
+	ahead     map[ident.Node]int64 // revisions that nodes hold already
+	pushed    map[ident.Node][]wire.Registries
+	tried     []wire.Registry
+}
+
+// lines is a log that may be read.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func setup(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), nodes: []ident.Node{"n1", "n2"}, offline: map[ident.Node]bool{}, since: map[ident.Node]time.Time{},
+		ahead: map[ident.Node]int64{}, pushed: map[ident.Node][]wire.Registries{}}
+	w.instances = []instance.Listed{
+		{ID: "00000001", Node: "n1", Image: "i1", Reference: private + "/team/game:1"}, {ID: "00000002", Node: "n1", Image: "i2", Reference: "redis:7"},
+		{ID: "00000003", Node: "n2", Image: "i3", Reference: "other.example/x"},
+	}
+	w.images = []image.Image{{ID: "i1"}, {ID: "i2"}, {ID: "i3", Definition: image.Definition{Script: &image.Script{Image: "scripts.example/installer"}}}}
+	var err error
+	w.db, err = store.Open(t.Context(), filepath.Join(w.dir, "berth.db"))
+	must(t, err)
+	t.Cleanup(func() { _ = w.db.Close() })
+	w.events = event.New(time.Now)
+	w.svc = w.service(w.dir)
+	return w
+}
+
+// service makes one with the key of that directory.
+func (w *world) service(dir string) *Service {
+	w.t.Helper()
+	box, err := secret.Open(dir)
+	must(w.t, err)
+	return NewService(Deps{DB: w.db, Events: w.events, Secrets: box, Instances: w, Images: catalogue{w}, Nodes: machines{w}, Fleet: w,
+		Log: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: time.Now})
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs the service until the test ends.
+func (w *world) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.svc.Run(ctx)
+	}()
+	w.t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+}
+
+func (w *world) edit(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+func (w *world) tell(t event.Type, n ident.Node) {
+	w.t.Helper()
+	must(w.t, w.db.Write(w.t.Context(), func(tx *store.Tx) error {
+		return w.events.Append(w.t.Context(), tx, event.Event{Type: t, Node: n, Actor: access.System()}, nil)
+	}))
+}
+
+func (w *world) add(host string) Registry {
+	w.t.Helper()
+	r, err := w.svc.Add(w.t.Context(), access.Local(), host, "anna", hush)
+	must(w.t, err)
+	return r
+}
+
+func (w *world) count(n ident.Node) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.pushed[n])
+}
+
+// hosts are those that a node was told last.
+func (w *world) hosts(n ident.Node) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := w.pushed[n]
+	if len(list) == 0 {
+		return nil
+	}
+	hosts := []string{}
+	for _, l := range list[len(list)-1].Logins {
+		hosts = append(hosts, l.Host)
+	}
+	return hosts
+}
+
+func (w *world) until(what string, holds func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("%s: not within %s", what, patience)
+		}
+	}
+}
+
+func (w *world) knows(n ident.Node, hosts ...string) {
+	w.t.Helper()
+	if hosts == nil {
+		hosts = []string{}
+	}
+	w.until(string(n)+" is told "+joined(hosts), func() bool { return slices.Equal(w.hosts(n), hosts) })
+}
+
+func joined(hosts []string) string {
+	text, _ := json.Marshal(hosts) // texts
+	return string(text)
+}
+
+func (w *world) List(_ context.Context, _ access.Caller, f instance.Filter) (out []instance.Listed, total int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, i := range w.instances {
+		if f.Node == "" || f.Node == i.Node {
+			out = append(out, i)
+		}
+	}
+	return out, len(out), nil
+}
+
+type catalogue struct{ w *world }
+
+func (c catalogue) All(context.Context) ([]image.Image, error) {
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
+	return slices.Clone(c.w.images), nil
+}
+
+type machines struct{ w *world }
+
+func (m machines) All(context.Context) (out []node.Node, err error) {
+	m.w.mu.Lock()
+	defer m.w.mu.Unlock()
+	for _, id := range m.w.nodes {
+		out = append(out, node.Node{ID: id, Name: "node " + string(id)})
+	}
+	return out, nil
+}
+
+func (w *world) Presence(n ident.Node) fleet.Presence {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return fleet.Presence{Online: !w.offline[n], Since: w.since[n]}
+}
+
+func (w *world) Call(_ context.Context, n ident.Node, _, path string, in, out any) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.offline[n]:
+		return problem.New(problem.NodeOffline, "node %s is offline", n)
+	case w.old:
+		return problem.New(problem.NotFound, "no such call")
+	case w.failing > 0:
+		w.failing--
+		return problem.New(problem.Internal, "a call failed")
+	}
+	switch in := in.(type) {
+	case wire.Registries:
+		held := max(in.Revision, w.ahead[n])
+		if held == in.Revision {
+			w.ahead[n] = held
+			w.pushed[n] = append(w.pushed[n], in)
+		}
+		*(out.(*wire.RegistriesHeld)) = wire.RegistriesHeld{Revision: held} //nolint:errcheck // the call's own type
+	case wire.Registry:
+		w.tried = append(w.tried, in)
+		*(out.(*wire.RegistryChecked)) = wire.RegistryChecked{Status: wire.RegistryOK, Message: "taken, " + path} //nolint:errcheck // the call's own type
+	}
+	return nil
+}
