@@ -102,6 +102,18 @@ need_nginx() {
   fi
 }
 
+# need_registry: a registry of images, of which the tests run their own. The
+# package starts one on port 5000: not here.
+need_registry() {
+  have docker-registry && return
+  apt_install docker-registry
+  if have systemctl; then
+    as_root systemctl disable --now docker-registry >/dev/null 2>&1 || true
+  elif have service; then
+    as_root service docker-registry stop >/dev/null 2>&1 || true
+  fi
+}
+
 need_curl() { need curl curl ca-certificates; }
 
 need_go() {

@@ -16,6 +16,7 @@ for what in "$@"; do
     ssh) need sftp openssh-client ;;
     nginx) need_nginx ;;
     glewlwyd) need_glewlwyd ;;
+    registry) need_registry ;;
     network)
       need ip iproute2
       need nsenter util-linux

@@ -16,9 +16,9 @@ read -r -a more <<<"${TEST_FLAGS:-}"
 # Everything that installs comes first, so that nothing fails late for want of it.
 # debootstrap makes the image of a real server without asking a registry.
 case $mode in
-  journeys | screenshots) "$here/need.sh" curl node chromium ;;
-  test) "$here/need.sh" go compiler curl debootstrap network filesystems ssh node glewlwyd nginx chromium ;;
-  *) "$here/need.sh" go compiler curl debootstrap network filesystems ssh node glewlwyd nginx ;;
+  journeys | screenshots) "$here/need.sh" curl node registry chromium ;;
+  test) "$here/need.sh" go compiler curl debootstrap network filesystems ssh node glewlwyd nginx registry chromium ;;
+  *) "$here/need.sh" go compiler curl debootstrap network filesystems ssh node glewlwyd nginx registry ;;
 esac
 
 trap '"$here/engine.sh" stop --for $$' EXIT
