@@ -16,12 +16,14 @@ type ImageView struct {
 	Name      string    `json:"name"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+	Icon      bool      `json:"icon,omitempty" doc:"It has a picture: GET /images/{id}/icon"`
 	Definition
 }
 
-// View shows the image.
+// View shows the image, to who may change it too: without the defaults of secrets.
 func (i Image) View() ImageView {
-	return ImageView{ID: string(i.ID), Name: i.Name, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt, Definition: i.Definition}
+	i = i.Shown(false)
+	return ImageView{ID: string(i.ID), Name: i.Name, CreatedAt: i.CreatedAt, UpdatedAt: i.UpdatedAt, Icon: i.HasIcon, Definition: i.Definition}
 }
 
 // ImageBody is an image to make: its name and its definition.
@@ -50,7 +52,7 @@ type changeInput struct {
 
 type listQuery struct {
 	httpapi.PageQuery
-	Search string `query:"search" maxLength:"200" doc:"Part of the name"`
+	Search string `query:"search" maxLength:"200" doc:"Part of the name, the author or a tag"`
 	Sort   string `query:"sort" enum:"name,-name,created_at,-created_at" default:"created_at"`
 }
 
@@ -62,6 +64,7 @@ func (s *Service) Mount(a *httpapi.API) {
 		Summary: "List the catalogue"}, s.handleList)
 	httpapi.Handle(a, httpapi.Operation{ID: "createImage", Method: http.MethodPost, Path: base, Tag: tag, Access: write, Status: http.StatusCreated,
 		Idempotent: true, Summary: "Add an image by its fields"}, s.handleCreate)
+	s.mountSchema(a)
 	httpapi.Handle(a, httpapi.Operation{ID: "getImage", Method: http.MethodGet, Path: base + "/{id}", Tag: tag, Access: read,
 		Summary: "Get an image"}, s.handleGet)
 	httpapi.Handle(a, httpapi.Operation{ID: "changeImage", Method: http.MethodPatch, Path: base + "/{id}", Tag: tag, Access: write,
@@ -75,7 +78,7 @@ func (s *Service) handleList(ctx context.Context, in *listQuery) (httpapi.Page[I
 	images, total, err := s.List(ctx, Filter{Search: in.Search, Sort: in.Sort, Limit: in.Limit, Off: in.Offset()})
 	page := httpapi.Page[ImageView]{Items: []ImageView{}, Total: total}
 	for _, i := range images {
-		page.Items = append(page.Items, i.View())
+		page.Items = append(page.Items, i.Shown(!staff(access.From(ctx))).View())
 	}
 	return page, err
 }
@@ -87,7 +90,7 @@ func (s *Service) handleCreate(ctx context.Context, in *createInput) (ImageView,
 
 func (s *Service) handleGet(ctx context.Context, in *ImagePath) (ImageView, error) {
 	i, err := s.Get(ctx, ident.Image(in.ID))
-	return i.View(), err
+	return i.Shown(!staff(access.From(ctx))).View(), err
 }
 
 func (s *Service) handleChange(ctx context.Context, in *changeInput) (ImageView, error) {
@@ -96,7 +99,9 @@ func (s *Service) handleChange(ctx context.Context, in *changeInput) (ImageView,
 			i.Name = *in.Body.Name
 		}
 		if in.Body.Definition != nil {
+			before := i.Definition
 			i.Definition = *in.Body.Definition
+			i.keepSecrets(before)
 		}
 		return nil
 	})

@@ -219,8 +219,18 @@ func (r *rendering) fact(name string) (string, bool) {
 			"config.docker.interface": r.at.Address, "config.docker.network.interface": r.at.Address,
 		}
 	}
-	v, there := r.facts[name]
-	return v, there
+	if v, there := r.facts[name]; there {
+		return v, true
+	}
+	v, there := r.own()[name]
+	return v, there && r.d.Launch != LaunchEntrypoint
+}
+
+// own are the names of the classic form, in texts and in what was downloaded.
+func (r *rendering) own() map[string]string {
+	return map[string]string{
+		"primaryPort": r.port(), "containerName": string(r.at.ID), "timestamp": r.at.CreatedAt.UTC().Format("2006-01-02T15:04:05.000Z"), "randomString": r.at.Random,
+	}
 }
 
 // refer gives how a shell in the container reads what a name stands for: from the
@@ -271,9 +281,7 @@ func (r *rendering) install(env []string) wire.Install {
 		out.Downloads = append(out.Downloads, wire.Download{URL: named(s.URI, r.value), Path: named(s.Path, r.value), SHA256: s.SHA256})
 	}
 	if len(out.Downloads) > 0 && r.d.Launch != LaunchEntrypoint {
-		out.Replace = map[string]string{
-			"primaryPort": r.port(), "containerName": string(r.at.ID), "timestamp": r.at.CreatedAt.UTC().Format("2006-01-02T15:04:05.000Z"), "randomString": r.at.Random,
-		}
+		out.Replace = r.own()
 	}
 	if s := r.d.Script; s != nil {
 		out.Script = &wire.Script{Image: s.Image, Entrypoint: s.Entrypoint, Text: strings.ReplaceAll(s.Text, "\r\n", "\n"), Env: env}
