@@ -35,14 +35,14 @@ func madeFrom(s wire.Spec) made {
 	return made{s.Image, s.Env, s.Ports, s.Volume, s.TTY}
 }
 
-// begun is what is done before each start, or at an installation.
+// begun is what is done before a start. What an installation does is done when
+// somebody asks for one, and no start waits for it.
 type begun struct {
 	Patches []wire.Patch
-	Install wire.Install
 	Pull    wire.PullPolicy
 }
 
-func begunWith(s wire.Spec) begun { return begun{s.Patches, s.Install, s.Image.Pull} }
+func begunWith(s wire.Spec) begun { return begun{s.Patches, s.Image.Pull} }
 
 // needs says what it takes to get from one spec to another. Pull at every making
 // of a container and a digest that is set to what runs already may restart less
