@@ -103,7 +103,11 @@ func property(src []byte, at int) oneProperty {
 		}
 		end++
 	}
-	p.end, p.next, p.comment = end, pastBreak(src, end), at == end
+	p.next, p.comment = pastBreak(src, end), at == end
+	if end == len(src) && odd(src, end) {
+		end-- // it goes on with nothing
+	}
+	p.end = end
 	for at < end && (bytes.IndexByte([]byte(" \t\f=:"), src[at]) < 0 || odd(src, at)) {
 		at++
 	}

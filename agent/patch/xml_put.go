@@ -218,7 +218,7 @@ func (f *xmlFile) setText(open xmlOpen, end int) {
 			old.kind = compound
 		}
 		next, change := f.set.next(old)
-		if !change || next.text == "" {
+		if !change || strings.TrimSpace(next.text) == "" {
 			return
 		}
 		to := open.start.end
@@ -231,7 +231,7 @@ func (f *xmlFile) setText(open xmlOpen, end int) {
 	raw := f.b[open.from:open.to]
 	old := f.text(raw)
 	next, change := f.set.next(scalar{text, strings.TrimSpace(old)})
-	if !change || next.text == strings.TrimSpace(old) || next.text == old {
+	if !change || strings.TrimSpace(next.text) == strings.TrimSpace(old) {
 		return
 	}
 	from, to := open.from, open.to
@@ -260,7 +260,7 @@ func (f *xmlFile) text(raw []byte) string {
 // setEmpty sets the text of an element that ends itself.
 func (f *xmlFile) setEmpty(t xmlToken) {
 	next, change := f.set.next(scalar{kind: text})
-	if change && next.text != "" {
+	if change && strings.TrimSpace(next.text) != "" {
 		from := f.beforeSlash(t)
 		f.ed.replace(from, t.end, ">"+xmlEscape(next.text, f.ascii)+"</"+t.name+">")
 	}

@@ -9,8 +9,9 @@ import (
 type yamlEntry struct {
 	key   string
 	value yamlNode
-	after int // behind the ":" or "-"
-	stop  int // where the entry's last line ends, or its text within brackets
+	after int  // behind the ":" or "-"
+	stop  int  // where the entry's last line ends, or its text within brackets
+	odd   bool // "? key": it is left alone
 }
 
 // entries calls visit for each entry of a collection.
@@ -115,7 +116,7 @@ func (y *yamlScan) opaque(at int, n yamlNode) yamlEntry {
 	for {
 		next := y.content(y.nextLine(stop))
 		if next < 0 || y.column(next) <= n.indent {
-			return yamlEntry{key: "\x00", value: yamlNode{kind: yamlNothing, start: stop, end: stop}, after: stop, stop: stop}
+			return yamlEntry{odd: true, value: yamlNode{kind: yamlNothing, start: stop, end: stop}, after: stop, stop: stop}
 		}
 		stop = lineEnd(y.b, next)
 	}

@@ -143,7 +143,12 @@ func (f *yamlFile) inMap(n yamlNode, path []step, below bool) error {
 	f.within = f.within || n.kind == yamlFlowMap
 	defer func() { f.within = outer }()
 	if path[0].any {
-		return f.entries(n, func(e yamlEntry) error { return f.put(e.value, e.after, path[1:], true) })
+		return f.entries(n, func(e yamlEntry) error {
+			if e.odd {
+				return nil
+			}
+			return f.put(e.value, e.after, path[1:], true)
+		})
 	}
 	for size := 1; size <= len(path); size++ { // a key may have dots in it
 		key, ok := joined(path, size)
@@ -152,7 +157,7 @@ func (f *yamlFile) inMap(n yamlNode, path []step, below bool) error {
 		}
 		var found *yamlEntry
 		if err := f.entries(n, func(e yamlEntry) error {
-			if e.key == key {
+			if e.key == key && !e.odd {
 				found = &e
 			}
 			return nil
@@ -174,7 +179,12 @@ func (f *yamlFile) inList(n yamlNode, path []step, below bool) error {
 	f.within = f.within || n.kind == yamlFlowList
 	defer func() { f.within = outer }()
 	if path[0].any {
-		return f.entries(n, func(e yamlEntry) error { return f.put(e.value, e.after, path[1:], true) })
+		return f.entries(n, func(e yamlEntry) error {
+			if e.odd {
+				return nil
+			}
+			return f.put(e.value, e.after, path[1:], true)
+		})
 	}
 	if path[0].index < 0 {
 		if !below && !f.set.conditional() {
