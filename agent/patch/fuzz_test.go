@@ -62,6 +62,9 @@ func fuzz(f *testing.F, parser wire.PatchParser, check func(t *testing.T, src, o
 		}
 	}
 	f.Fuzz(func(t *testing.T, src []byte, match, value string) {
+		if strings.Contains(value, "1") && value != "25565" || match == "" { // or conditions chain
+			return
+		}
 		if len(src) > 4096 || len(match) > 100 || len(value) > 200 || !utf8.ValidString(value) || !utf8.ValidString(match) {
 			return
 		}
@@ -70,7 +73,7 @@ func fuzz(f *testing.F, parser wire.PatchParser, check func(t *testing.T, src, o
 		if placed && check != nil {
 			check(t, src, out, s)
 		}
-		apply(t, parser, src, s, one("a.b", 5), one("*", true), when(one(match, "9"), "regex:^1$"))
+		apply(t, parser, src, s, one("a.b", 5), one("*", true), when(one(match, "9"), "regex:^111$"))
 	})
 }
 

@@ -234,6 +234,9 @@ func (f *xmlFile) setText(open xmlOpen, end int) {
 	if !change || strings.TrimSpace(next.text) == strings.TrimSpace(old) {
 		return
 	}
+	if strings.TrimSpace(next.text) == "" {
+		next.text = "" // or blanks would gather
+	}
 	from, to := open.from, open.to
 	if trimmed := bytes.TrimSpace(raw); open.children {
 		from += bytes.Index(raw, trimmed)
