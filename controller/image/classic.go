@@ -173,12 +173,6 @@ func (v classicVariables) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// ParseClassic reads the classic JSON form.
-func ParseClassic(text []byte) (Image, error) {
-	r, err := classicReader{}.Read("", text)
-	return r.Image, err
-}
-
 // unreadable says where and why a text is no JSON of the right form.
 func unreadable(text []byte, err error) error {
 	var offset int64 = -1

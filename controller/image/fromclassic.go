@@ -76,11 +76,13 @@ func (classicReader) Read(_ string, text []byte) (Reading, error) {
 		}
 	}
 	slices.Sort(r.Ignored)
-	stop, repaired := repairStop(d.StopCommand)
-	if repaired != "" {
-		r.Changes = append(r.Changes, "StopCommand: "+repaired)
+	if !strings.ContainsAny(d.StopCommand, "\r\n") { // several lines are a mistake, not a habit
+		stop, repaired := repairStop(d.StopCommand)
+		if repaired != "" {
+			r.Changes = append(r.Changes, "StopCommand: "+repaired)
+		}
+		d.StopCommand = stop
 	}
-	d.StopCommand = stop
 	if c.Berth != nil {
 		r.Silent = nil
 		if err := d.apply(c.Berth); err != nil {

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/berth-panel/berth/controller/image/egg"
-	"github.com/berth-panel/berth/controller/image/rule"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
@@ -82,10 +81,6 @@ func fromEgg(e *egg.Egg) (Reading, error) {
 	}
 	d.patches(e.Files, change)
 	for _, v := range e.Variables {
-		_, unknown := rule.Parse(v.Rules)
-		for _, u := range unknown {
-			change("variables."+v.Env+".rules", "%.100q is not held: %s", u.Rule, u.Why)
-		}
 		label := v.Name
 		if label == v.Env {
 			label = ""

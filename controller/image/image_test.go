@@ -65,13 +65,13 @@ func TestValuesAndEnvironment(t *testing.T) {
 		Env:       []string{"START=java -Xmx{{HEAP}} -jar x", "MODE=image", "PATH=/bin"},
 		Variables: []Variable{{Name: "HEAP", Default: "1G"}, {Name: "MODE"}, {Name: "MUST", Required: true}},
 	}
-	values, err := d.Values(map[string]string{"MUST": "{{HEAP}}\nline two", "MODE": "mine", "Z": "last", "A": "=x="})
+	r, err := d.Render(map[string]string{"MUST": "{{HEAP}}\nline two", "MODE": "mine", "Z": "last", "A": "=x="}, At{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"START=java -Xmx1G -jar x", "MODE=mine", "PATH=/bin", "HEAP=1G", "MUST={{HEAP}}\nline two", "A==x=", "Z=last"}
-	if got := d.Environment(values); !reflect.DeepEqual(got, want) {
-		t.Fatalf("got  %q\nwant %q", got, want)
+	if !reflect.DeepEqual(r.Env, want) {
+		t.Fatalf("got  %q\nwant %q", r.Env, want)
 	}
 }
 
@@ -89,6 +89,11 @@ func TestBadValues(t *testing.T) {
 	}
 }
 
+func parseClassic(text []byte) (Image, error) {
+	r, err := classicReader{}.Read("", text)
+	return r.Image, err
+}
+
 const newer = `{"Name":"Paper","Description":"d","Author":"a@example.test","AuthorName":"a","Image":"java:21","AltImages":["java:17","java:21"],
 	"Cmd":"","Env":["START=java -jar server.jar"],"StopCommand":"stop","StartedMessage":"Done","features":["eula"],
 	"Scripts":{"Install":[{"Uri":"https://example.test/{{Version}}.jar","Path":"server.jar"}]},
@@ -96,11 +101,12 @@ const newer = `{"Name":"Paper","Description":"d","Author":"a@example.test","Auth
 
 func TestParseClassic(t *testing.T) {
 	t.Parallel()
-	i, err := ParseClassic([]byte("\xef\xbb\xbf" + newer))
+	i, err := parseClassic([]byte("\xef\xbb\xbf" + newer))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Definition{
+		Source:      &Source{Format: FormatClassic, Name: "Paper"},
 		Description: "d", Author: "a@example.test", AuthorName: "a", References: []string{"java:21", "java:17"}, Env: []string{"START=java -jar server.jar"},
 		StopCommand: "stop", ReadyLine: "Done", Features: []string{"eula"}, Install: []Download{{URI: "https://example.test/{{Version}}.jar", Path: "server.jar"}},
 		Variables: []Variable{{Name: "Version", Type: "text", Default: "1.21", Required: true}, {Name: "Alpha", Type: "text", Default: "5"}}, Release: "2",
@@ -112,7 +118,7 @@ func TestParseClassic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := ParseClassic(out)
+	again, err := parseClassic(out)
 	if err != nil || !reflect.DeepEqual(again, i) {
 		t.Fatalf("out and in again changed it: %+v, %v\n%s", again, err, out)
 	}
@@ -120,7 +126,7 @@ func TestParseClassic(t *testing.T) {
 
 func TestParseClassicShapes(t *testing.T) {
 	t.Parallel()
-	older, err := ParseClassic([]byte(`{"Name":"Old","Image":"x:1","Cmd":["a","b c"],"Scripts":{"install":{"URL":"https://example.test/f.zip","renameto":"g.zip"}},
+	older, err := parseClassic([]byte(`{"Name":"Old","Image":"x:1","Cmd":["a","b c"],"Scripts":{"install":{"URL":"https://example.test/f.zip","renameto":"g.zip"}},
 		"ConfigFilePath":"server.properties","ConfigFileContent":"port=1","Variables":[]}`))
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +155,7 @@ func TestParseClassicRefuses(t *testing.T) {
 		`{"Name":"x","Image":"x","Variables":{"A=B":{}}}`:           "no name of a variable",
 		`{"Name":"x","Image":"x","StopCommand":"a\nb"}`:             "one line",
 	} {
-		if _, err := ParseClassic([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := parseClassic([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", text, err, want)
 		}
 	}
@@ -167,7 +173,7 @@ func TestWellKnownImagesAreSound(t *testing.T) {
 func FuzzParseClassic(f *testing.F) {
 	f.Add([]byte(newer))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		i, err := ParseClassic(text)
+		i, err := parseClassic(text)
 		if err != nil {
 			return
 		}
@@ -175,7 +181,7 @@ func FuzzParseClassic(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := ParseClassic(out)
+		again, err := parseClassic(out)
 		before, _ := json.Marshal(i.Definition) // none and empty are the same
 		after, _ := json.Marshal(again.Definition)
 		if err != nil || string(before) != string(after) {

@@ -145,7 +145,10 @@ func shellWord(w string) string {
 		b.WriteString(quoted(rest[:at[0]]) + `"${` + rest[at[2]:at[3]] + `}"`)
 		rest = rest[at[1]:]
 	}
-	return b.String() + quoted(rest)
+	if word := b.String() + quoted(rest); word != "" {
+		return word
+	}
+	return "''"
 }
 
 func plainWord(w string) bool {
