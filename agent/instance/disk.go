@@ -33,7 +33,7 @@ func (o *owner) settleDisk(ctx context.Context, j job) (moved bool, err error) {
 	spec := j.desired.Spec
 	before := o.m.deps.Volumes.Path(o.id)
 	err = o.m.deps.Volumes.Settle(ctx, o.id, volume.Order{
-		LimitBytes: spec.Limits.DiskMiB << 20, Convert: spec.Convert, Live: o.live != "",
+		LimitBytes: spec.Limits.DiskMiB << 20, Convert: spec.Convert, Live: o.live != "" || len(o.aides) > 0,
 		Report: func(p wire.Progress) { o.report(j, p) },
 		Free:   o.freeDisk,
 	})

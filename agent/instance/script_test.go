@@ -266,6 +266,11 @@ func TestScriptGoesOn(t *testing.T) {
 			s.Power.Restart, s.Limits.MemoryMiB = true, 128
 			w.apply(s)
 		},
+		"an order for the disk": func(w *world) {
+			s := prepared(2)
+			s.Convert, s.Limits.DiskMiB = true, 20
+			w.apply(s)
+		},
 		"the agent's restart":   (*world).reboot,
 		"the agent killed":      (*world).kill,
 		"a break of the stream": func(w *world) { w.engine.BreakWatches() },

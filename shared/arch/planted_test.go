@@ -67,10 +67,10 @@ var plantedFiles = []planted{
 	{"doors", "agent/instance/owner.go", imports("github.com/dockerish/client"), ""},
 
 	{"paths", "agent/server/files.go", imports("os") + "func f() { _, _ = os.Open(\"x\") }\n", "files.go:4: uses os.Open: volumes are reached through"},
-	{"paths", "agent/install/install.go", imports("os") + "var remove = os.RemoveAll\n", "uses os.RemoveAll"},
-	{"paths", "agent/install/install.go", "import fs \"path/filepath\"\n\nvar walk = fs.WalkDir\n", "uses path/filepath.WalkDir"},
+	{"paths", "agent/archive/zip.go", imports("os") + "var remove = os.RemoveAll\n", "uses os.RemoveAll"},
+	{"paths", "agent/archive/zip.go", "import fs \"path/filepath\"\n\nvar walk = fs.WalkDir\n", "uses path/filepath.WalkDir"},
 	{"paths", "agent/volume/volume.go", imports("os") + "var remove = os.RemoveAll\n", ""},
-	{"paths", "agent/install/install.go", imports("os") + "func f(r *os.Root) { _, _ = r.Open(\"x\") }\n", ""},
+	{"paths", "agent/archive/zip.go", imports("os") + "func f(r *os.Root) { _, _ = r.Open(\"x\") }\n", ""},
 	{"paths", "agent/install/install_test.go", imports("os") + "var remove = os.RemoveAll\n", ""},
 	{"paths", "agent/runtime/runtimetest/probe/probe.go", imports("os") + "var read = os.ReadFile\n", ""},
 	{"paths", "controller/secret/file.go", imports("os") + "var read = os.ReadFile\n", ""},
