@@ -327,9 +327,6 @@ func (r *reader) command(name, line string) {
 	if name = strings.TrimSpace(name); name == "" {
 		name = DefaultCommand
 	}
-	if strings.TrimSpace(line) == "" {
-		r.changed("startup_commands", "%q is empty: the container image's own command is run", name)
-	}
 	taken := func(name string) bool {
 		return slices.ContainsFunc(r.egg.Commands, func(c Command) bool { return c.Name == name })
 	}
