@@ -7,12 +7,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/allocation"
+	"github.com/berth-panel/berth/controller/event"
 	"github.com/berth-panel/berth/controller/image"
 	"github.com/berth-panel/berth/controller/instance"
 	"github.com/berth-panel/berth/controller/job"
+	"github.com/berth-panel/berth/controller/preset"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -344,4 +347,35 @@ func TestCloneHasTheSettingsAndNoFiles(t *testing.T) {
 func (b *bundle) texts(query string) []string {
 	b.t.Helper()
 	return must(store.Collect(b.t.Context(), b.db.Snapshot(), func(row func(...any) error) (s string, err error) { return s, row(&s) }, query))(b.t)
+}
+
+func TestAPresetGivesWhatIsLeftOut(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	img := b.egg()
+	other := b.image
+	presets := preset.NewService(b.db, event.New(time.Now), time.Now)
+	p := must(presets.Create(t.Context(), b.admin, preset.Preset{Image: img, Name: "Small", PresetSettings: preset.PresetSettings{
+		Reference: "example/egg:2", Startup: "Debug", Memory: 64, CPU: 0.25, Disk: 300, Ports: []preset.PresetPort{{Container: 80}, {Container: 443, Primary: true}},
+		Variables: map[string]string{"MOTD": "preset", "SLOTS": "4"},
+	}}))(t)
+	b.pool(b.node, "6000-6010")
+	order := instance.New{Name: "game", Owner: b.owner.User, Node: b.node, Image: img, Preset: p.ID, Variables: map[string]string{"SLOTS": "5"}, MemoryMiB: 96}
+	i, _, err := b.instances.Create(t.Context(), b.admin, order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i.Reference != "example/egg:2" || i.Startup != "Debug" || i.MemoryMiB != 96 || i.NanoCPUs != 25e7 || i.DiskMiB != 300 || !maps.Equal(i.Variables, map[string]string{"MOTD": "preset", "SLOTS": "5"}) {
+		t.Errorf("made as %+v", i)
+	}
+	if ports := i.Spec.Ports; len(ports) != 2 || ports[0].Container != 80 || ports[0].Primary || ports[1].Container != 443 || !ports[1].Primary || ports[1].Host < 6000 {
+		t.Errorf("its ports are %+v", i.Spec.Ports)
+	}
+	got := b.nothing("a preset of another image", problem.Validation, func() error {
+		_, _, err := b.instances.Create(t.Context(), b.admin, b.order(func(n *instance.New) { n.Image, n.Preset = other, p.ID }))
+		return err
+	})
+	if len(got.Fields) != 1 || got.Fields[0].Field != "preset" {
+		t.Errorf("told %+v", got)
+	}
 }
