@@ -23,12 +23,13 @@ export class Visitor {
   #foreseen = [];
   #said = [];
 
-  static async arrive(browser, berth, options = {}) {
+  /** Options are Playwright's of a context; and steady: false lets the browser make its own calls, where what it fetches is measured or broken off. */
+  static async arrive(browser, berth, { steady = true, ...options } = {}) {
     const visitor = new Visitor();
     visitor.berth = berth;
     visitor.context = await browser.newContext({ baseURL: berth.url, locale: 'en-US', colorScheme: 'light', viewport: { width: 1280, height: 860 }, reducedMotion: 'reduce', ...options });
     visitor.context.setDefaultTimeout(patience);
-    await visitor.#steady();
+    if (steady) await visitor.#steady();
     visitor.page = await visitor.context.newPage();
     visitor.#listen(visitor.page);
     return visitor;

@@ -6,3 +6,4 @@ import './people.mjs';
 import './instances.mjs';
 import './catalogue.mjs';
 import './look.mjs';
+import './weight.mjs';

@@ -42,11 +42,11 @@ export const publicPages: PageRoute[] = [
 export const pages: PageRoute[] = [
   {
     path: '/overview',
-    page: page(() => import('@/features/overview/OverviewPage')),
+    page: front(() => import('@/features/overview/OverviewPage')),
     needs: 'nodes.read',
     nav: { label: 'nav.overview', icon: IconLayoutDashboard, group: 'hosting' },
   },
-  { path: '/welcome', page: page(() => import('@/features/onboarding/WelcomePage')), needs: 'nodes.write' },
+  { path: '/welcome', page: front(() => import('@/features/onboarding/WelcomePage')), needs: 'nodes.write' },
   {
     path: '/instances',
     page: front(() => import('@/features/instance/InstancesPage')),

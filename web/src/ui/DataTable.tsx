@@ -1,6 +1,5 @@
 import { IconChevronDown, IconChevronUp } from '@tabler/icons-react';
-import { useVirtualizer } from '@tanstack/react-virtual';
-import { useRef, type ReactNode } from 'react';
+import { lazy, Suspense, type ReactNode } from 'react';
 import { t } from '@/text';
 import { EmptyState } from './EmptyState';
 import { ErrorNotice } from './ErrorNotice';
@@ -43,7 +42,11 @@ interface Props<T> {
   height?: string;
 }
 
-const rowHeight = 40;
+/** A table that has rows. */
+export type TableProps<T> = Props<T> & { rows: T[] };
+
+// Few pages have one, and what it stands on is heavy.
+const LongTable = lazy(() => import('./LongTable')) as unknown as <T>(props: TableProps<T>) => ReactNode;
 
 /** The one table. Rows of a long list exist only while they are in sight. */
 export function DataTable<T>(props: Props<T>) {
@@ -51,10 +54,15 @@ export function DataTable<T>(props: Props<T>) {
   if (error && !rows) return <ErrorNotice error={error} retry={retry} />;
   if (!rows) return <RowSkeletons />;
   if (rows.length === 0) return <>{empty ?? <EmptyState title={t('common.nothingFound')} />}</>;
-  return props.height ? <LongTable {...props} rows={rows} /> : <ShortTable {...props} rows={rows} />;
+  if (!props.height) return <ShortTable {...props} rows={rows} />;
+  return (
+    <Suspense fallback={<RowSkeletons />}>
+      <LongTable {...props} rows={rows} />
+    </Suspense>
+  );
 }
 
-function ShortTable<T>(props: Props<T> & { rows: T[] }) {
+function ShortTable<T>(props: TableProps<T>) {
   return (
     <div className={css.table}>
       <table aria-label={props.label}>
@@ -69,47 +77,7 @@ function ShortTable<T>(props: Props<T> & { rows: T[] }) {
   );
 }
 
-function LongTable<T>(props: Props<T> & { rows: T[] }) {
-  const box = useRef<HTMLDivElement>(null);
-  // eslint-disable-next-line react-hooks/incompatible-library -- it has to draw anew at each scroll
-  const virtual = useVirtualizer({
-    count: props.rows.length,
-    getScrollElement: () => box.current,
-    estimateSize: () => rowHeight,
-    overscan: 12,
-    initialRect: { width: 800, height: 600 },
-  });
-  const shown = virtual.getVirtualItems();
-  const above = shown[0]?.start ?? 0;
-  const below = virtual.getTotalSize() - (shown.at(-1)?.end ?? 0);
-  return (
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a region that scrolls has to be reached by keyboard
-    <div ref={box} className={css.table} style={{ maxHeight: props.height }} tabIndex={0} role="region" aria-label={props.label}>
-      <table aria-label={props.label} aria-rowcount={props.rows.length + 1}>
-        <Head {...props} />
-        <tbody>
-          <Spacer height={above} columns={props.columns.length} />
-          {shown.map((item) => {
-            const row = props.rows[item.index];
-            return row === undefined ? null : <Row key={props.rowKey(row)} row={row} index={item.index} {...props} />;
-          })}
-          <Spacer height={below} columns={props.columns.length} />
-        </tbody>
-      </table>
-    </div>
-  );
-}
-
-function Spacer({ height, columns }: { height: number; columns: number }) {
-  if (height <= 0) return null;
-  return (
-    <tr className={css.spacer} aria-hidden>
-      <td colSpan={columns} style={{ height }} />
-    </tr>
-  );
-}
-
-function Head<T>({ columns, sorting, onSort }: Props<T>) {
+export function Head<T>({ columns, sorting, onSort }: Props<T>) {
   return (
     <thead>
       <tr>
@@ -147,7 +115,7 @@ function SortButton<T>({ column, sort, sorting, onSort }: SortProps<T>) {
   );
 }
 
-function Row<T>({ row, columns, onRow, index }: Props<T> & { row: T; index?: number }) {
+export function Row<T>({ row, columns, onRow, index }: Props<T> & { row: T; index?: number }) {
   return (
     <tr
       className={onRow ? css.rowLink : undefined}

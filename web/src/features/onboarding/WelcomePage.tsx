@@ -3,15 +3,16 @@ import { useQuery } from '@tanstack/react-query';
 import { lazy, Suspense, useState } from 'react';
 import { useLocation, useSearchParams } from 'wouter';
 import { call, keys, list, once, type View } from '@/api';
-import { t } from '@/text';
+import { speakOfAll, t } from '@/text';
 import { ErrorNotice, FormEnd, PageHeader, PageSkeleton, RowSkeletons, Section, useSubmit } from '@/ui';
 import { stepOf } from './step';
 
 // The first step is what somebody meets who sees the panel for the first time: the others come when they are gone to.
-const ImagePicker = lazy(() => import('@/parts/ImagePicker').then((m) => ({ default: m.ImagePicker })));
+const worded = <T,>(load: Promise<T>) => Promise.all([load, speakOfAll()]).then(([found]) => found);
 const NodeCommand = lazy(() => import('@/parts/NodeCommand').then((m) => ({ default: m.NodeCommand })));
-const SettingsStep = lazy(() => import('./SettingsStep'));
-const DeployStep = lazy(() => import('./DeployStep'));
+const ImagePicker = lazy(() => worded(import('@/parts/ImagePicker').then((m) => ({ default: m.ImagePicker }))));
+const SettingsStep = lazy(() => worded(import('./SettingsStep')));
+const DeployStep = lazy(() => worded(import('./DeployStep')));
 
 /**
  * Leads from an empty install to a first running instance. Where somebody is
