@@ -64,7 +64,7 @@ type changeInput struct {
 
 type checkInput struct {
 	RegistryPath
-	Body RegistryCheckBody `required:"false"`
+	Body *RegistryCheckBody
 }
 
 // checkTimeout is how long a try may take: engines give up by themselves earlier.
@@ -117,6 +117,10 @@ func (s *Service) handleDelete(ctx context.Context, in *RegistryPath) (httpapi.D
 }
 
 func (s *Service) handleCheck(ctx context.Context, in *checkInput) (RegistryCheckView, error) {
-	got, err := s.Check(ctx, in.ID, ident.Node(in.Body.NodeID))
+	var from ident.Node
+	if in.Body != nil {
+		from = ident.Node(in.Body.NodeID)
+	}
+	got, err := s.Check(ctx, in.ID, from)
 	return RegistryCheckView{Status: got.Status, Message: got.Message, NodeID: string(got.Node.ID), NodeName: got.Node.Name}, err
 }
