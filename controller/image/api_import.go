@@ -35,7 +35,7 @@ func (s *Service) mountImport(a *httpapi.API) {
 			{Name: "format", Doc: "egg, classic or compose; absent: found out"},
 			{Name: "name", Doc: "The file's name, where the body is one file"},
 		}}, s.handleImport)
-	httpapi.HandleTransfer(a, httpapi.Operation{ID: "exportImage", Method: http.MethodGet, Path: base + "/{id}/export", Tag: tag, Access: read,
+	httpapi.HandleTransfer(a, httpapi.Operation{ID: "exportImage", Method: http.MethodGet, Path: base + "/{id}/export", Tag: tag, Access: write,
 		Summary: "Get an image as a file", Params: []httpapi.Param{
 			{Name: "format", Doc: "PLCN_v3 (when absent) or classic"},
 			{Name: "as", Doc: "json (when absent) or yaml, of PLCN_v3"},

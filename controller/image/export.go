@@ -12,7 +12,8 @@ import (
 
 // Export gives an image as a file of a format: "PLCN_v3" (or ""), as "json" (or
 // "") or "yaml"; or "classic". Any image can be both: what a format can't say
-// goes along in a field of its own, and comes back with an import.
+// goes along in a field of its own, and comes back with an import. Defaults of
+// secrets stay here.
 func (s *Service) Export(ctx context.Context, id ident.Image, format, as string) (Export, error) {
 	switch {
 	case format != "" && format != string(egg.PLCN3) && format != FormatClassic:
@@ -32,6 +33,7 @@ func (s *Service) Export(ctx context.Context, id ident.Image, format, as string)
 	if err != nil {
 		return Export{}, err
 	}
+	i = i.Shown(false)
 	out := Export{Name: "egg-" + fileName(i.Name) + ".json", Type: "application/json"}
 	if format == FormatClassic {
 		out.Name = fileName(i.Name) + ".json"

@@ -102,6 +102,30 @@ func TestEggsAreExportedPlain(t *testing.T) {
 	}
 }
 
+// The default of a secret stays here, and is there still when its file comes back.
+func TestSecretsStayHere(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	text := strings.Replace(anEgg(firstID, "a", "Echo"), `"variables":[]`, `"variables":[{"name":"T","env_variable":"TOKEN","default_value":"hunter2"}]`, 1)
+	id := b.one("egg.json", text, image.Imported).ImageID
+	if _, err := b.images.Change(t.Context(), caller(), ident.Image(id), func(i *image.Image) error {
+		i.Variables[0].Secret = true
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range [][2]string{{"PLCN_v3", "json"}, {"PLCN_v3", "yaml"}, {"classic", "json"}} {
+		out := b.export(id, form[0], form[1])
+		if strings.Contains(out, "hunter2") {
+			t.Errorf("as %v: %s", form, out)
+		}
+		b.one("egg", out, image.Updated)
+		if v := b.get(id).Variables[0]; v.Default != "hunter2" || !v.Secret {
+			t.Errorf("as %v: %+v", form, v)
+		}
+	}
+}
+
 func TestIcons(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

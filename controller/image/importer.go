@@ -203,6 +203,7 @@ func (s *Service) takeOne(ctx context.Context, tx *store.Tx, c access.Caller, ca
 	i.ID, i.CreatedAt, i.UpdatedAt = old.ID, old.CreatedAt, s.now().UTC()
 	i.Name = catalogue.nameOf(one, old, tell)
 	i.leave(old, one.reading.Silent)
+	i.keepSecrets(old.Definition)
 	if err := s.stillUsed(ctx, tx, &i, tell); err != nil {
 		return err
 	}
