@@ -126,6 +126,7 @@ func TestCommands(t *testing.T) {
 			keyCommands(t, data)
 			nodeCommands(t, data)
 			imageCommands(t, data)
+			registryCommands(t, data)
 			if running {
 				stop()
 			}
@@ -223,6 +224,30 @@ func nodeCommands(t *testing.T, data string) {
 	}
 	if list := asJSON[[]named](t, data, "node", "list"); len(list) != 0 {
 		t.Errorf("%+v", list)
+	}
+}
+
+func registryCommands(t *testing.T, data string) {
+	add := []string{"registry", "add", "registry.example.com:5000", "--username", "anna", "--password"}
+	if out := works(t, data, append(add, "hush-hush")...); out != "Nodes pull from registry.example.com:5000 as anna from now on.\n" {
+		t.Errorf("%q", out)
+	}
+	works(t, data, append(add, "another")...) // replaces it
+	type line struct{ ID, Host, Username string }
+	if list := asJSON[[]line](t, data, "registry", "list"); len(list) != 1 || list[0].Host != "registry.example.com:5000" || list[0].Username != "anna" {
+		t.Errorf("%+v", list)
+	}
+	if out := works(t, data, "registry", "list"); strings.Contains(out, "hush") || strings.Contains(out, "another") || !strings.Contains(out, "registry.example.com:5000") {
+		t.Errorf("%s", out)
+	}
+	if code, _, errs := run(t, data, "registry", "check", "registry.example.com:5000"); code != 1 || !strings.Contains(errs, "no node is online") {
+		t.Errorf("a try without a node: %d %q", code, errs)
+	}
+	if out := works(t, data, "registry", "remove", "registry.example.com:5000"); out != "The login for registry.example.com:5000 is forgotten.\n" {
+		t.Errorf("%q", out)
+	}
+	if code, _, errs := run(t, data, "registry", "remove", "registry.example.com:5000"); code != 1 || errs != "berth-controller: there is no login for \"registry.example.com:5000\"\n" {
+		t.Errorf("removed twice: %d %q", code, errs)
 	}
 }
 
