@@ -145,12 +145,27 @@ func TestScriptOverTheAgentsRestart(t *testing.T) {
 	a.apply(s)
 	first := n.installing()
 	runtimetest.Eventually(t, "the script to begin", func() bool { return n.file(id, "begun") != "" })
+	a.until("its first lines", func() bool { return slices.Equal(a.output[id], []string{"begun", "probe: ready"}) })
 	a.stop()
 	a = n.run(n.config, nil)
 	a.apply(s)
 	if again := n.installing(); again.ID != first.ID || again.StartedAt != first.StartedAt {
 		t.Errorf("it is %+v, was %+v", again, first)
 	}
+	typed, err := n.hand.Attach(t.Context(), first.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = typed.Close() }()
+	if _, err := typed.Write([]byte("on\n")); err != nil {
+		t.Fatal(err)
+	}
+	a.until("what it prints from now on", func() bool { return len(a.output[id]) == 2 })
+	a.mu.Lock()
+	if lines := a.output[id]; !slices.Equal(lines, []string{"on", `probe: heard "on"`}) { // its terminal's echo, and its own word
+		t.Errorf("it is said that %q", lines)
+	}
+	a.mu.Unlock()
 	a.stop() // and now it ends, with nobody to see how
 	hand := runtimetest.DockerHand(n.config.DockerHost)
 	hand.Stop(t, first.ID)

@@ -40,8 +40,9 @@ func (o *owner) anew(ctx context.Context, j job) error {
 	}
 	o.learn(func(k *journal.Known) {
 		k.Wiped, k.Reinstalled, k.Installed = spec.Wipe, spec.Reinstall, false
+		k.Owner = nil // the image may have another user by now
 		if wipe {
-			k.Bare, k.Owner = true, nil
+			k.Bare = true
 		}
 	})
 	return o.tell()

@@ -127,6 +127,7 @@ func (o *owner) runScript(ctx context.Context, j job, owner journal.Owner, conso
 	if o.m.deps.Scripts == nil {
 		return problem.New(problem.Conflict, "this agent can't run install scripts")
 	}
+	o.fence(j) // before it runs, and with every newer spec while it does
 	if len(o.aides) == 0 {
 		if _, err := io.WriteString(console, "Running the install script\n"); err != nil {
 			o.log.Debug("the console takes nothing", "error", err)
@@ -174,7 +175,6 @@ func (o *owner) beginScript(ctx context.Context, j job) error {
 	if err := o.m.ensureNetwork(ctx); err != nil {
 		return err
 	}
-	o.fence(j) // before it runs
 	if err := o.m.work.enter(ctx); err != nil {
 		return err
 	}

@@ -547,3 +547,71 @@ func TestAgentWithoutScriptsSaysSo(t *testing.T) {
 		w.failed(problem.Conflict, "install scripts")
 	})
 }
+
+// watchman is a fence that notes what stood when.
+type watchman struct {
+	fences
+	w    *world
+	seen []string
+}
+
+func (f *watchman) MAC(ident.Instance) string { return "02:be:00:00:00:01" }
+
+func (f *watchman) Hold(_ ident.Instance, network wire.Network, _ []wire.Port) error {
+	status := runtime.Status("none")
+	if c := f.w.aide(); c != nil {
+		status = c.Status
+	}
+	f.seen = append(f.seen, fmt.Sprintf("%v %s", network.Allow, status))
+	return nil
+}
+
+// TestScriptIsFenced: before it runs, as its instance, and with every newer spec.
+func TestScriptIsFenced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		f := &watchman{w: w}
+		w.fence = f
+		w.engine.AddImage(toolsImage, runtime.Image{}, nil)
+		w.does(ends)
+		w.boot()
+		defer func() { w.stop() }()
+		w.apply(prepared(1))
+		s := prepared(2)
+		s.Network.Allow = []string{"10.1.0.0/16"}
+		w.apply(s)
+		if mac := w.engine.Spec(w.aide().ID).MAC; mac != "02:be:00:00:00:01" || !slices.Equal(f.seen, []string{"[] none", "[10.1.0.0/16] running"}) {
+			t.Errorf("with the address %q, and rules at %q", mac, f.seen)
+		}
+		w.sleep(2 * time.Minute)
+		w.installed()
+	})
+}
+
+// TestReinstallForAnotherUser: the volume goes to the image's user of now.
+func TestReinstallForAnotherUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives files away")
+	}
+	script(t, ends, func(w *world, _ *strings.Builder) {
+		w.engine.AddImage("user:1", runtime.Image{User: "1000:1000"}, nil)
+		w.engine.AddImage("user:2", runtime.Image{User: "2000:2000"}, nil)
+		for generation, image := range []string{1: "user:1", 2: "user:2"} {
+			if image == "" {
+				continue
+			}
+			s := prepared(int64(generation))
+			s.Image.Reference, s.Reinstall = image, int64(generation)-1
+			w.apply(s)
+			w.sleep(2 * time.Minute)
+			w.installed()
+			for _, name := range []string{"", "server.properties"} {
+				if uid, gid := ownerOf(t, w.volumeFile(one, name)); int(uid) != 1000*generation || int(gid) != 1000*generation {
+					t.Errorf("with %s, %q belongs to %d:%d", image, name, uid, gid)
+				}
+			}
+		}
+	})
+}
