@@ -84,7 +84,7 @@ for what in "$@"; do
       npx --no-install vitest run
       ;;
     journeys)
-      "$here/need.sh" chromium
+      "$here/need.sh" chromium registry
       flock -u 9
       node --test-reporter=spec journeys/run.mjs
       ;;

@@ -51,8 +51,9 @@ journey('axe finds nothing serious on any page, light or dark', async (visitor, 
   const page = await visitor.admin('/overview');
   const own = ['', '/files', '/stats', '/startup', '/network', '/subusers', '/activity', '/settings'].map((tab) => `/instances/${instance.id}${tab}`);
   const account = ['', '/security', '/sessions', '/keys', '/ssh-keys'].map((tab) => `/account${tab}`);
+  const images = ['', '?tab=start', '?tab=variables', '?tab=files', '?tab=install', '?tab=presets'].map((tab) => `/images/${image.id}${tab}`);
   const settings = ['', '?tab=mail', '?tab=oidc'].map((tab) => `/settings${tab}`);
-  for (const path of ['/overview', '/welcome', '/instances', '/instances/new', ...own, '/nodes', '/nodes/new', `/nodes/${berth.node.id}`, '/images', '/images/new', `/images/${image.id}`, '/users', '/users/new', `/users/${user.id}`, '/roles', '/roles/new', `/roles/${role.id}`, '/jobs', `/jobs/${job.id}`, '/activity', ...settings, ...account]) await visit(page, path);
+  for (const path of ['/overview', '/welcome', '/instances', '/instances/new', ...own, '/nodes', '/nodes/new', `/nodes/${berth.node.id}`, '/images', '/images/import', '/images/new', ...images, '/registries', '/users', '/users/new', `/users/${user.id}`, '/roles', '/roles/new', `/roles/${role.id}`, '/jobs', `/jobs/${job.id}`, '/activity', ...settings, ...account]) await visit(page, path);
   assert.deepEqual(wrong, []);
 });
 
@@ -108,7 +109,7 @@ journey(
     const instance = await berth.addInstance(user, { start: false });
     const page = await visitor.admin('/instances');
     const wrong = [];
-    for (const path of ['/instances', `/instances/${instance.id}`, `/instances/${instance.id}/files`, '/nodes', '/users', '/activity', '/account', '/settings']) {
+    for (const path of ['/instances', `/instances/${instance.id}`, `/instances/${instance.id}/files`, '/nodes', '/images', '/images/import', `/images/${(await berth.demo()).id}?tab=variables`, '/registries', '/users', '/activity', '/account', '/settings']) {
       await turnTo(page, path);
       const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(over <= 0, `${path} is ${over} pixels too wide`);

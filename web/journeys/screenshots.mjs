@@ -28,7 +28,7 @@ async function scene(berth) {
       ['overview', '/overview', true], ['welcome', '/welcome'], ['instances', '/instances', true], ['deploy', '/instances/new'],
       ['instance', tab(''), true], ['files', tab('files'), true], ['stats', tab('stats')], ['startup', tab('startup')], ['network', tab('network')],
       ['subusers', tab('subusers')], ['instance-activity', tab('activity')], ['instance-settings', tab('settings')],
-      ['nodes', '/nodes'], ['node', `/nodes/${node.id}`], ['node-new', '/nodes/new'], ['images', '/images'], ['image', `/images/${image.id}`],
+      ['nodes', '/nodes'], ['node', `/nodes/${node.id}`], ['node-new', '/nodes/new'], ['images', '/images', true], ['images-import', '/images/import'], ['image', `/images/${image.id}`], ['image-variables', `/images/${image.id}?tab=variables`], ['registries', '/registries'],
       ['users', '/users'], ['user', `/users/${owner.id}`], ['user-new', '/users/new'], ['roles', '/roles'], ['role', `/roles/${role.id}`],
       ['jobs', '/jobs'], ['activity', '/activity'], ['settings', '/settings'],
       ['account', '/account', true], ['account-security', '/account/security'], ['account-sessions', '/account/sessions'],

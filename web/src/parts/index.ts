@@ -7,6 +7,6 @@ export { bodyOf, emptyForm, referenceChoices, withImage, type DeployForm } from 
 export { ChoiceFields, LimitFields, PortFields, PresetField, VariableFields } from './DeployFields';
 export { ImageIcon } from './ImageIcon';
 export { ImagePicker } from './ImagePicker';
-export { isSecret, type Variable } from './rules';
+export { isRequired, isSecret, type Variable } from './rules';
 export { keepsRules, VariableForm } from './VariableForm';
 export { useProof, type Guard } from './proof';

@@ -38,6 +38,12 @@ describe('a value', () => {
     [['numeric'], 'many', 'A number'],
     [['boolean'], '1', ''],
     [['boolean'], 'maybe', 'On or off'],
+    [['integer'], '007', 'A whole number'],
+    [['min_digits:3'], '12', 'At least 3 digits'],
+    [['lowercase'], 'aB', 'No capital letters'],
+    [['doesnt_start_with:-'], '-x', 'Does not begin with -'],
+    [['ascii'], 'ä', 'Characters of ASCII only'],
+    [['date'], 'some day', ''],
     [['in:easy,hard'], 'soft', 'One of easy, hard'],
     [['not_in:root'], 'root', 'None of root'],
     [['digits:4'], '12345', 'Exactly 4 digits'],
@@ -93,6 +99,8 @@ it('writes on and off as the image does', () => {
   expect(switchWords({ default: '0' })).toEqual(['1', '0']);
   expect(switchWords({ default: 'FALSE' })).toEqual(['TRUE', 'FALSE']);
   expect(switchWords({})).toEqual(['true', 'false']);
+  expect(switchWords({ default: 'off' })).toEqual(['on', 'off']);
+  expect(switchWords({ default: 'off', rules: ['boolean'] })).toEqual(['true', 'false']);
 });
 
 it('reads expressions with and without delimiters', () => {

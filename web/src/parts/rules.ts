@@ -66,8 +66,10 @@ export function choicesOf(variable: Variable): string[] {
 }
 
 /** What on and off are written as: as the default is. */
-export function switchWords(variable: Pick<Variable, 'default'>): [on: string, off: string] {
-  const pairs: [string, string][] = [['true', 'false'], ['TRUE', 'FALSE'], ['True', 'False'], ['1', '0'], ['yes', 'no'], ['on', 'off']];
+export function switchWords(variable: Pick<Variable, 'default' | 'rules'>): [on: string, off: string] {
+  const pairs: [string, string][] = [['true', 'false'], ['TRUE', 'FALSE'], ['True', 'False'], ['1', '0']];
+  // The rule takes no other words.
+  if (!parseRules(variable.rules).some((each) => (also[each.name] ?? each.name) === 'boolean')) pairs.push(['yes', 'no'], ['on', 'off']);
   return pairs.find((pair) => pair.includes(variable.default ?? '')) ?? ['true', 'false'];
 }
 
@@ -103,8 +105,8 @@ const isUrl: Check = (value) => /^[a-z][a-z0-9+.-]*:\/\/[^\s/]+/i.test(value);
 
 const known: Record<string, Known> = {
   numeric: plain('rule.numeric', matches(/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i)),
-  integer: plain('rule.integer', matches(/^\s*[+-]?\d+\s*$/)),
-  boolean: plain('rule.boolean', matches(/^(true|false|0|1|yes|no|on|off)$/i)),
+  integer: plain('rule.integer', matches(/^\s*[+-]?(0|[1-9]\d*)\s*$/)),
+  boolean: plain('rule.boolean', matches(/^(true|false|0|1)$/i)),
   in: listed('rule.in', (value, args) => args.includes(value)),
   not_in: listed('rule.not_in', (value, args) => !args.includes(value)),
   min: bound('min', (is, than) => is >= than),
@@ -121,6 +123,22 @@ const known: Record<string, Known> = {
   digits: {
     says: ([than = '']) => ({ key: 'rule.digits', values: { than, count: Number(than) } }),
     holds: (value, [than = '']) => /^\d+$/.test(value) && value.length === Number(than),
+  },
+  min_digits: {
+    says: ([than = '']) => ({ key: 'rule.min_digits', values: { than, count: Number(than) } }),
+    holds: (value, [than = '']) => /^\d+$/.test(value) && value.length >= Number(than),
+  },
+  max_digits: {
+    says: ([than = '']) => ({ key: 'rule.max_digits', values: { than, count: Number(than) } }),
+    holds: (value, [than = '']) => /^\d+$/.test(value) && value.length <= Number(than),
+  },
+  multiple_of: {
+    says: ([than = '']) => ({ key: 'rule.multiple_of', values: { than } }),
+    holds: always,
+  },
+  decimal: {
+    says: ([from = '', to = from]) => ({ key: 'rule.decimal', values: { from, to } }),
+    holds: always,
   },
   digits_between: {
     says: ([from = '', to = '']) => ({ key: 'rule.digits_between', values: { from, to } }),
@@ -140,14 +158,24 @@ const known: Record<string, Known> = {
   url: plain('rule.url', isUrl),
   email: plain('rule.email', matches(/^[^\s@]+@[^\s@]+$/)),
   ip: plain('rule.ip', matches(/^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]*:[0-9a-f:.]*)$/i)),
-  ipv4: plain('rule.ip', matches(/^\d{1,3}(\.\d{1,3}){3}$/)),
-  ipv6: plain('rule.ip', matches(/^[0-9a-f:]*:[0-9a-f:.]*$/i)),
+  ipv4: plain('rule.ipv4', matches(/^\d{1,3}(\.\d{1,3}){3}$/)),
+  ipv6: plain('rule.ipv6', matches(/^[0-9a-f:]*:[0-9a-f:.]*$/i)),
   uuid: plain('rule.uuid', matches(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i)),
   starts_with: listed('rule.starts_with', (value, args) => args.some((each) => value.startsWith(each))),
   ends_with: listed('rule.ends_with', (value, args) => args.some((each) => value.endsWith(each))),
+  doesnt_start_with: listed('rule.doesnt_start_with', (value, args) => !args.some((each) => value.startsWith(each))),
+  doesnt_end_with: listed('rule.doesnt_end_with', (value, args) => !args.some((each) => value.endsWith(each))),
+  ascii: plain('rule.ascii', (value) => [...value].every((each) => each <= '\x7f')),
+  lowercase: plain('rule.lowercase', (value) => value === value.toLowerCase()),
+  uppercase: plain('rule.uppercase', (value) => value === value.toUpperCase()),
+  // Only the controller reads these well enough to say that a value is wrong.
   date: plain('rule.date', always),
+  json: plain('rule.json', always),
+  timezone: plain('rule.timezone', always),
+  hex_color: plain('rule.hex_color', always),
+  mac_address: plain('rule.mac_address', always),
 };
-const also: Record<string, string> = { int: 'integer', bool: 'boolean', decimal: 'numeric' };
+const also: Record<string, string> = { int: 'integer', bool: 'boolean', num: 'numeric', number: 'numeric', notin: 'not_in', notregex: 'not_regex' };
 
 const lookup = (name: string): Known | undefined => {
   const word = also[name] ?? name;

@@ -146,6 +146,11 @@ function Delete({ image }: { image: View<'ImageView'> }) {
   );
 }
 
+// On a phone the tabs scroll: the open one has to be seen.
+function intoView(tab: HTMLButtonElement | null): void {
+  tab?.scrollIntoView?.({ block: 'nearest', inline: 'nearest' });
+}
+
 const names = Object.keys(parts) as PartName[];
 
 function Editor({ image }: { image: Image }) {
@@ -182,11 +187,11 @@ function Editor({ image }: { image: Image }) {
       <Tabs value={asked} onChange={open}>
         <Tabs.List mb="md">
           {names.map((each) => (
-            <Tabs.Tab key={each} value={each} rightSection={wrong.has(each) ? <span className={css.dot} role="img" aria-label={t('image.partWrong')} /> : undefined}>
+            <Tabs.Tab key={each} value={each} ref={asked === each ? intoView : undefined} rightSection={wrong.has(each) ? <span className={css.dot} role="img" aria-label={t('image.partWrong')} /> : undefined}>
               {t(`image.part_${each}`)}
             </Tabs.Tab>
           ))}
-          {image && <Tabs.Tab value="presets">{t('preset.title')}</Tabs.Tab>}
+          {image && <Tabs.Tab value="presets" ref={asked === 'presets' ? intoView : undefined}>{t('preset.title')}</Tabs.Tab>}
         </Tabs.List>
         <form
           noValidate

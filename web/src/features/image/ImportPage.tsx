@@ -172,13 +172,13 @@ function Report({ run }: { run: Run }) {
       )}
       {run.lines.length > 1 && (
         <Filters>
-          <Group gap="xs" role="group" aria-label={t('image.reportStatus')}>
+          <div className={css.statuses} role="group" aria-label={t('image.reportStatus')}>
             {(['', ...statuses] as const).map((each) => (
               <Button key={each} size="xs" aria-pressed={status === each} variant={status === each ? 'light' : 'default'} onClick={() => setStatus(each)}>
                 {each === '' ? t('common.all') : t(`image.status_${each}`)} {number(each === '' ? run.lines.length : counts[each])}
               </Button>
             ))}
-          </Group>
+          </div>
           <SearchField value={search} onChange={setSearch} />
         </Filters>
       )}

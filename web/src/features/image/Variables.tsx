@@ -1,7 +1,7 @@
 import { Button, Checkbox, Group, Select, SimpleGrid, Stack, Switch, TagsInput, Textarea, TextInput } from '@mantine/core';
 import { IconPlus } from '@tabler/icons-react';
 import { useState } from 'react';
-import { VariableForm } from '@/parts';
+import { isRequired, VariableForm } from '@/parts';
 import { t, tAny } from '@/text';
 import { EmptyState, Section } from '@/ui';
 import { wrongAt, type ImageVariable } from './definition';
@@ -81,7 +81,7 @@ function VariableCard({ variable, at, all, open, submit, onChange }: CardProps) 
           <Textarea label={t('image.description')} autosize minRows={1} maxRows={6} value={variable.description ?? ''} error={wrong('description')} onChange={(e) => set({ description: e.currentTarget.value })} />
           <Group justify="space-between" gap="sm">
             <Group gap="md">
-              <Checkbox label={t('image.variableRequired')} checked={!!variable.required} onChange={(e) => set({ required: e.currentTarget.checked })} />
+              <Checkbox label={t('image.variableRequired')} checked={isRequired(variable)} disabled={!variable.required && isRequired(variable)} onChange={(e) => set({ required: e.currentTarget.checked })} />
               {(['hidden', 'locked', 'secret'] as const).map((each) => (
                 <Checkbox key={each} label={t(`image.variable_${each}Hint`)} checked={!!variable[each]} onChange={(e) => set({ [each]: e.currentTarget.checked })} />
               ))}

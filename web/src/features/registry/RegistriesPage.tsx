@@ -25,7 +25,7 @@ export default function RegistriesPage() {
     </Button>
   );
   const buttons = (row: Registry) => (
-    <Group gap="xs" justify="flex-end" wrap="nowrap">
+    <Group gap={4} justify="flex-end">
       <Button aria-label={t('registry.checkOf', { host: row.host })} onClick={() => setChecking(row)}>
         {t('registry.check')}
       </Button>
