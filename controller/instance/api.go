@@ -156,6 +156,9 @@ func (s *Service) handleList(ctx context.Context, in *listQuery) (httpapi.Page[I
 
 func (s *Service) handleCreate(ctx context.Context, in *createInput) (InstanceJobView, error) {
 	b := in.Body
+	if err := b.complete(); err != nil {
+		return InstanceJobView{}, err
+	}
 	ports, err := mappings(b.Ports)
 	if err != nil {
 		return InstanceJobView{}, err
@@ -171,6 +174,18 @@ func (s *Service) handleCreate(ctx context.Context, in *createInput) (InstanceJo
 		}
 	}
 	return answer(ctx)(s.Create(ctx, access.From(ctx), n))
+}
+
+// complete refuses an order without what only a preset could give.
+func (b InstanceCreateBody) complete() error {
+	switch {
+	case b.Preset == "" && b.Memory == 0:
+		return problem.Invalid("memory", "is missing")
+	case b.Preset == "" && b.CPU == 0:
+		return problem.Invalid("cpu", "is missing")
+	default:
+		return nil
+	}
 }
 
 // imageOf finds the catalogue's image for a bare reference.

@@ -135,12 +135,7 @@ func (n New) settle(ctx context.Context, q store.Querier, img image.Image) (New,
 		}
 		n = n.over(p)
 	}
-	switch {
-	case n.MemoryMiB == 0:
-		return n, problem.Invalid("memory", "is missing: give it, or a preset that has it")
-	case n.NanoCPUs == 0:
-		return n, problem.Invalid("cpu", "is missing: give it, or a preset that has it")
-	case n.DiskMiB == 0:
+	if n.DiskMiB == 0 {
 		n.DiskMiB = DefaultDiskMiB
 	}
 	if n.Reference == "" {
