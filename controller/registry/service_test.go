@@ -96,7 +96,7 @@ func TestPasswordGoesInAndNeverOut(t *testing.T) {
 	}
 	var row string
 	must(t, w.db.Snapshot().QueryRowContext(t.Context(), `SELECT id || host || username || CAST(password AS TEXT) FROM registries`).Scan(&row))
-	for what, text := range map[string]string{"view": fmt.Sprintf("%+v", made.view()), "row": row, "log": w.log.String(), "events": fmt.Sprintf("%s", facts[0].Data)} {
+	for what, text := range map[string]string{"view": fmt.Sprintf("%+v", made.view()), "row": row, "log": w.log.String(), "events": string(facts[0].Data)} {
 		if strings.Contains(text, hush) {
 			t.Errorf("the password is in the %s: %s", what, text)
 		}

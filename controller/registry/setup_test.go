@@ -242,10 +242,10 @@ func (w *world) Call(_ context.Context, n ident.Node, _, path string, in, out an
 			w.ahead[n] = held
 			w.pushed[n] = append(w.pushed[n], in)
 		}
-		*(out.(*wire.RegistriesHeld)) = wire.RegistriesHeld{Revision: held} //nolint:errcheck // the call's own type
+		*(out.(*wire.RegistriesHeld)) = wire.RegistriesHeld{Revision: held}
 	case wire.Registry:
 		w.tried = append(w.tried, in)
-		*(out.(*wire.RegistryChecked)) = wire.RegistryChecked{Status: wire.RegistryOK, Message: "taken, " + path} //nolint:errcheck // the call's own type
+		*(out.(*wire.RegistryChecked)) = wire.RegistryChecked{Status: wire.RegistryOK, Message: "taken, " + path}
 	}
 	return nil
 }
