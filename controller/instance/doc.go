@@ -16,6 +16,13 @@
 // supersede it. The job ends in the transaction in which the agent's event says
 // that its generation is done.
 //
+// A change says what it takes (restart.go): nothing, nothing but that it happens, the
+// next start, or a restart now, because the container is made anew. Limits never take
+// one. An instance runs what its image said when it was last described: at its
+// making, a change of its settings, a refresh, or a reinstallation. Its view says
+// when the image would now say something else. A clone has the settings of another
+// instance and none of its files: they may be another's, and are as large as a move.
+//
 // What a node holds and no row stands for is a stray (stray.go): made after the
 // copy that this database was restored from, or forgotten here. It is shown and
 // left alone until somebody adopts it as it runs, or has it removed.
