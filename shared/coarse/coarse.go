@@ -3,6 +3,7 @@ package coarse
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"sync"
 )
@@ -118,6 +119,16 @@ func Hold(conn *tls.Conn) net.Conn {
 
 func (h *Held) Write(p []byte) (int, error) {
 	return Write(h.raw, p, h.Conn.Write)
+}
+
+// ReadFrom writes all of a reader in pieces as large as it gives them: io.Copy, which
+// net/http sends a body with, would make them small.
+func (h *Held) ReadFrom(from io.Reader) (int64, error) {
+	size := int64(bufferSize)
+	if l, ok := from.(*io.LimitedReader); ok {
+		size = max(1, min(size, l.N))
+	}
+	return io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{from}, make([]byte, size))
 }
 
 // Write is write, with all that it writes to c beneath it in few pieces. c may be

@@ -143,6 +143,36 @@ func TestMuchGoesInFewPieces(t *testing.T) {
 	}
 }
 
+func TestACopyGoesInFewPieces(t *testing.T) {
+	t.Parallel()
+	client, server, here, _ := secure(t)
+	const size = 16<<20 + 5
+	want := noise(t, size)
+	before := here.writes.Load()
+	failed := make(chan error, 1)
+	go func() {
+		// As net/http sends a body whose length it knows.
+		n, err := io.Copy(coarse.Hold(client), io.LimitReader(struct{ io.Reader }{bytes.NewReader(want)}, size+1))
+		if n != size || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		failed <- client.Close()
+	}()
+	got, err := io.ReadAll(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failed; err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Fatal("something else came")
+	}
+	if n, most := here.writes.Load()-before, int64(size/(96<<10)); n > most {
+		t.Errorf("%d writes, at most %d wanted", n, most)
+	}
+}
+
 func TestSmallWritesGoAtOnce(t *testing.T) {
 	t.Parallel()
 	client, server, _, _ := secure(t)

@@ -16,6 +16,7 @@
 //	answer            prints "you said LINE" for each line of stdin, until "stop"
 //	size              prints the terminal's size for each line of stdin, until "stop"
 //	pace N RATE       prints N numbered lines of 80 bytes, RATE of them a second
+//	burst N           prints N more such lines at once for each line of stdin, until "stop"
 //	write PATH TEXT   makes a file
 //	read PATH         prints a file
 //	link TARGET PATH  makes a symbolic link
@@ -74,7 +75,7 @@ func run(name string, args []string) error {
 	verbs := map[string]verb{
 		"exit": {1, exit}, "idle": {0, idle}, "stubborn": {0, stubborn}, "serve": {1, serve},
 		"echo": {0, echo}, "lines": {1, lines}, "write": {2, write}, "read": {1, read},
-		"say": {1, say}, "cry": {1, cry}, "answer": {0, answerLines}, "size": {0, size}, "pace": {2, pace},
+		"say": {1, say}, "cry": {1, cry}, "answer": {0, answerLines}, "size": {0, size}, "pace": {2, pace}, "burst": {1, burst},
 		"link": {2, link}, "who": {1, who}, "env": {1, env}, "dial": {2, dial},
 		"wait": {1, wait}, "stuff": {1, stuff}, "hog": {1, hog}, "fill": {1, fill}, "burn": {3, burn}, "fork": {2, fork},
 	}

@@ -70,8 +70,7 @@ func pace(args []string) error {
 	for printed := 0; printed < n; {
 		due := min(n, int(time.Since(began).Seconds()*float64(rate))+1)
 		for ; printed < due; printed++ {
-			line := "line " + strconv.Itoa(printed+1) + " "
-			_, _ = out.WriteString(line + strings.Repeat(".", 79-len(line)) + "\n")
+			_, _ = out.WriteString(numbered(printed + 1))
 		}
 		if err := out.Flush(); err != nil {
 			return err
@@ -79,4 +78,26 @@ func pace(args []string) error {
 		time.Sleep(10 * time.Millisecond)
 	}
 	return nil
+}
+
+// burst prints so many more lines whenever it is told to.
+func burst(args []string) error {
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	out, printed := bufio.NewWriterSize(os.Stdout, 64<<10), 0
+	return eachLine(func(string) {
+		for range n {
+			printed++
+			_, _ = out.WriteString(numbered(printed))
+		}
+		_ = out.Flush() // whoever waits for the lines finds out
+	})
+}
+
+// numbered is a line of 80 bytes, with its end.
+func numbered(n int) string {
+	line := "line " + strconv.Itoa(n) + " "
+	return line + strings.Repeat(".", 79-len(line)) + "\n"
 }
