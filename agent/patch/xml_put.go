@@ -212,6 +212,12 @@ func (f *xmlFile) offer(open xmlOpen, end int) {
 
 // setText sets an element's text; its children stay.
 func (f *xmlFile) setText(open xmlOpen, end int) {
+	trim := func(s string) string {
+		if open.children || strings.TrimSpace(s) == "" {
+			return strings.TrimSpace(s) // or blanks would gather
+		}
+		return s
+	}
 	if open.to == 0 {
 		old := scalar{kind: text}
 		if open.children {
@@ -225,7 +231,7 @@ func (f *xmlFile) setText(open xmlOpen, end int) {
 		if !open.children && len(bytes.TrimSpace(f.b[to:end])) == 0 {
 			to = end
 		}
-		f.ed.replace(open.start.end, to, xmlEscape(next.text, f.ascii))
+		f.ed.replace(open.start.end, to, xmlEscape(trim(next.text), f.ascii))
 		return
 	}
 	raw := f.b[open.from:open.to]
@@ -234,15 +240,12 @@ func (f *xmlFile) setText(open xmlOpen, end int) {
 	if !change || strings.TrimSpace(next.text) == strings.TrimSpace(old) {
 		return
 	}
-	if strings.TrimSpace(next.text) == "" {
-		next.text = "" // or blanks would gather
-	}
 	from, to := open.from, open.to
 	if trimmed := bytes.TrimSpace(raw); open.children {
 		from += bytes.Index(raw, trimmed)
 		to = from + len(trimmed)
 	}
-	f.ed.replace(from, to, xmlEscape(next.text, f.ascii))
+	f.ed.replace(from, to, xmlEscape(trim(next.text), f.ascii))
 }
 
 // text is what pieces of text and CDATA say together.
