@@ -41,7 +41,6 @@ export const activity = {
   thing_settings: 'Einstellungen',
   thing_mail: 'Mail',
   thing_preset: 'Vorlagen',
-  thing_registry: 'Registries',
   thing_job: 'Aufträge',
   permissions: { one: '{count} Recht', other: '{count} Rechte' },
   rights: { one: '{count} Recht', other: '{count} Rechte' },

@@ -42,7 +42,6 @@ export const activity = {
   thing_settings: 'Settings',
   thing_mail: 'Mail',
   thing_preset: 'Presets',
-  thing_registry: 'Registries',
   thing_job: 'Jobs',
   permissions: { one: '{count} permission', other: '{count} permissions' },
   rights: { one: '{count} right', other: '{count} rights' },
