@@ -35,7 +35,7 @@ func iniPlaces(match string) []iniPlace {
 // iniLine is a line of an ini file.
 type iniLine struct {
 	header     bool
-	name       string // of the section, or the key; "" is a comment, or nothing
+	name       []byte // of the section, or the key; empty is a comment, or nothing
 	value, end int    // of the value, without what follows it
 	stop       int    // where the line ends
 	spaced     bool   // "key = value"
@@ -63,26 +63,25 @@ func ini(src []byte, sets []set, n *notes) ([]byte, error) {
 func iniSet(src []byte, s *set, n *notes) ([]byte, error) {
 	place, found, sections := iniFind(src, s.match)
 	ed := editor{src: src}
-	section, last, spaced := "", -1, false
+	home, last, spaced := place.section == "", -1, false
 	first := -1 // the first section's line
 	for at := 0; at < len(src); at = lineStop(src, at) + 1 {
 		l := iniRead(src, at)
 		switch {
 		case l.header:
-			section = l.name
 			if first < 0 {
 				first = at
 			}
-			if section == place.section {
+			if home = string(l.name) == place.section; home {
 				last = l.stop
 			}
-		case l.name != "":
+		case len(l.name) > 0:
 			spaced = spaced || l.spaced
-			if section != place.section {
+			if !home {
 				continue
 			}
 			last = l.stop
-			if l.name == place.key {
+			if string(l.name) == place.key {
 				iniChange(&ed, s, l)
 			}
 		}
@@ -96,7 +95,7 @@ func iniSet(src []byte, s *set, n *notes) ([]byte, error) {
 	}
 	line := strings.TrimRight(place.key+between+s.value.text, " ")
 	header := iniRead([]byte("["+place.section+"]"), 0)
-	if iniRead([]byte(line), 0).name != place.key || place.section != "" && header.name != place.section {
+	if string(iniRead([]byte(line), 0).name) != place.key || place.section != "" && string(header.name) != place.section {
 		n.add("%s isn't set: it can't be a key of an ini file", s.match)
 		return src, nil
 	}
@@ -110,18 +109,18 @@ func iniFind(src []byte, match string) (place iniPlace, found, sections bool) {
 	places := iniPlaces(match)
 	keys := make([]bool, len(places))
 	homes := make([]bool, len(places))
-	section := ""
+	var section []byte
 	for at := 0; at < len(src); at = lineStop(src, at) + 1 {
 		l := iniRead(src, at)
 		if l.header {
 			section, sections = l.name, true
 		}
-		if l.name == "" {
+		if len(l.name) == 0 {
 			continue
 		}
 		for i, p := range places {
-			homes[i] = homes[i] || l.header && p.section == l.name
-			keys[i] = keys[i] || !l.header && p.section == section && p.key == l.name
+			homes[i] = homes[i] || l.header && p.section == string(l.name)
+			keys[i] = keys[i] || !l.header && p.section == string(section) && p.key == string(l.name)
 		}
 	}
 	for i := range places {
@@ -201,7 +200,7 @@ func iniRead(src []byte, at int) iniLine {
 	}
 	if src[at] == '[' {
 		if end := bytes.LastIndexByte(src[at:iniTail(src, at, stop)], ']'); end > 0 {
-			l.header, l.name = true, string(bytes.TrimSpace(src[at+1:at+end]))
+			l.header, l.name = true, bytes.TrimSpace(src[at+1:at+end])
 			return l
 		}
 	}
@@ -214,7 +213,7 @@ func iniRead(src []byte, at int) iniLine {
 		return l
 	}
 	cut += at
-	l.name = string(bytes.TrimSpace(src[at:cut]))
+	l.name = bytes.TrimSpace(src[at:cut])
 	l.spaced = src[cut-1] == ' '
 	l.value = skip(src[:stop], cut+1, " \t")
 	l.end = iniTail(src, l.value, stop)

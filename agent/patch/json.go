@@ -21,24 +21,46 @@ type jsonFile struct {
 	notes *notes
 }
 
-// jsonSet carries out one set. Keys and elements that are missing are made, but
-// not below a wildcard's missing level, and no element behind a gap.
-func jsonSet(src []byte, s *set, n *notes) ([]byte, error) {
-	if len(bytes.TrimSpace(src)) == 0 {
-		if s.conditional() || !creatable(s.steps) || s.steps[0].only {
-			return src, nil
+// jsonSets carries out sets. Keys and elements that are missing are made, but not
+// below a wildcard's missing level, and no element behind a gap.
+func jsonSets(src []byte, sets []set, n *notes) ([]byte, error) {
+	f := jsonFile{notes: n, eol: newline(src)}
+	if len(bytes.TrimSpace(src)) > 0 {
+		f.take(src)
+		if err := f.valid(); err != nil {
+			return nil, err
 		}
-		src = []byte("{}\n")
 	}
-	f := jsonFile{ed: editor{src: src}, clean: jsonc.ToJSON(src), set: s, notes: n, eol: newline(src)}
-	if err := f.valid(); err != nil {
-		return nil, err
+	for i := range sets {
+		f.set = &sets[i]
+		if f.clean == nil {
+			if f.set.conditional() || !creatable(f.set.steps) || f.set.steps[0].only {
+				continue
+			}
+			f.take([]byte("{}\n"))
+		}
+		if err := f.put(jsonSkip(f.clean, 0), f.set.steps, false); err != nil {
+			return nil, err
+		}
+		if f.ed.dirty {
+			next, err := f.ed.done()
+			if err != nil {
+				return nil, err
+			}
+			f.take(next)
+		}
 	}
+	if f.clean == nil {
+		return src, nil
+	}
+	return f.ed.src, nil
+}
+
+func (f *jsonFile) take(src []byte) {
+	f.ed = editor{src: src}
+	f.clean = nil // before there is another
+	f.clean = jsonc.ToJSONInPlace(bytes.Clone(src))
 	f.unit = jsonUnit(f.clean)
-	if err := f.put(jsonSkip(f.clean, 0), s.steps, false); err != nil {
-		return nil, err
-	}
-	return f.ed.done()
 }
 
 // nothing takes any JSON without keeping it.
@@ -109,9 +131,7 @@ func (f *jsonFile) replace(at int) error {
 
 func (f *jsonFile) inObject(at int, path []step, below bool) error {
 	if path[0].any {
-		return f.members(at, func(_ string, value int) error {
-			return f.put(value, path[1:], true)
-		})
+		return f.members(at, func(_ []byte, value int) error { return f.put(value, path[1:], true) })
 	}
 	for n := 1; n <= len(path); n++ { // a key may have dots in it
 		key, ok := joined(path, n)
@@ -119,8 +139,8 @@ func (f *jsonFile) inObject(at int, path []step, below bool) error {
 			break
 		}
 		found := -1
-		if err := f.members(at, func(k string, value int) error {
-			if k == key {
+		if err := f.members(at, func(raw []byte, value int) error {
+			if jsonIs(raw, key) {
 				found = value // the last one counts
 			}
 			return nil
@@ -140,7 +160,7 @@ func (f *jsonFile) inObject(at int, path []step, below bool) error {
 
 func (f *jsonFile) inArray(at int, path []step, below bool) error {
 	if path[0].any {
-		return f.members(at, func(_ string, value int) error { return f.put(value, path[1:], true) })
+		return f.members(at, func(_ []byte, value int) error { return f.put(value, path[1:], true) })
 	}
 	if path[0].index < 0 {
 		if !below && !f.set.conditional() {
@@ -149,7 +169,7 @@ func (f *jsonFile) inArray(at int, path []step, below bool) error {
 		return nil
 	}
 	count, found := 0, -1
-	if err := f.members(at, func(_ string, value int) error {
+	if err := f.members(at, func(_ []byte, value int) error {
 		if count == path[0].index {
 			found = value
 		}
@@ -167,17 +187,25 @@ func (f *jsonFile) inArray(at int, path []step, below bool) error {
 	return nil
 }
 
-// members calls visit with the key, and where the value is, of each member of an
-// object or list.
-func (f *jsonFile) members(at int, visit func(key string, value int) error) error {
+// jsonIs says whether a key, with its quotes, is this one.
+func jsonIs(raw []byte, key string) bool {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1:len(raw)-1]) == key
+	}
+	return jsonScalar(raw).text == key
+}
+
+// members calls visit with the key, in its quotes, and where the value is, of each
+// member of an object or list.
+func (f *jsonFile) members(at int, visit func(key []byte, value int) error) error {
 	b := f.clean
 	object := b[at] == '{'
 	at = jsonSkip(b, at+1)
 	for b[at] != '}' && b[at] != ']' {
-		key := ""
+		var key []byte
 		if object {
 			end := jsonEnd(b, at)
-			key = jsonScalar(b[at:end]).text
+			key = b[at:end]
 			at = jsonSkip(b, jsonSkip(b, end)+1)
 		}
 		end := jsonEnd(b, at)

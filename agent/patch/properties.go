@@ -158,8 +158,9 @@ func pastBreak(src []byte, at int) int {
 	return at
 }
 
+// skip goes over the bytes of set, none of which is above '/'.
 func skip(src []byte, at int, set string) int {
-	for at < len(src) && strings.IndexByte(set, src[at]) >= 0 {
+	for at < len(src) && src[at] <= '/' && strings.IndexByte(set, src[at]) >= 0 {
 		at++
 	}
 	return at

@@ -13,8 +13,8 @@ import (
 type parser func(src []byte, sets []set, n *notes) ([]byte, error)
 
 var parsers = map[wire.PatchParser]parser{
-	wire.PatchFile: lines, wire.PatchProperties: properties, wire.PatchINI: ini, wire.PatchJSON: each(jsonSet),
-	wire.PatchYAML: each(yamlSet), wire.PatchXML: each(xmlSet), wire.PatchTOML: each(tomlSet),
+	wire.PatchFile: lines, wire.PatchProperties: properties, wire.PatchINI: ini, wire.PatchJSON: jsonSets,
+	wire.PatchYAML: yamlSets, wire.PatchXML: each(xmlSet), wire.PatchTOML: each(tomlSet),
 }
 
 // maxSteps is how long a path may be.

@@ -41,7 +41,7 @@ type yamlScan struct {
 	end int // of the document
 }
 
-// root is the document's value. from is where its text begins.
+// root is the document's value; a block's end isn't known yet.
 func (y *yamlScan) root() (yamlNode, error) {
 	y.end = len(y.b)
 	at := 0
@@ -72,7 +72,7 @@ func (y *yamlScan) root() (yamlNode, error) {
 		at = next
 		break
 	}
-	return y.node(at, -1, 0)
+	return y.nodeOpen(at, -1, 0)
 }
 
 // marker says whether a line is the beginning or end of a document.
@@ -121,6 +121,15 @@ func (y *yamlScan) column(at int) int { return at - y.lineStart(at) }
 
 // node reads the value that begins at; its lines are further in than owner.
 func (y *yamlScan) node(at, owner, depth int) (yamlNode, error) {
+	n, err := y.nodeOpen(at, owner, depth)
+	if err != nil {
+		return n, err
+	}
+	return y.finish(n)
+}
+
+// nodeOpen is node without looking for a block's end.
+func (y *yamlScan) nodeOpen(at, owner, depth int) (yamlNode, error) {
 	if depth > maxDepth {
 		return yamlNode{}, broken(at, "it is nested more than %d deep", maxDepth)
 	}
@@ -129,10 +138,10 @@ func (y *yamlScan) node(at, owner, depth int) (yamlNode, error) {
 	}
 	column := y.column(at)
 	if y.dash(at) {
-		return y.finish(yamlNode{kind: yamlList, start: at, indent: column, owner: owner, depth: depth})
+		return yamlNode{kind: yamlList, start: at, end: -1, indent: column, owner: owner, depth: depth}, nil
 	}
 	if y.question(at) || y.keyEnd(at) >= 0 {
-		return y.finish(yamlNode{kind: yamlMap, start: at, indent: column, owner: owner, depth: depth})
+		return yamlNode{kind: yamlMap, start: at, end: -1, indent: column, owner: owner, depth: depth}, nil
 	}
 	body := y.properties(at)
 	if body > at && y.atLineEnd(body) {
@@ -141,8 +150,11 @@ func (y *yamlScan) node(at, owner, depth int) (yamlNode, error) {
 	return y.inline(body, owner, depth)
 }
 
-// finish reads a collection's entries to find its end.
+// finish reads a block's entries to find its end.
 func (y *yamlScan) finish(n yamlNode) (yamlNode, error) {
+	if n.end >= 0 {
+		return n, nil
+	}
 	end := n.start
 	err := y.entries(n, func(e yamlEntry) error {
 		end = e.stop

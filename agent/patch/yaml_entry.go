@@ -7,7 +7,7 @@ import (
 
 // yamlEntry is one entry of a collection.
 type yamlEntry struct {
-	key   string
+	key   []byte // as it is written, maybe in quotes
 	value yamlNode
 	after int  // behind the ":" or "-"
 	stop  int  // where the entry's last line ends, or its text within brackets
@@ -83,7 +83,7 @@ func (y *yamlScan) mapEntry(at int, n yamlNode) (e yamlEntry, err error) {
 	if end < 0 {
 		return e, broken(at, "there is neither \"key: value\" nor an element of a list")
 	}
-	e.key = y.keyText(y.properties(at), end)
+	e.key = bytes.TrimRight(y.b[y.properties(at):end], " \t")
 	e.after = end + bytes.IndexByte(y.b[end:], ':') + 1
 	body := y.properties(skip(y.b, e.after, " \t"))
 	switch {
@@ -122,12 +122,12 @@ func (y *yamlScan) opaque(at int, n yamlNode) yamlEntry {
 	}
 }
 
-func (y *yamlScan) keyText(at, end int) string {
-	raw := bytes.TrimRight(y.b[at:end], " \t")
-	if len(raw) > 1 && (raw[0] == '"' || raw[0] == '\'') {
-		return yamlUnquote(raw)
+// is says whether an entry has this key.
+func (y *yamlScan) is(e yamlEntry, key string) bool {
+	if len(e.key) > 1 && (e.key[0] == '"' || e.key[0] == '\'') {
+		return yamlUnquote(e.key) == key
 	}
-	return string(raw)
+	return string(e.key) == key && !e.odd
 }
 
 // flowEntries reads what stands in brackets. Of nested brackets only the ends are
@@ -190,7 +190,7 @@ func (y *yamlScan) flowEntry(at int, n yamlNode) (e yamlEntry, err error) {
 	if n.kind == yamlFlowList {
 		return e, nil
 	}
-	e.key = y.keyText(first.start, first.end)
+	e.key = y.b[first.start:first.end]
 	colon := y.flowSkip(first.end)
 	if y.c(colon) != ':' {
 		e.value = yamlNode{kind: yamlNothing, start: first.end, end: first.end, depth: n.depth + 1}

@@ -2,6 +2,7 @@ package patch
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 )
 
@@ -15,24 +16,33 @@ type yamlFile struct {
 	within bool // brackets
 }
 
-// yamlSet carries out one set in the first document; those behind it stay as they
+// yamlSets carries out sets in the first document; those behind it stay as they
 // are. A value with an anchor keeps it. An alias that is set becomes a value; what
 // lies behind one isn't reached.
-func yamlSet(src []byte, s *set, n *notes) ([]byte, error) {
-	f := yamlFile{yamlScan: yamlScan{b: src}, ed: editor{src: src}, eol: newline(src), set: s, notes: n}
-	root, err := f.root()
-	if err != nil {
-		return nil, err
+func yamlSets(src []byte, sets []set, n *notes) ([]byte, error) {
+	for i := range sets {
+		f := yamlFile{yamlScan: yamlScan{b: src}, ed: editor{src: src}, eol: newline(src), set: &sets[i], notes: n}
+		root, err := f.root()
+		if err == nil && i == 0 {
+			root, err = f.finish(root) // all of it is read once
+		}
+		if err != nil {
+			return nil, err
+		}
+		if root.kind == yamlNothing {
+			f.begin(root.start)
+		} else if err := f.put(root, root.start, f.set.steps, false); err != nil {
+			return nil, err
+		}
+		if src, err = f.ed.done(); err != nil {
+			return nil, err
+		}
 	}
-	if root.kind == yamlNothing {
-		f.begin(root.start)
-		return f.ed.done()
-	}
-	if err := f.put(root, root.start, s.steps, false); err != nil {
-		return nil, err
-	}
-	return f.ed.done()
+	return src, nil
 }
+
+// errFound ends a search.
+var errFound = errors.New("found")
 
 // begin writes the first value of an empty document.
 func (f *yamlFile) begin(at int) {
@@ -157,11 +167,12 @@ func (f *yamlFile) inMap(n yamlNode, path []step, below bool) error {
 		}
 		var found *yamlEntry
 		if err := f.entries(n, func(e yamlEntry) error {
-			if e.key == key && !e.odd {
+			if f.is(e, key) {
 				found = &e
+				return errFound
 			}
 			return nil
-		}); err != nil {
+		}); err != nil && !errors.Is(err, errFound) {
 			return err
 		}
 		if found != nil {
@@ -197,10 +208,11 @@ func (f *yamlFile) inList(n yamlNode, path []step, below bool) error {
 	if err := f.entries(n, func(e yamlEntry) error {
 		if count == path[0].index {
 			found = &e
+			return errFound
 		}
 		count++
 		return nil
-	}); err != nil {
+	}); err != nil && !errors.Is(err, errFound) {
 		return err
 	}
 	if found != nil {
@@ -215,6 +227,12 @@ func (f *yamlFile) inList(n yamlNode, path []step, below bool) error {
 // grow adds an entry to a collection, behind its last one.
 func (f *yamlFile) grow(n yamlNode, path []step) error {
 	if n.kind == yamlMap || n.kind == yamlList {
+		if n.end < 0 {
+			var err error
+			if n, err = f.finish(n); err != nil {
+				return err
+			}
+		}
 		end := lineEnd(f.b, n.end)
 		f.ed.replace(end, end, f.eol+f.block(path, n.indent))
 		return nil
