@@ -25,7 +25,7 @@ var iconTypes = []string{"image/png", "image/jpeg", "image/webp", "image/gif", i
 
 // NewIcon checks a picture: what it is called must be what it is.
 func NewIcon(kind string, data []byte) (*Icon, error) {
-	kind, _, _ = mime.ParseMediaType(kind) //nolint:errcheck // what isn't one is no known type either
+	kind, _, _ = mime.ParseMediaType(kind) // what is none is no known type either
 	if kind == "image/jpg" {
 		kind = "image/jpeg"
 	}

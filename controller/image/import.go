@@ -3,7 +3,6 @@ package image
 import (
 	"encoding/json"
 
-	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 )
 
@@ -85,7 +84,6 @@ type ImportedFile struct {
 	Error   string       `json:"error" doc:"Why it was skipped or refused, with line and field; empty when it wasn't"`
 
 	problem *problem.Problem
-	id      ident.Image
 }
 
 // Icon is an image's picture.

@@ -135,7 +135,7 @@ func (r *reader) find(n *node, field string) []Find {
 	var out []Find
 	for _, f := range n.fields {
 		match := r.upgrade(f.name)
-		if match == "" || strings.ContainsAny(match, "\x00\r\n") {
+		if match == "" || strings.ContainsAny(match, "\r\n") {
 			r.fail(f.value, field, "what is looked for is text of one line")
 		}
 		if f.value.kind != object {

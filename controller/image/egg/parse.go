@@ -30,7 +30,32 @@ func parse(file []byte) (*node, *Error) {
 	if trimmed[0] == '{' || trimmed[0] == '[' {
 		return parseJSON(file)
 	}
-	return parseYAML(file)
+	n, err := parseYAML(file)
+	if err == nil {
+		err = n.noNUL("")
+	}
+	return n, err
+}
+
+// noNUL refuses what no program, file or environment can be given.
+func (n *node) noNUL(at string) *Error {
+	if strings.ContainsRune(n.text, 0) {
+		return &Error{Line: n.line, Field: at, Reason: "it holds a NUL character"}
+	}
+	for i, item := range n.items {
+		if err := item.noNUL(fmt.Sprintf("%s[%d]", at, i)); err != nil {
+			return err
+		}
+	}
+	for _, f := range n.fields {
+		if strings.ContainsRune(f.name, 0) {
+			return &Error{Line: f.line, Field: at, Reason: "a name in it holds a NUL character"}
+		}
+		if err := f.value.noNUL(strings.TrimPrefix(at+"."+f.name, ".")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func parseJSON(file []byte) (*node, *Error) {
@@ -50,7 +75,7 @@ func parseJSON(file []byte) (*node, *Error) {
 		}
 		return nil, &Error{Line: p.lineAt(at), Reason: "not JSON: " + strings.TrimPrefix(err.Error(), "json: ")}
 	}
-	return n, nil
+	return n, n.noNUL("")
 }
 
 type jsonParser struct {

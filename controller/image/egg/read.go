@@ -116,9 +116,6 @@ func (r *reader) text(n *node, field string) string {
 		r.fail(n, field, "it must be text, not %s", kindNames[n.kind])
 		return ""
 	}
-	if strings.ContainsRune(n.text, 0) {
-		r.fail(n, field, "it holds a NUL character")
-	}
 	return n.text
 }
 

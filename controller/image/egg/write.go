@@ -104,7 +104,7 @@ func grouped(files []File) []File {
 func findings(all []Find) yaml.MapSlice {
 	out := yaml.MapSlice{}
 	for _, f := range all {
-		var value any = f.Value
+		value := f.Value
 		at := slices.IndexFunc(out, func(i yaml.MapItem) bool { return i.Key == f.Match })
 		if f.If != "" {
 			of, ok := yaml.MapSlice(nil), false
