@@ -17,6 +17,7 @@ import (
 
 	"github.com/berth-panel/berth/agent/install"
 	"github.com/berth-panel/berth/agent/journal"
+	"github.com/berth-panel/berth/agent/patch"
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/agent/runtime/fake"
 	"github.com/berth-panel/berth/agent/volume"
@@ -96,7 +97,7 @@ func (w *world) boot() {
 		w.t.Fatal(err)
 	}
 	w.m, err = New(Config{Network: runtime.NetworkSpec{Name: "berth"}, PidsLimit: 100}, Deps{
-		Engine: w.engine, Journal: disk{w.journal, &w.full}, Volumes: w.volumes, Installer: w.installer, Scripts: w.scripts, Images: w.images, Logins: w.logins, Moves: w.moves, Console: w.console, Writers: w.writers, Fence: w.fence,
+		Engine: w.engine, Journal: disk{w.journal, &w.full}, Volumes: w.volumes, Installer: w.installer, Scripts: w.scripts, Patcher: patch.New(w.volumes, w.volumes.Privileged), Images: w.images, Logins: w.logins, Moves: w.moves, Console: w.console, Writers: w.writers, Fence: w.fence,
 		Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	if err != nil {
