@@ -20,7 +20,13 @@ const load: Record<Language, { front: () => Promise<Catalogue>; all: () => Promi
   de: { front: () => import('./de/front').then((m) => m.front as Catalogue), all: () => import('./de').then((m) => m.de as unknown as Catalogue) },
 };
 
+// The controller speaks English. What it says in another language, by its own words.
+const saying: Partial<Record<Language, () => Promise<Record<string, string>>>> = {
+  de: () => import('./de/said').then((m) => m.said),
+};
+
 const stored = 'berth.language';
+let sayings: [RegExp, string][] = [];
 let catalogue: Catalogue = {};
 let language: Language = 'en';
 // Whether a page was there that needs more than the front's words.
@@ -42,14 +48,33 @@ export function preferred(): Language {
 
 /** Loads a language and shows it; remembered in this browser when it was chosen. */
 export async function speak(wanted: Language, remember = false): Promise<void> {
-  let texts = await load[wanted].front();
-  if (whole) texts = await load[wanted].all();
+  const [front, told] = await Promise.all([load[wanted].front(), saying[wanted]?.()]);
+  const texts = whole ? await load[wanted].all() : front;
   catalogue = texts;
+  sayings = Object.entries(told ?? {}).map(([words, text]) => [pattern(words), text]);
   language = wanted;
   rules = new Intl.PluralRules(wanted);
   document.documentElement.lang = wanted;
   if (remember) localStorage.setItem(stored, wanted);
   listeners.forEach((run) => run());
+}
+
+// What the controller's words look like once something is put in for %s and the like.
+// What is put in is as short as it can be, and may be nothing.
+function pattern(words: string): RegExp {
+  const parts = words.split(/%[-+.\d]*[a-z]/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${parts.join('(.*?)')}$`, 's');
+}
+
+/** What the controller said, in the language that is spoken; undefined when nobody wrote that down. */
+export function translated(text: string): string | undefined {
+  if (language === 'en') return text;
+  // The most exact words first: those that are put together have the fewest of their own.
+  for (const [words, ours] of sayings) {
+    const found = words.exec(text);
+    if (found) return ours.replace(/\{(\d)\}/g, (_, n: string) => translated(found[Number(n)] ?? '') ?? found[Number(n)] ?? '');
+  }
+  return undefined;
 }
 
 /** Loads all words of the language, now and of each that is spoken from now on. */

@@ -1,5 +1,7 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { de } from './de';
+import { said } from './de/said';
 import { en } from './en';
 import { ago, bytes, isLanguage, mebibytes, speak, spoken, t, tAny } from '.';
 
@@ -64,4 +66,14 @@ describe('speaking', () => {
     expect(ago('2026-01-10T11:55:00Z', now)).toBe('5 minutes ago');
     expect(ago('2026-01-11T12:00:00Z', now)).toBe('tomorrow');
   });
+});
+
+it('translates only what the controller and the agent really say', () => {
+  const root = `${process.cwd()}/..`;
+  const sources = ['controller', 'agent', 'shared'].flatMap((room) =>
+    readdirSync(`${root}/${room}`, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.go') && !name.endsWith('_test.go'))
+      .map((name) => readFileSync(`${root}/${room}/${name}`, 'utf8')),
+  );
+  expect(Object.keys(said).filter((words) => !sources.some((text) => text.includes(`"${words}"`)))).toEqual([]);
 });

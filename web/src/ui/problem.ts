@@ -1,6 +1,6 @@
 // What can be said about something that went wrong. Errors of the API have
 // these fields; ui knows their shape, not the API.
-import { t, tAny, type TextKey } from '@/text';
+import { spoken, t, tAny, translated, type TextKey } from '@/text';
 
 interface Telling {
   status?: number;
@@ -27,11 +27,20 @@ const byCode: Record<string, TextKey> = {
   INTERNAL_ERROR: 'error.internal',
 };
 
-/** The sentence to show: the controller's own, else one that says what to do. */
+/**
+ * The sentence to show: the controller's own, else one that says what to do. Where
+ * nobody wrote it down in the language that is spoken, one for its code comes first.
+ */
 export function sentence(error: unknown): string {
   const told = error as Partial<Telling> | null | undefined;
   const own = told?.code && told.code !== 'INTERNAL_ERROR' ? told.message : '';
-  return own || t(byCode[told?.code ?? ''] ?? 'error.unknown');
+  if (!own) return t(byCode[told?.code ?? ''] ?? 'error.unknown');
+  const ours = translated(own);
+  if (ours) return ours;
+  const about = tAny(`error.code_${told?.code ?? ''}`, '');
+  const fields = told?.code === 'VALIDATION_ERROR' ? Object.entries(fieldErrors(error)) : [];
+  if (spoken() !== 'en' && about && fields.length > 0) return `${about} ${fields.map((each) => each.join(': ')).join('; ')}`;
+  return about && spoken() !== 'en' ? `${about} (${own})` : own;
 }
 
 /** What an administrator finds it by in the log; only where it is the controller that failed. */
@@ -44,10 +53,11 @@ export function requestId(error: unknown): string {
 export function fieldErrors(error: unknown): Record<string, string> {
   const told = error as Partial<Telling> | null | undefined;
   const found = { ...told?.fields };
+  const ruled: Record<string, string> = {};
   for (const { field, message, rule, params } of Array.isArray(told?.details) ? told.details : []) {
     const name = field.replace(/^body\./, '');
     // The first that is said of a field is the one that is shown.
-    if (rule && found[name] === message) found[name] = tAny(`rule.${rule}`, message, { ...params, count: Number(params?.than ?? 0) });
+    if (rule && found[name] === message) ruled[name] = tAny(`rule.${rule}`, message, { ...params, count: Number(params?.than ?? 0) });
   }
-  return found;
+  return Object.fromEntries(Object.entries(found).map(([name, message]) => [name, ruled[name] ?? translated(message) ?? message]));
 }

@@ -1,6 +1,6 @@
 import { Button } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { useEffect, useRef } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { call, ended, keys, list, useJob, type View } from '@/api';
 import { t, tAny } from '@/text';
 import { JobProgress, notifyError, Section } from '@/ui';
@@ -11,7 +11,12 @@ export function FileJobs({ instance, onEnd }: { instance: string; onEnd: () => v
     queryKey: keys.jobs('list', { instance }),
     queryFn: ({ signal }) => list('/api/v1/jobs', { query: { instance_id: instance, limit: 20 }, signal }),
   });
-  const open = (found.data?.items ?? []).filter((job) => job.kind.startsWith('file.') && job.kind !== 'file.stop' && !ended(job.state));
+  const all = found.data?.items.filter((job) => job.kind.startsWith('file.') && job.kind !== 'file.stop');
+  // What was over before the page was opened is no news. All else is, also what failed
+  // so soon that nobody ever saw it under way.
+  const [old, setOld] = useState<ReadonlySet<string>>();
+  if (all && !old) setOld(new Set(all.filter((job) => ended(job.state)).map((job) => job.id)));
+  const open = (old ? (all ?? []) : []).filter((job) => !old?.has(job.id)).sort((a, b) => Number(ended(a.state)) - Number(ended(b.state)));
   return (
     <>
       {open.slice(0, 5).map((job) => (
