@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
@@ -18,7 +19,21 @@ const (
 	maxNodes = 200_000 // also what aliases of YAML make of a small file
 )
 
-var errDeep = errors.New("nested deeper than 64 levels")
+var (
+	errDeep = errors.New("nested deeper than 64 levels")
+	errMany = errors.New("it holds more than 200,000 values")
+)
+
+// room says whether one more value has a place.
+func room(depth, nodes int) error {
+	switch {
+	case depth > maxDepth:
+		return errDeep
+	case nodes > maxNodes:
+		return errMany
+	}
+	return nil
+}
 
 // parse reads a text as JSON, or else as YAML.
 func parse(file []byte) (*node, *Error) {
@@ -103,8 +118,9 @@ func (p *jsonParser) value(depth int) (*node, error) {
 	if err != nil {
 		return nil, p.explain(err)
 	}
-	if p.nodes++; depth > maxDepth || p.nodes > maxNodes {
-		return nil, errDeep
+	p.nodes++
+	if err := room(depth, p.nodes); err != nil {
+		return nil, err
 	}
 	n := &node{line: p.lineAt(p.d.InputOffset())}
 	switch token := next.(type) {
@@ -168,7 +184,11 @@ func parseYAML(file []byte) (n *node, problem *Error) {
 	if !bytes.HasSuffix(file, []byte("\n")) {
 		file = append(bytes.Clone(file), '\n')
 	}
-	parsed, err := parser.ParseBytes(file, 0)
+	tokens := lexer.Tokenize(string(file))
+	if line := tooDeep(tokens); line > 0 {
+		return nil, &Error{Line: line, Reason: "not YAML that can be read: " + errDeep.Error()}
+	}
+	parsed, err := parser.Parse(tokens, 0)
 	if err != nil {
 		return nil, yamlError(err)
 	}
@@ -184,6 +204,24 @@ func parseYAML(file []byte) (n *node, problem *Error) {
 		return n, nil
 	}
 	return nil, &Error{Reason: "the file is empty"}
+}
+
+// tooDeep gives the line where brackets are nested too deep: the parser's time
+// grows with the square of it.
+func tooDeep(tokens token.Tokens) int {
+	depth := 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			if depth++; depth > maxDepth {
+				return t.Position.Line
+			}
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		default:
+		}
+	}
+	return 0
 }
 
 func yamlError(err error) *Error {
@@ -211,8 +249,9 @@ type yamlParser struct {
 }
 
 func (p *yamlParser) value(n ast.Node, depth int) (*node, error) {
-	if p.nodes++; depth > maxDepth || p.nodes > maxNodes {
-		return nil, errDeep
+	p.nodes++
+	if err := room(depth, p.nodes); err != nil {
+		return nil, err
 	}
 	out := &node{line: lineOf(n), plain: true}
 	switch n := n.(type) {

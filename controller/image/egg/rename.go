@@ -26,6 +26,12 @@ func (r *reader) rename() {
 		if kept, ok := r.egg.Kept["variables"].(map[string]any); ok && kept[old] != nil {
 			kept[name] = kept[old]
 			delete(kept, old)
+			for path := range r.ignored {
+				if rest, ok := strings.CutPrefix(path, "variables."+old+"."); ok {
+					delete(r.ignored, path)
+					r.ignored["variables."+name+"."+rest] = true
+				}
+			}
 		}
 		r.follow(old, name)
 	}
