@@ -2,7 +2,7 @@
 export { ApiError, address, call, csrfHeader, idempotencyKey, list, once, type Data, type Page, type View } from './client';
 export { keys } from './keys';
 export { live, socketAddress, useLiveState, useLiveStats, type LiveEvent, type LiveState, type LiveStats } from './live';
-export { begin, can, end, renew, retryUnreachable, useCan, useLogout, useMe, useSession, type Permission, type Session } from './session';
+export { begin, can, end, renew, retryUnreachable, sessionQuery, useCan, useLogout, useMe, useSession, type Permission, type Session } from './session';
 export { useLiveLink } from './link';
 export { usePanel } from './panel';
 export { makePasskey, passkeysSupported, showPasskey } from './passkey';

@@ -43,13 +43,15 @@ export async function fetchSession(): Promise<Session | null> {
   }
 }
 
-/** The session: undefined while nobody knows, null when nobody is logged in. */
-export function useSession() {
-  return useQuery({ queryKey: keys.session, queryFn: fetchSession, staleTime: 60_000, retry: retryUnreachable });
-}
-
 export function retryUnreachable(tries: number, error: Error): boolean {
   return tries < 3 && error instanceof ApiError && (error.status === 0 || (error.status >= 502 && error.code === 'BAD_ANSWER'));
+}
+
+export const sessionQuery = { queryKey: keys.session, queryFn: fetchSession, staleTime: 60_000, retry: retryUnreachable };
+
+/** The session: undefined while nobody knows, null when nobody is logged in. */
+export function useSession() {
+  return useQuery(sessionQuery);
 }
 
 /** The caller's own account; only below a page that needs a login. */

@@ -1,7 +1,7 @@
 import { localStorageColorSchemeManager, MantineProvider, mergeThemeOverrides, type MantineThemeOverride } from '@mantine/core';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { lazy, Suspense, useMemo, useSyncExternalStore } from 'react';
-import { retryUnreachable } from '@/api';
+import { retryUnreachable, sessionQuery } from '@/api';
 import { onLanguage, spoken, t } from '@/text';
 import { toasts } from '@/ui/notify';
 import { theme } from '@/ui/theme';
@@ -30,6 +30,11 @@ function worded(_language: string): MantineThemeOverride {
 }
 
 const client = newClient();
+
+/** Asks who is logged in, before anything is drawn. */
+export function prepare(): void {
+  void client.prefetchQuery(sessionQuery);
+}
 
 /** The whole panel. Another language draws it anew. */
 export function App() {

@@ -10,7 +10,7 @@ import { speakOfAll, type TextKey } from '@/text';
 export interface PageRoute {
   /** A pattern of wouter: /instances/:id; /instances/:id/* for a page with pages in it. */
   path: string;
-  page: LazyExoticComponent<ComponentType>;
+  page: Page;
   /** Without this permission it isn't shown. */
   needs?: Permission;
   /** Its place in the sidebar; without one it is reached by links only. */
@@ -20,15 +20,30 @@ export interface PageRoute {
 export const navGroups = ['hosting', 'administration', 'yours'] as const;
 export type NavGroup = (typeof navGroups)[number];
 
+type Load = () => Promise<{ default: ComponentType }>;
+type Page = LazyExoticComponent<ComponentType>;
+
+const loads = new Map<Page, Load>();
+
+function loaded(by: Load, shown: Page): Page {
+  loads.set(shown, by);
+  return shown;
+}
+
 /** A page whose words are among those of the front: see text/index.ts. */
-const front = lazily<ComponentType>;
+function front(load: Load): Page {
+  return loaded(load, lazily(load));
+}
 
 /** A page and all words: whatever it says is there when it is drawn. */
-function page(load: () => Promise<{ default: ComponentType }>): LazyExoticComponent<ComponentType> {
-  return lazily(async () => {
-    const [found] = await Promise.all([load(), speakOfAll()]);
-    return found;
-  });
+function page(load: Load): Page {
+  return loaded(
+    load,
+    lazily(async () => {
+      const [found] = await Promise.all([load(), speakOfAll()]);
+      return found;
+    }),
+  );
 }
 
 /** Pages that need no login. */
@@ -119,3 +134,17 @@ export const pages: PageRoute[] = [
   },
   { path: '/account/:tab', page: page(() => import('@/features/account/AccountPage')) },
 ];
+
+/**
+ * Begins to load what stands at an address, while the language and the session are on
+ * their way: one after the other each would cost another round to the controller.
+ */
+export function ahead(path: string): void {
+  const at = (each: PageRoute) => new RegExp(`^${each.path.replace('/*?', '(/.*)?').replace(/:[a-z]+/g, '[^/]+')}$`).test(path);
+  const open = publicPages.find(at);
+  const found = open ?? pages.find(at);
+  // What can't be loaded is tried again, and told, where it is shown.
+  const quietly = (loading: Promise<unknown> | undefined) => void loading?.catch(() => {});
+  if (!open) quietly(import('./Shell'));
+  if (found) quietly(loads.get(found.page)?.());
+}

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
 import { ConsoleSocket, type ConsolePhase, type ConsoleState } from '@/api';
 import { t } from '@/text';
 import { copyText, notifyError, Section, useCommands } from '@/ui';
+import { made, type Written } from './buffer';
 import { harmless } from './escape';
 import { noHistory, sent, step } from './history';
 import type { Screen } from './terminal';
@@ -49,11 +50,12 @@ export default function Console({ instance, writes, running, held }: Props) {
         search: () => setSearching(true),
       });
       let tailed = false;
-      const print = (lines: string[]) => {
+      const print = (lines: Written[]) => {
         if (lines.length === 0) return;
         setEmpty(false);
         // The line that wasn't ended gives way.
-        if (tailed) lines[0] = `\r\x1b[2K${lines[0] ?? ''}`;
+        const first = lines[0] ?? '';
+        if (tailed) lines[0] = () => `\r\x1b[2K${made(first)}`;
         tailed = false;
         shown.add(lines);
       };
@@ -63,7 +65,7 @@ export default function Console({ instance, writes, running, held }: Props) {
           shown.clear();
           setSkipped(0);
         },
-        lines: (lines) => print(lines.map((line) => `${colouredBy(line.source, harmless(line.text))}\x1b[0m${line.part ? '' : '\r\n'}`)),
+        lines: (lines) => print(lines.map((line) => () => `${colouredBy(line.source, harmless(line.text))}\x1b[0m${line.part ? '' : '\r\n'}`)),
         missed: (from, to) => print([`\x1b[2m— ${t('console.missed', { count: Math.max(1, to - from + 1) })} —\x1b[0m\r\n`]),
         tail: (text) => {
           if (text === '' && !tailed) return;

@@ -30,6 +30,19 @@ describe('lines on their way to the terminal', () => {
     expect(Math.max(...written.map((each) => each.length))).toBeLessThan(70_000);
   });
 
+  it('are made only when they are written', () => {
+    const { buffer, frames, written } = setup();
+    let made = 0;
+    buffer.add(Array.from({ length: 50_000 }, (_, n) => () => {
+      made++;
+      return `${n}\n`;
+    }));
+    expect(made).toBe(0);
+    while (frames.length > 0) frames.shift()?.();
+    expect(made).toBe(scrollback);
+    expect(written.join('').endsWith('49999\n')).toBe(true);
+  });
+
   it('are left out when they would have scrolled away', () => {
     const { buffer, frames, written, skipped } = setup();
     buffer.add(Array.from({ length: 50_000 }, (_, n) => `${n}\n`));

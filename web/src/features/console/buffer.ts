@@ -1,6 +1,10 @@
 // What stands between the console's socket and the terminal: lines are gathered
 // and written once a frame, a bounded piece at a time, so that a burst never
-// holds the page up. What would have scrolled out of sight anyway is left out.
+// holds the page up. What would have scrolled out of sight anyway is left out, before
+// anything is made of it.
+
+/** A line with its end, or what makes it once it is to be seen. */
+export type Written = string | (() => string);
 
 /** Rows that can be scrolled back to. */
 export const scrollback = 10_000;
@@ -15,7 +19,7 @@ export interface Out {
 }
 
 export class FrameBuffer {
-  private queue: string[] = [];
+  private queue: Written[] = [];
   private head = 0;
   private scheduled = false;
   private readonly out: Out;
@@ -30,7 +34,7 @@ export class FrameBuffer {
     return this.queue.length - this.head;
   }
 
-  add(lines: readonly string[]): void {
+  add(lines: readonly Written[]): void {
     for (const line of lines) this.queue.push(line);
     const over = this.waiting - scrollback;
     if (over > 0) {
@@ -61,8 +65,13 @@ export class FrameBuffer {
 
   private flush(): void {
     let text = '';
-    while (this.head < this.queue.length && text.length < perFrame) text += this.queue[this.head++];
+    while (this.head < this.queue.length && text.length < perFrame) text += made(this.queue[this.head++] ?? '');
     if (this.head === this.queue.length) this.clear();
     if (text) this.out.write(text);
   }
+}
+
+/** The line itself. */
+export function made(line: Written): string {
+  return typeof line === 'string' ? line : line();
 }

@@ -4,7 +4,7 @@ import '@xterm/xterm/css/xterm.css';
 import { FitAddon } from '@xterm/addon-fit';
 import { SearchAddon } from '@xterm/addon-search';
 import { Terminal, type ITheme } from '@xterm/xterm';
-import { FrameBuffer, scrollback } from './buffer';
+import { FrameBuffer, scrollback, type Written } from './buffer';
 
 function token(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -39,8 +39,8 @@ function colours(): ITheme {
 }
 
 export interface Screen {
-  /** Lines, each with its end. */
-  add: (lines: readonly string[]) => void;
+  /** Lines, in their order. */
+  add: (lines: readonly Written[]) => void;
   /** Replaces the line that isn't ended yet. */
   tail: (text: string) => void;
   clear: () => void;
