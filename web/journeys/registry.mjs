@@ -74,7 +74,8 @@ export class Registry {
 
   /** Puts an image that the engine has into it, under a name of its own, and takes that name from the engine again. */
   async take(image, name) {
-    const login = Buffer.from(JSON.stringify({ username: this.username, password: this.password, serveraddress: this.host })).toString('base64url');
+    // With its padding: an engine takes none for no login.
+    const login = Buffer.from(JSON.stringify({ username: this.username, password: this.password, serveraddress: this.host })).toString('base64').replaceAll('+', '-').replaceAll('/', '_');
     const repository = `${this.host}/${name}`;
     await ask('POST', `/images/${encodeURIComponent(image)}/tag?${new URLSearchParams({ repo: repository, tag: '1' })}`);
     try {

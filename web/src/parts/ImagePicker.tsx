@@ -38,6 +38,7 @@ export function ImagePicker({ value, onChoose }: Props) {
           </UnstyledButton>
         ))}
       </SimpleGrid>
+      {images.data && images.data.total > images.data.items.length && <p className="quiet">{t('deploy.imageMore', { count: images.data.total - images.data.items.length })}</p>}
     </>
   );
 }

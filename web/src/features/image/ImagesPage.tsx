@@ -5,7 +5,7 @@ import { Link, useLocation } from 'wouter';
 import { keys, list, useCan, type View } from '@/api';
 import { ImageIcon } from '@/parts';
 import { t, tAny } from '@/text';
-import { DataTable, EmptyState, Filters, PageHeader, Pager, RelativeTime, SearchField, Section, useFilters } from '@/ui';
+import { DataTable, EmptyState, Filters, PageHeader, Pager, RelativeTime, SearchField, Section, useCommands, useFilters } from '@/ui';
 import css from './image.module.css';
 
 export default function ImagesPage() {
@@ -14,6 +14,14 @@ export default function ImagesPage() {
   const filters = useFilters('search');
   const query = { page: filters.page, limit: 50, search: filters.values.search, sort: 'name' as const };
   const images = useQuery({ queryKey: keys.images('list', query), queryFn: ({ signal }) => list('/api/v1/images', { query, signal }), placeholderData: (before) => before });
+  useCommands(
+    may
+      ? [
+          { id: 'image.import', label: t('image.importTitle'), icon: IconFileImport, run: () => go('/images/import') },
+          { id: 'image.add', label: t('image.add'), icon: IconPlus, run: () => go('/images/new') },
+        ]
+      : [],
+  );
   const add = may && (
     <>
       <Button component={Link} href="/images/new" leftSection={<IconPlus size={16} aria-hidden />}>

@@ -1,4 +1,4 @@
-import { Button, NumberInput, Select, SimpleGrid, Stack, Switch, TextInput } from '@mantine/core';
+import { Button, NumberInput, Select, SimpleGrid, Stack, Switch, TagsInput, TextInput } from '@mantine/core';
 import { t, tAny } from '@/text';
 import { Section } from '@/ui';
 import { codesOf, wrongAt, type Definition } from './definition';
@@ -20,6 +20,16 @@ export function Start(props: PartProps) {
             error={wrong('launch')}
             data={(['command', 'entrypoint'] as const).map((each) => ({ value: each, label: t(`image.launch_${each}`) }))}
             onChange={(to) => set({ launch: to as 'command' })}
+          />
+          <TagsInput
+            label={t('image.entrypoint')}
+            description={t('image.entrypointHint')}
+            classNames={{ input: 'mono' }}
+            splitChars={[]}
+            allowDuplicates
+            value={def.entrypoint ?? []}
+            error={wrong('entrypoint')}
+            onChange={(entrypoint) => set({ entrypoint })}
           />
           <Commands {...props} />
           <Lines label="image.readyLines" hint="image.readyHint" value={[def.ready_line ?? '', ...(def.ready_lines ?? [])].filter(Boolean)} error={wrong('ready_line', 'ready_lines')} onChange={([first, ...more]) => set({ ready_line: first ?? '', ready_lines: more })} />

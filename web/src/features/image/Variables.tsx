@@ -74,7 +74,7 @@ function VariableCard({ variable, at, all, open, submit, onChange }: CardProps) 
           <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
             <TextInput label={t('image.variableName')} description={t('image.variableNameHint')} required classNames={{ input: 'mono' }} spellCheck={false} value={variable.name} error={wrong('name')} onChange={(e) => set({ name: e.currentTarget.value })} />
             <TextInput label={t('image.variableLabel')} description={t('image.variableLabelHint')} value={variable.label ?? ''} error={wrong('label')} onChange={(e) => set({ label: e.currentTarget.value })} />
-            <TextInput label={t('image.variableDefault')} value={variable.default ?? ''} error={wrong('default')} onChange={(e) => set({ default: e.currentTarget.value })} />
+            <TextInput label={t('image.variableDefault')} placeholder={variable.secret ? t('setting.secretKept') : undefined} value={variable.default ?? ''} error={wrong('default')} onChange={(e) => set({ default: e.currentTarget.value })} />
             <Select label={t('image.variableType')} value={variable.type || 'text'} data={[...new Set([...types, variable.type || 'text'])].map((type) => ({ value: type, label: tAny(`image.type_${type}`, type) }))} onChange={(type) => set({ type: type ?? 'text' })} />
           </SimpleGrid>
           <TagsInput label={t('image.variableRules')} description={t('image.variableRulesHint')} classNames={{ input: 'mono' }} splitChars={['|']} allowDuplicates value={variable.rules ?? []} error={wrong('rules')} onChange={(rules) => set({ rules })} />

@@ -87,7 +87,7 @@ export function asKind(value: unknown, kind: ValueKind): unknown {
 /** The parts of the editor, and the fields that each of them has. */
 export const parts = {
   general: ['name', 'description', 'author', 'author_name', 'tags', 'icon', 'references', 'labels', 'pull', 'release', 'kept', 'source', 'features'],
-  start: ['launch', 'commands', 'command', 'command_line', 'env', 'volume', 'no_tty', 'ready_line', 'ready_lines', 'start_timeout_seconds', 'stop_command', 'stop_grace_seconds', 'crash_policy'],
+  start: ['launch', 'entrypoint', 'commands', 'command', 'command_line', 'env', 'volume', 'no_tty', 'ready_line', 'ready_lines', 'start_timeout_seconds', 'stop_command', 'stop_grace_seconds', 'crash_policy'],
   variables: ['variables'],
   files: ['patches', 'config_file'],
   install: ['install', 'script'],

@@ -2,6 +2,7 @@ export const deploy = {
   title: 'Instanz bereitstellen',
   image: 'Image',
   imageSearch: 'Image suchen',
+  imageMore: { one: '{count} weiteres: Suchen Sie danach.', other: '{count} weitere: Suchen Sie danach.' },
   about: 'Die Instanz',
   owner: 'Eigentümer',
   reference: 'Container-Image',

@@ -76,6 +76,8 @@ export const image = {
   launch_entrypoint: 'Das Container-Image: Sein Entrypoint liest STARTUP',
   launchCommandHint: 'Für gewöhnliche Container-Images.',
   launchEntrypointHint: 'Für Container-Images, die für Eggs gemacht sind.',
+  entrypoint: 'Entrypoint',
+  entrypointHint: 'Wort für Wort, nach jedem Enter drücken. Leer: der des Container-Images.',
   commandLine: 'Startbefehl',
   commandHint: 'Leer: der des Container-Images. {{VARIABLE}} wird ersetzt.',
   commandsHint: 'Startbefehle zur Wahl; der erste ist die Vorgabe. {{VARIABLE}} wird ersetzt.',

@@ -3,6 +3,7 @@ export const deploy = {
   title: 'Deploy an instance',
   image: 'Image',
   imageSearch: 'Find an image',
+  imageMore: { one: '{count} more: search for it.', other: '{count} more: search for them.' },
   about: 'The instance',
   owner: 'Owner',
   reference: 'Container image',

@@ -78,6 +78,8 @@ export const image = {
   launch_entrypoint: 'The container image: its entrypoint reads STARTUP',
   launchCommandHint: 'For ordinary container images.',
   launchEntrypointHint: 'For container images that were made for eggs.',
+  entrypoint: 'Entrypoint',
+  entrypointHint: 'Word by word, Enter after each. Empty keeps the container image’s own.',
   commandLine: 'Start command',
   commandHint: 'Empty keeps the container image’s own. {{VARIABLE}} is replaced.',
   commandsHint: 'Start commands to choose from; the first is the default. {{VARIABLE}} is replaced.',
