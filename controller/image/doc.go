@@ -1,9 +1,20 @@
 // Package image is the catalogue: what can be hosted. An image names container
 // references, the variables a customer fills in, how it starts, stops and is
-// installed. Definitions come in by fields or in the classic JSON form.
+// installed. Definitions come in by fields, or from files: eggs, classic images,
+// and what else a Reader reads (Compose files are put in by app).
 //
 // Promises: a name is unique; where several images share a reference, the one
 // made first answers to it; an image that an instance uses can't be deleted.
+//
+// An import takes each file as a whole or not at all, tells field by field what it
+// took otherwise and what means nothing here, and updates in place what it has
+// imported before (register.go says how that is found). It leaves what people have
+// made of an image and the file's format can't say, and the references that
+// instances run. Whatever goes out comes back as the same, also what is no egg:
+// see overlay.go. Only defaults of secrets stay here. Refused: a merge of two
+// files that share an id or a name (public collections hold such pairs on
+// purpose); to keep imported files as they came (an image that was changed here
+// would have two truths).
 //
 // Rendering (render.go) is the one place where values meet an image's texts, and
 // it happens in the controller: an agent gets no placeholder. Text of the image's

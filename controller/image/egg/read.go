@@ -11,8 +11,14 @@ import (
 	"unicode/utf8"
 )
 
+// marks are words of which every egg has one: texts without are not parsed.
+var marks = []string{"PTDL_", "PLCN_", "startup", "docker_images"}
+
 // Is says whether a text is meant to be an egg, also a broken one.
 func Is(file []byte) bool {
+	if !slices.ContainsFunc(marks, func(mark string) bool { return bytes.Contains(file, []byte(mark)) }) {
+		return false
+	}
 	n, err := parse(file)
 	if err != nil {
 		return bytes.Contains(file, []byte("PTDL_v")) || bytes.Contains(file, []byte("PLCN_v")) ||
