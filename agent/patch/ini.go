@@ -148,6 +148,10 @@ func iniChange(ed *editor, s *set, l iniLine) {
 	if !change || next.text == old || next.text == whole {
 		return
 	}
+	end := l.end
+	if tail := iniTail([]byte(next.text), 0, len(next.text)); tail < len(next.text) {
+		end = l.stop // it brings what looks like a comment, which would gather
+	}
 	if quote != "" && !strings.Contains(next.text, quote) {
 		next.text = quote + next.text + quote
 	}
@@ -157,7 +161,7 @@ func iniChange(ed *editor, s *set, l iniLine) {
 	if l.value > 0 && l.spaced && ed.src[l.value-1] == '=' {
 		next.text = " " + next.text
 	}
-	ed.replace(l.value, l.end, next.text)
+	ed.replace(l.value, end, next.text)
 }
 
 // iniAdd puts a new line into the place's section.

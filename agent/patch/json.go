@@ -266,7 +266,8 @@ func (f *jsonFile) grow(at int, key string, rest []step) {
 	sep = f.eol + f.memberIndent(at, outer)
 	// A comment behind the last member stays with it.
 	end := lineEnd(b, last)
-	if end < close && len(bytes.TrimSpace(b[last:end])) == 0 && bytes.IndexByte(f.ed.src[last:end], ',') < 0 && bytes.Index(f.ed.src[last:end], []byte("/*")) < 0 {
+	tail := f.ed.src[last:end]
+	if end < close && len(bytes.TrimSpace(b[last:end])) == 0 && bytes.IndexByte(tail, ',') < 0 && !bytes.Contains(tail, []byte("/*")) {
 		f.ed.replace(last, last, ",")
 		f.ed.replace(end, end, sep+member(sep[len(f.eol):]))
 		return

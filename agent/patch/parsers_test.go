@@ -2,6 +2,7 @@ package patch_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -79,8 +80,8 @@ func refuse(t *testing.T, parser wire.PatchParser, list []refusal) {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
 			_, _, err := patch.Text(parser, []byte(e.in), e.sets)
-			broken, ok := err.(*patch.Error)
-			if !ok || broken.Line != e.line || !strings.Contains(broken.Why, e.why) {
+			var broken *patch.Error
+			if !errors.As(err, &broken) || broken.Line != e.line || !strings.Contains(broken.Why, e.why) {
 				t.Fatalf("got %v, want line %d: %s", err, e.line, e.why)
 			}
 		})

@@ -288,7 +288,7 @@ func TestACancelledOrderStops(t *testing.T) {
 func TestManyAtATime(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
-	ids := make([]ident.Instance, 8)
+	ids := make([]ident.Instance, 4)
 	var all sync.WaitGroup
 	for i := range ids {
 		ids[i] = ident.Instance(fmt.Sprintf("0000000%d", i))

@@ -43,8 +43,11 @@ func properties(src []byte, sets []set, _ *notes) ([]byte, error) {
 			continue
 		}
 		between := ""
-		if p.value == p.keyEnd {
+		switch {
+		case p.value == p.keyEnd:
 			between = "="
+		case bytes.IndexAny(src[p.keyEnd:p.value], "=:") < 0 && strings.IndexAny(text.text, "=:") == 0:
+			between = `\\` // or it were the sign behind the key
 		}
 		ed.replace(p.value, p.end, between+escapeValue(text.text))
 	}
@@ -108,7 +111,7 @@ func property(src []byte, at int) oneProperty {
 		end-- // it goes on with nothing
 	}
 	p.end = end
-	for at < end && (bytes.IndexByte([]byte(" \t\f=:"), src[at]) < 0 || odd(src, at)) {
+	for at < end && (src[at] > '=' || strings.IndexByte(" \t\f=:", src[at]) < 0 || odd(src, at)) {
 		at++
 	}
 	p.keyEnd = at

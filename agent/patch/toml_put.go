@@ -74,7 +74,7 @@ func common(path []step, parts []tomlPart) (int, bool) {
 func (f *tomlFile) visit(table []tomlPart, l tomlLine) error {
 	inside, fit := common(f.set.steps, table)
 	if l.header {
-		if fit && inside == len(f.set.steps) {
+		if inside == len(f.set.steps) {
 			f.done = true // a table isn't a value
 			if !f.set.conditional() {
 				f.notes.add("%s isn't set: it is a table, in line %d", named(f.set.steps), lineOf(f.b, l.stop))

@@ -207,8 +207,13 @@ func xmlEntity(name string) (rune, bool) {
 	return rune(n), err == nil && utf8.ValidRune(rune(n))
 }
 
+// xmlHas says whether XML can hold a character in any way.
+func xmlHas(r rune) bool {
+	return (r >= ' ' || r == '\t' || r == '\n' || r == '\r') && r != 0xfffe && r != 0xffff
+}
+
 // xmlEscape writes text or an attribute's value. ascii is for files that aren't
-// UTF-8. What XML has no way to write is left out.
+// UTF-8.
 func xmlEscape(s string, ascii bool) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -225,7 +230,6 @@ func xmlEscape(s string, ascii bool) string {
 			b.WriteString("&apos;")
 		case r == '\r', ascii && r > 0x7e:
 			b.WriteString("&#" + strconv.Itoa(int(r)) + ";")
-		case r < ' ' && r != '\t' && r != '\n' || r == 0xfffe || r == 0xffff:
 		default:
 			b.WriteRune(r)
 		}

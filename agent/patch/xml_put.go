@@ -55,6 +55,12 @@ func xmlSet(src []byte, s *set, n *notes) ([]byte, error) {
 	if m := xmlValue.FindStringSubmatch(s.value.text); m != nil {
 		f.attr, own.value.text = m[1], m[2]
 	}
+	own.value.text = strings.Map(func(r rune) rune {
+		if xmlHas(r) {
+			return r
+		}
+		return -1
+	}, own.value.text)
 	if len(bytes.TrimSpace(src)) == 0 {
 		if s.conditional() || !xmlMakes(s.steps) {
 			return src, nil
