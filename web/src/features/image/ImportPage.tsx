@@ -211,7 +211,10 @@ function ReportLine({ line }: { line: Line }) {
         {t(`image.status_${line.status}`)}
       </span>
       <div>
-        {line.image_id ? <Link href={`/images/${line.image_id}`}>{line.name}</Link> : line.name && <strong>{line.name}</strong>} <span className="mono quiet">{line.file}</span>
+        <div className={css.lineHead}>
+          {line.image_id ? <Link href={`/images/${line.image_id}`}>{line.name}</Link> : line.name && <strong>{line.name}</strong>}
+          <span className="mono quiet">{line.file}</span>
+        </div>
         {line.error && <p style={{ margin: 0 }}>{line.error}</p>}
         {told.map(
           ([title, what]) =>
