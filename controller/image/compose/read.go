@@ -14,6 +14,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/berth-panel/berth/controller/image"
 	"github.com/berth-panel/berth/shared/problem"
@@ -39,7 +40,10 @@ func (Reader) Reads(text []byte) bool {
 
 const (
 	maxText  = 256 << 10 // bytes
-	maxNodes = 50_000    // of the document, with what anchors repeat
+	maxNodes = 5_000     // of what is taken, with what anchors repeat
+	maxEach  = 1_000     // entries of one list or map
+	maxValue = 8 << 10   // bytes of a text that names variables
+	maxNamed = 100       // variables in it
 )
 
 // taken are the keys of a service that the parser gets to see.
@@ -106,9 +110,9 @@ func (f *file) at(field, format string, args ...any) *problem.Problem {
 func (f *file) line(field string) int {
 	keys := strings.Split(field, ".")
 	last := regexp.MustCompile(`^\s*(?:-\s+)?["']?` + regexp.QuoteMeta(keys[len(keys)-1]) + `["']?\s*:`)
-	inside := len(keys) < 3
+	inside, service := len(keys) < 3, regexp.MustCompile(`^\s*["']?`+regexp.QuoteMeta(keys[min(1, len(keys)-1)])+`["']?\s*:`)
 	for n, line := range strings.Split(f.text, "\n") {
-		if !inside && regexp.MustCompile(`^\s*["']?`+regexp.QuoteMeta(keys[1])+`["']?\s*:`).MatchString(line) {
+		if !inside && service.MatchString(line) {
 			inside = true
 			continue
 		}
@@ -128,22 +132,18 @@ func (f *file) ignore(field string) { f.ignored = append(f.ignored, field) }
 // field is a key of the service, as people find it.
 func (f *file) field(key string) string { return "services." + f.service + "." + key }
 
-// parse reads the document, without putting any value in and without opening
-// anything.
+// parse reads the document as YAML, by the parser that compose-go itself has: it
+// gives up where anchors repeat more than was written.
 func (f *file) parse() error {
-	var err error
-	f.top, err = loader.LoadModelWithContext(offline(), types.ConfigDetails{
-		ConfigFiles: []types.ConfigFile{{Filename: "compose.yaml", Content: []byte(f.text)}}, Environment: types.Mapping{},
-	}, func(o *loader.Options) {
-		o.SkipInterpolation, o.SkipValidation, o.SkipNormalization, o.SkipConsistencyCheck = true, true, true, true
-		o.SkipExtends, o.SkipInclude, o.SkipDefaultValues, o.ResolvePaths = true, true, true, false
-		o.SkipResolveEnvironment, o.SkipResolveLabels = true, true
-		o.MaxNodeVisits = maxNodes
-		o.SetProjectName("berth", true)
-	})
-	if err != nil {
+	var raw any
+	if err := yaml.Unmarshal([]byte(f.text), &raw); err != nil {
 		return refused("%s", plain(err)).Because(err)
 	}
+	top, ok := raw.(map[string]any)
+	if !ok {
+		return refused("line 1: it must begin with names, such as services:")
+	}
+	f.top = top
 	return nil
 }
 
@@ -183,6 +183,9 @@ func (f *file) choose() error {
 		} else {
 			f.ignore(f.field(key))
 		}
+	}
+	if err := f.bound(); err != nil {
+		return err
 	}
 	if text, _ := f.says["image"].(string); strings.TrimSpace(text) == "" {
 		if says["build"] != nil {

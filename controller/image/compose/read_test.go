@@ -3,6 +3,7 @@ package compose_test
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,6 +91,36 @@ func TestRefused(t *testing.T) {
 		}
 		if says := problem.From(err).Message; !strings.HasPrefix(says, "this Compose file can't be used: ") || !strings.Contains(says, c.want) {
 			t.Errorf("%s: it says %q, want %q", name, says, c.want)
+		}
+	}
+}
+
+// TestHostileSizes: what would keep the parser busy for minutes is refused or left
+// out at once.
+func TestHostileSizes(t *testing.T) {
+	t.Parallel()
+	var many strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&many, "      V%d: x\n", i)
+	}
+	head := "services:\n  a:\n    image: x\n"
+	for name, c := range map[string]struct {
+		text string
+		ok   bool
+	}{
+		"a range of ports":       {head + "    ports: ['1-65535:1-65535']\n    expose: ['1-65535']\n", true},
+		"many ranges of ports":   {head + "    ports:\n" + strings.Repeat("      - '1-65535'\n      - {target: 1, published: '1-65535'}\n", 20), true},
+		"a range that is made":   {head + "    ports: ['${A:-1}-${B:-65535}:1-${C:-65535}']\n", true},
+		"nested variables":       {head + "    command: " + strings.Repeat("${A:-", 20_000) + "\n", false},
+		"many variables":         {head + "    command: \"" + strings.Repeat("${A} ", 40_000) + "\"\n", false},
+		"variables in the image": {"services:\n  a:\n    image: \"" + strings.Repeat("${A:-", 20_000) + "\"\n", false},
+		"many entries":           {head + "    environment:\n" + many.String(), false},
+		"deep lists":             {"services: " + strings.Repeat("[", 50_000), false},
+		"deep maps":              {"services: " + strings.Repeat("{a: ", 10_000), false},
+	} {
+		_, err := compose.Reader{}.Read("", []byte(c.text))
+		if c.ok != (err == nil) || err != nil && !problem.Is(err, problem.Validation) {
+			t.Errorf("%s: %.300v", name, err)
 		}
 	}
 }

@@ -71,12 +71,32 @@ func (f *file) variable(name string) *variable {
 	v := f.vars[name]
 	if v == nil {
 		v = &variable{Variable: image.Variable{Name: name}, at: len(f.text)}
-		if found := regexp.MustCompile(`(^|[^A-Za-z0-9_])` + regexp.QuoteMeta(name) + `($|[^A-Za-z0-9_])`).FindStringIndex(f.text); found != nil {
-			v.at = found[0]
+		if at := f.index(name); at >= 0 {
+			v.at = at
 		}
 		f.vars[name] = v
 	}
 	return v
+}
+
+// index is where the text first has the name as a word; -1 for nowhere.
+func (f *file) index(name string) int {
+	for from := 0; ; {
+		at := strings.Index(f.text[from:], name)
+		if at < 0 {
+			return -1
+		}
+		at += from
+		end := at + len(name)
+		if (at == 0 || !isWord(f.text[at-1])) && (end == len(f.text) || !isWord(f.text[end])) {
+			return at
+		}
+		from = at + 1
+	}
+}
+
+func isWord(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }
 
 // settle gives defaults that themselves name a variable their last word.
