@@ -37,7 +37,7 @@ help: ## this list
 run: build ## build all, start a controller and a local agent, say how to use them (DATA=, LISTEN=, AGENT_LISTEN=)
 	@deploy/run.sh
 
-test: ## lint, verify and every test, with the race detector, against a real Docker Engine (PKG=, TEST_FLAGS=)
+test: ## lint, verify, every test with the race detector against a real Docker Engine, and the journeys in Chromium (PKG= runs those packages' tests alone, TEST_FLAGS=)
 	@deploy/test.sh test
 
 test-faults: ## three nodes, a controller, and everything that can go wrong with them, for MINUTES=10 (SEED= repeats a run)

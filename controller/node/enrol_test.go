@@ -308,6 +308,9 @@ func TestRepeatDoesNotBringBackAVoidCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if strings.Contains(e.EnrolCommand, "--force") || !strings.Contains(own.EnrolCommand, " --force && ") {
+		t.Fatalf("the machine is enrolled already: %s", own.EnrolCommand)
+	}
 	if _, err := b.nodes.Enrol(t.Context(), b.request(b.parse(own)), home); err != nil {
 		t.Fatal(err)
 	}

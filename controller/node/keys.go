@@ -90,7 +90,7 @@ func (s *Service) newNodeKey(ctx context.Context, tx *store.Tx, n Node) (Enrolme
 	if err := dropKeysOf(ctx, tx, n.ID); err != nil {
 		return Enrolment{}, err
 	}
-	return s.newKey(ctx, tx, Key{Node: n.ID, UsesLeft: 1, Tags: []string{}}, nodeKeyLife, reach{port: n.Port, tunnel: n.Connection == Tunnel})
+	return s.newKey(ctx, tx, Key{Node: n.ID, UsesLeft: 1, Tags: []string{}}, nodeKeyLife, reach{port: n.Port, tunnel: n.Connection == Tunnel, again: n.EnrolledAt != nil})
 }
 
 // newKey draws a key, keeps it sealed, and gives it in the clear.
@@ -118,6 +118,7 @@ func (s *Service) newKey(ctx context.Context, tx *store.Tx, k Key, life time.Dur
 type reach struct {
 	port   int
 	tunnel bool
+	again  bool // the machine may be enrolled from before
 }
 
 // flags are those of the agent that say so; the usual port needs none.
@@ -148,8 +149,11 @@ func (s *Service) installCommand(key string, r reach) string {
 
 // enrolCommand is for a machine that has the agent's program already.
 func (s *Service) enrolCommand(key string, r reach) string {
-	command := "berth-agent enrol --controller " + ShellWord(s.PublicURL) + " --key " + key + " --data " + agentData +
-		" && berth-agent serve --data " + agentData
+	command := "berth-agent enrol --controller " + ShellWord(s.PublicURL) + " --key " + key + " --data " + agentData
+	if r.again { // the script of the other line sees by itself that it is needed
+		command += " --force"
+	}
+	command += " && berth-agent serve --data " + agentData
 	for _, flag := range r.flags() {
 		command += " " + flag
 	}

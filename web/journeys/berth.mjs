@@ -50,6 +50,7 @@ export function freePort() {
 // One of our programs, with its output in a file.
 class Program {
   constructor(name, args, env, log) {
+    this.again = () => new Program(name, args, env, log);
     this.log = log;
     const out = openSync(log, 'a', 0o600);
     this.child = spawn(join(bin, name), args, { env: { ...process.env, ...env }, stdio: ['ignore', out, out] });
@@ -63,6 +64,12 @@ class Program {
 
   said() {
     return existsSync(this.log) ? readFileSync(this.log, 'utf8').split('\n').slice(-15).join('\n') : '';
+  }
+
+  /** Ends at once, as when the machine's power does. */
+  async kill() {
+    this.child.kill('SIGKILL');
+    await this.ended;
   }
 
   async stop() {
@@ -81,6 +88,7 @@ export class Berth {
     this.key = `berth_${randomBytes(20).toString('hex')}`;
     this.password = randomBytes(12).toString('hex');
     this.agents = [];
+    this.data = new Map(); // of an agent, by its address
   }
 
   static async start() {
@@ -127,10 +135,10 @@ export class Berth {
   async addNode(name = unique('node')) {
     const address = this.loopback();
     const made = await this.call('post', '/api/v1/nodes', { name, address, port: 8443, memory: 16384, disk: 65536 });
-    await this.join(made.enrolment.key, address);
+    const agent = await this.join(made.enrolment.key, address);
     await this.online(made.node.id);
     this.node ??= made.node;
-    return made.node;
+    return { ...made.node, address, agent };
   }
 
   /** An address of this machine's own that nobody listens at. */
@@ -144,14 +152,24 @@ export class Berth {
     });
   }
 
-  /** What the panel's line does on a new machine: enrols, and starts the agent. */
-  async join(key, address) {
-    const data = join(this.dir, unique('agent'));
+  /** What the panel's line does on a machine: enrols, and starts the agent. A machine that was let in before keeps its data. */
+  async join(key, address, ...more) {
+    const data = this.data.get(address) ?? join(this.dir, unique('agent'));
+    this.data.set(address, data);
     const log = `${data}.log`;
-    const enrol = new Program('berth-agent', ['enrol', '--controller', this.url, '--data', data], { BERTH_ENROLMENT_KEY: key }, log);
+    const enrol = new Program('berth-agent', ['enrol', '--controller', this.url, '--data', data, ...more], { BERTH_ENROLMENT_KEY: key }, log);
     if ((await enrol.ended) !== 0) throw new Error(`the agent could not be enrolled:\n${enrol.said()}`);
     const args = ['serve', '--data', data, '--listen', `${address}:8443`, '--sftp-listen', `${address}:2022`, '--docker-host', engine, '--volumes', 'directory', '--network', unique('berth-journeys')];
-    this.agents.push(new Program('berth-agent', args, {}, log));
+    const agent = new Program('berth-agent', args, {}, log);
+    this.agents.push(agent);
+    return agent;
+  }
+
+  /** Starts an agent that has ended once more. */
+  restart(agent) {
+    const again = agent.again();
+    this.agents.push(again);
+    return again;
   }
 
   /** A user who has a password. */

@@ -1,8 +1,7 @@
 // From an empty install to a first instance, and a machine that becomes a node.
-import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { Berth, unique } from './berth.mjs';
-import { printed } from './page.mjs';
+import { keyOf, printed, shownLine } from './page.mjs';
 import { journey } from './stage.mjs';
 
 let empty;
@@ -10,18 +9,6 @@ before(async () => {
   empty = await Berth.start();
 });
 after(() => empty?.stop());
-
-// What stands in the line that the panel shows.
-function keyOf(line) {
-  const key = /--key[= ]'?([^\s']+)'?/.exec(line)?.[1] ?? /BERTH_ENROLMENT_KEY='?([^\s']+)'?/.exec(line)?.[1];
-  assert.ok(key, `no key in: ${line}`);
-  return key;
-}
-
-async function shownLine(page) {
-  await page.getByRole('tab', { name: 'Agent is installed' }).click();
-  return page.getByRole('group', { name: 'Agent is installed' }).locator('code').textContent();
-}
 
 journey(
   'the first visit leads from an empty install to a running instance',

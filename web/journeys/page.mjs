@@ -1,4 +1,5 @@
 // What several journeys do with a page.
+import assert from 'node:assert/strict';
 import { until } from './berth.mjs';
 
 /** Waits until the console shows a text. */
@@ -33,4 +34,17 @@ export async function still(page) {
   await page.evaluate(() => {
     for (const each of document.getAnimations()) if (Number.isFinite(each.effect?.getComputedTiming().endTime)) each.finish();
   });
+}
+
+/** The key in a line that the panel shows for a machine. */
+export function keyOf(line) {
+  const key = /--key[= ]'?([^\s']+)'?/.exec(line)?.[1] ?? /BERTH_ENROLMENT_KEY='?([^\s']+)'?/.exec(line)?.[1];
+  assert.ok(key, `no key in: ${line}`);
+  return key;
+}
+
+/** The line for a machine that has an agent. */
+export async function shownLine(page) {
+  await page.getByRole('tab', { name: 'Agent is installed' }).click();
+  return page.getByRole('group', { name: 'Agent is installed' }).locator('code').textContent();
 }

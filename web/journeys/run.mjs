@@ -4,6 +4,9 @@
 import './first.mjs';
 import './people.mjs';
 import './instances.mjs';
+import './files.mjs';
+import './nodes.mjs';
+import './mail.mjs';
 import './catalogue.mjs';
 import './look.mjs';
 import './weight.mjs';

@@ -47,7 +47,7 @@ function Form({ held }: { held: Held }) {
           data={securities.map((each) => ({ value: each, label: tAny(`setting.security_${each}`, each) }))}
           onChange={(security) => setForm({ ...form, security: security as 'tls' })}
         />
-        <TextInput label={t('setting.from')} placeholder="Berth <berth@example.org>" value={form.from} error={submit.of('from')} onChange={(e) => setForm({ ...form, from: e.currentTarget.value })} />
+        <TextInput label={t('setting.from')} placeholder="berth@example.org" value={form.from} error={submit.of('from')} onChange={(e) => setForm({ ...form, from: e.currentTarget.value })} />
         <TextInput label={t('setting.username')} autoComplete="off" value={form.username} error={submit.of('username')} onChange={(e) => setForm({ ...form, username: e.currentTarget.value })} />
         <PasswordInput
           label={t('setting.password')}
