@@ -46,7 +46,7 @@ func properties(src []byte, sets []set, _ *notes) ([]byte, error) {
 		switch {
 		case p.value == p.keyEnd:
 			between = "="
-		case bytes.IndexAny(src[p.keyEnd:p.value], "=:") < 0 && strings.IndexAny(text.text, "=:") == 0:
+		case !bytes.ContainsAny(src[p.keyEnd:p.value], "=:") && strings.IndexAny(text.text, "=:") == 0:
 			between = `\\` // or it were the sign behind the key
 		}
 		ed.replace(p.value, p.end, between+escapeValue(text.text))
