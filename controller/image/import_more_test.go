@@ -62,7 +62,11 @@ func TestOwnImageComesBack(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	made, err := b.images.Create(t.Context(), caller(), image.Image{Name: "Ours & <theirs>", Definition: image.Definition{
-		Description: "All that an egg has no word for", Author: "us", AuthorName: "We", References: []string{"a:1", "b:2"}, Pull: "always",
+		Description: "All that an egg has no word for", Author: "us", AuthorName: "We", References: []string{"a:1", "b:2"}, Labels: []string{"Same", "Same"}, Pull: "always",
+		Patches: []image.Patch{
+			{Path: "a.yml", Parser: "yaml", Set: []image.PatchSet{{Match: "a", Value: "1"}, {Match: "a", Value: true, If: "x"}, {Match: "b", Value: nil}, {Match: "b", Value: 1.5}}},
+			{Path: "a.yml", Parser: "file", Set: []image.PatchSet{{Match: "a", Value: "a b"}}},
+		},
 		Command: []string{"run", "it's {{NAME}}", ""}, Env: []string{"A=b", "B={{NAME}}"}, StopCommand: "^SIGQUIT", StopGraceSeconds: 33,
 		ReadyLine: "up", ReadyLines: []string{"regex:^ready$"}, StartTimeoutSeconds: 9, Crash: &image.CrashPolicy{Limit: 2, CleanCodes: []int{130}},
 		Volume: "/data", NoTTY: true, Install: []image.Download{{URI: "https://example.org/{{NAME}}.jar", Path: "a b.jar", SHA256: strings.Repeat("0", 64)}},

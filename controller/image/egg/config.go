@@ -88,6 +88,10 @@ func (r *reader) files(n *node) {
 		r.fail(n, "config.files", "it must be an object, not %s", kindNames[n.kind])
 		return
 	}
+	if len(n.fields) > mostFiles {
+		r.fail(n, "config.files", "at most %d", mostFiles)
+		return
+	}
 	for _, f := range n.fields {
 		if f.value.none() {
 			continue
@@ -132,6 +136,10 @@ func (r *reader) find(n *node, field string) []Find {
 		r.fail(n, field, "it must be an object, not %s", kindNames[n.kind])
 		return nil
 	}
+	if len(n.fields) > mostFinds {
+		r.fail(n, field, "at most %d values", mostFinds)
+		return nil
+	}
 	var out []Find
 	for _, f := range n.fields {
 		match := r.upgrade(f.name)
@@ -141,6 +149,10 @@ func (r *reader) find(n *node, field string) []Find {
 		if f.value.kind != object {
 			out = append(out, Find{Match: match, Value: r.replacement(f.value, field+"."+f.name)})
 			continue
+		}
+		if len(out)+len(f.value.fields) > mostFinds {
+			r.fail(n, field, "at most %d values", mostFinds)
+			return nil
 		}
 		for _, one := range f.value.fields { // old value → new value
 			out = append(out, Find{Match: match, If: r.upgrade(one.name), Value: r.replacement(one.value, field+"."+f.name+"."+one.name)})

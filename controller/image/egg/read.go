@@ -55,6 +55,7 @@ func Read(file []byte) (*Egg, error) {
 		return nil, r.err
 	}
 	r.rename()
+	r.once()
 	for path := range r.ignored {
 		r.egg.Ignored = append(r.egg.Ignored, path)
 	}
@@ -259,6 +260,15 @@ func (r *reader) images(n *node) {
 	}
 }
 
+// How many there may be of each.
+const (
+	mostImages    = 100
+	mostCommands  = 50
+	mostVariables = 1000
+	mostFiles     = 100
+	mostFinds     = 2000
+)
+
 var referenceForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,254}$`)
 
 // label says whether a text can be what people call a thing.
@@ -292,7 +302,24 @@ func (r *reader) reference(name, ref string, n *node, field string) {
 			return
 		}
 	}
-	r.egg.Images = append(r.egg.Images, Image{Label: name, Reference: clean})
+	if len(r.egg.Images) == mostImages {
+		r.fail(n, field, "at most %d container images", mostImages)
+		return
+	}
+	r.addImage(Image{Label: name, Reference: clean}, field)
+}
+
+// addImage makes sure that its label is its own.
+func (r *reader) addImage(i Image, field string) {
+	taken := func(name string) bool {
+		return slices.ContainsFunc(r.egg.Images, func(i Image) bool { return i.Label == name })
+	}
+	if taken(i.Label) {
+		other := apart(i.Label, taken)
+		r.changed(field, "there are two called %q; one is %q", i.Label, other)
+		i.Label = other
+	}
+	r.egg.Images = append(r.egg.Images, i)
 }
 
 func (r *reader) commands(n *node) {
@@ -327,6 +354,10 @@ func (r *reader) commands(n *node) {
 }
 
 func (r *reader) command(name, line string) {
+	if len(r.egg.Commands) == mostCommands {
+		r.fail(nil, "startup_commands", "at most %d", mostCommands)
+		return
+	}
 	if name = strings.TrimSpace(name); name == "" {
 		name = DefaultCommand
 	}

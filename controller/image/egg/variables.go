@@ -27,6 +27,10 @@ func (r *reader) variables(n *node) {
 		r.fail(n, "variables", "it must be a list, not %s", kindNames[n.kind])
 		return
 	}
+	if len(items) > mostVariables {
+		r.fail(n, "variables", "at most %d", mostVariables)
+		return
+	}
 	type sorted struct {
 		at int
 		v  Variable

@@ -36,6 +36,7 @@ func item(key string, value any) yaml.MapItem { return yaml.MapItem{Key: key, Va
 
 // tree is the file: yaml.MapSlice for objects, so that their order stays.
 func (e *Egg) tree(at time.Time) yaml.MapSlice {
+	e = e.distinct()
 	var images, commands, files, script yaml.MapSlice
 	for _, i := range e.Images {
 		images = append(images, item(i.Label, i.Reference))
@@ -43,7 +44,7 @@ func (e *Egg) tree(at time.Time) yaml.MapSlice {
 	for _, c := range e.Commands {
 		commands = append(commands, item(c.Name, c.Line))
 	}
-	for _, f := range grouped(e.Files) {
+	for _, f := range e.Files {
 		files = append(files, item(f.Path, yaml.MapSlice{item("parser", f.Parser), item("find", findings(f.Find))}))
 	}
 	if e.Script != nil {
@@ -87,40 +88,21 @@ func (e *Egg) variableItems() []yaml.MapSlice {
 	return out
 }
 
-// grouped puts files of one path together: an object has a key once.
-func grouped(files []File) []File {
-	var out []File
-	for _, f := range files {
-		if at := slices.IndexFunc(out, func(o File) bool { return o.Path == f.Path && o.Parser == f.Parser }); at >= 0 {
-			out[at].Find = append(slices.Clone(out[at].Find), f.Find...)
-			continue
-		}
-		out = append(out, f)
-	}
-	return out
-}
-
-// findings puts the values of one match together: an object has a key once.
+// findings are the values by their matches, which stand together.
 func findings(all []Find) yaml.MapSlice {
 	out := yaml.MapSlice{}
 	for _, f := range all {
-		value := f.Value
-		at := slices.IndexFunc(out, func(i yaml.MapItem) bool { return i.Key == f.Match })
-		if f.If != "" {
-			of, ok := yaml.MapSlice(nil), false
-			if at >= 0 {
-				of, ok = out[at].Value.(yaml.MapSlice)
-			}
-			value = append(slices.Clone(of), item(f.If, f.Value))
-			if at >= 0 && !ok { // a value for all stands there: the condition can't be told beside it
-				continue
-			}
-		}
-		if at >= 0 {
-			out[at].Value = value
+		if f.If == "" {
+			out = append(out, item(f.Match, f.Value))
 			continue
 		}
-		out = append(out, item(f.Match, value))
+		last := len(out) - 1
+		if last < 0 || out[last].Key != f.Match {
+			out, last = append(out, item(f.Match, yaml.MapSlice{})), last+1
+		}
+		if of, ok := out[last].Value.(yaml.MapSlice); ok {
+			out[last].Value = append(of, item(f.If, f.Value))
+		}
 	}
 	return out
 }
