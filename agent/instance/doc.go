@@ -7,6 +7,9 @@
 //
 //	image → volume → network → container → owner, downloads and script of a new volume → power
 //
+// Before each start the volume's config files are patched (agent/patch); one that
+// can't be is a start that fails.
+//
 // Phases: installing → ready or failed; failed → installing by a new generation;
 // ready → installing by an order to install again (reinstall.go). A failure on an
 // instance that was ready leaves it ready: its data is there.

@@ -84,14 +84,26 @@ func newline(src []byte) string {
 	return "\n"
 }
 
-// notes are the sets that found no place, a sentence each.
-type notes []string
+// notes are the sets that found no place, a sentence each, and whether anybody still
+// waits for the answer.
+type notes struct {
+	list []string
+	err  func() error // nil: somebody does
+}
 
 // maxNotes is how many are kept.
 const maxNotes = 20
 
 func (n *notes) add(format string, args ...any) {
-	if len(*n) < maxNotes {
-		*n = append(*n, fmt.Sprintf(format, args...))
+	if len(n.list) < maxNotes {
+		n.list = append(n.list, fmt.Sprintf(format, args...))
 	}
+}
+
+// over is why nobody waits any more.
+func (n *notes) over() error {
+	if n.err == nil {
+		return nil
+	}
+	return n.err()
 }

@@ -46,6 +46,9 @@ type iniLine struct {
 // missing. Of other lines not a byte changes.
 func ini(src []byte, sets []set, n *notes) ([]byte, error) {
 	for i := range sets {
+		if err := n.over(); err != nil {
+			return nil, err
+		}
 		if strings.ContainsAny(sets[i].value.text, "\r\n") {
 			n.add("%s isn't set: its value is more than one line, which an ini file can't hold", sets[i].match)
 			continue

@@ -33,6 +33,9 @@ func jsonSets(src []byte, sets []set, n *notes) ([]byte, error) {
 	}
 	for i := range sets {
 		f.set = &sets[i]
+		if err := n.over(); err != nil {
+			return nil, err
+		}
 		if f.clean == nil {
 			if f.set.conditional() || !creatable(f.set.steps) || f.set.steps[0].only {
 				continue

@@ -80,7 +80,7 @@ func (p *Patcher) file(ctx context.Context, root *files.Root, id ident.Instance,
 		return nil, err
 	}
 	defer leave()
-	out, told, err := Text(one.Parser, src, one.Set)
+	out, told, err := within(one.Parser, src, one.Set, ctx.Err)
 	if err != nil || len(out) == 0 && len(src) == 0 || len(out) == len(src) && &out[0] == &src[0] {
 		return told, err
 	}

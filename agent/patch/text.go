@@ -24,6 +24,9 @@ const maxSteps = 100
 func each(one func(src []byte, s *set, n *notes) ([]byte, error)) parser {
 	return func(src []byte, sets []set, n *notes) ([]byte, error) {
 		for i := range sets {
+			if err := n.over(); err != nil {
+				return nil, err
+			}
 			var err error
 			if src, err = one(src, &sets[i], n); err != nil {
 				return nil, err
@@ -48,6 +51,11 @@ var bom = []byte("\xef\xbb\xbf")
 // so is the answer where the parser can't begin one. told are the sets that found
 // no place in this file. Failures are *Error.
 func Text(p wire.PatchParser, src []byte, sets []wire.PatchSet) (out []byte, told []string, err error) {
+	return within(p, src, sets, nil)
+}
+
+// within is Text until over says that nobody waits any more.
+func within(p wire.PatchParser, src []byte, sets []wire.PatchSet, over func() error) (out []byte, told []string, err error) {
 	parse, ok := parsers[p]
 	if !ok {
 		return nil, nil, fmt.Errorf("there is no parser %q", p)
@@ -56,7 +64,7 @@ func Text(p wire.PatchParser, src []byte, sets []wire.PatchSet) (out []byte, tol
 	if bytes.HasPrefix(src, []byte("\xff\xfe")) || bytes.HasPrefix(src, []byte("\xfe\xff")) {
 		return nil, nil, &Error{1, "it is written in UTF-16; save it as UTF-8"}
 	}
-	var n notes
+	n := notes{err: over}
 	out, err = parse(body, usable(p, sets, &n), &n)
 	var f *fault
 	if errors.As(err, &f) {
@@ -66,10 +74,10 @@ func Text(p wire.PatchParser, src []byte, sets []wire.PatchSet) (out []byte, tol
 		return nil, nil, err
 	}
 	if bytes.Equal(out, body) {
-		return src, n, nil
+		return src, n.list, nil
 	}
 	if marked {
 		out = append(append(make([]byte, 0, len(bom)+len(out)), bom...), out...)
 	}
-	return out, n, nil
+	return out, n.list, nil
 }

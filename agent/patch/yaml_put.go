@@ -21,6 +21,9 @@ type yamlFile struct {
 // lies behind one isn't reached.
 func yamlSets(src []byte, sets []set, n *notes) ([]byte, error) {
 	for i := range sets {
+		if err := n.over(); err != nil {
+			return nil, err
+		}
 		f := yamlFile{yamlScan: yamlScan{b: src}, ed: editor{src: src}, eol: newline(src), set: &sets[i], notes: n}
 		root, err := f.root()
 		if err == nil && i == 0 {
