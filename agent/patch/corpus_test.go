@@ -1,10 +1,13 @@
 package patch_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -142,4 +145,44 @@ var programs = map[wire.PatchParser][]string{
 	wire.PatchJSON: {"{\n  \"port\": 7777,\n  \"apps\": {\n    \"http\": {\n      \"servers\": {\n        \"srv0\": {\n          \"listen\": [\n            \":80\"\n          ]\n        }\n      }\n    }\n  }\n}\n"},
 	wire.PatchINI:  {"; murmur\ndatabase=\n\nport=64738\nhost=\nusers=100\n[Ice]\n", "[Server]\nDescription=Cuberite\nPorts=25565\n\n[User:admin]\nPassword=admin\n[WebAdmin]\nPorts=8080\n[server]\nhttp_port = 3000\n"},
 	wire.PatchFile: {"# port = 1\nport = 5432\n#port = 5432\t# (change)\nlisteners.tcp.default = 5672\n#security:\nbind = \"0.0.0.0:25577\"\n  port = 1\n  ip = \"x\"\npassword: x\nbind-addr: y\n"},
+}
+
+// TestTheCorpusItselfIsPatched changes the eggs' own files, which are JSON and YAML
+// of many hands: other readers find in them what was there, and what was set.
+func TestTheCorpusItselfIsPatched(t *testing.T) {
+	t.Parallel()
+	for _, file := range corpus(t) {
+		src, err := os.ReadFile(file)
+		must(t, err)
+		parsers := []wire.PatchParser{wire.PatchYAML}
+		if filepath.Ext(file) == ".json" {
+			parsers = append(parsers, wire.PatchJSON) // which is YAML, too
+		}
+		var before map[string]any
+		if yaml.Unmarshal(src, &before) != nil {
+			continue
+		}
+		for _, parser := range parsers {
+			out, placed := apply(t, parser, src, one("name", "it's: \"new\" #1"), one("added.deep", 7), one("meta.version", "x y"))
+			var after map[string]any
+			if err := yaml.Unmarshal(out, &after); err != nil || !placed {
+				t.Errorf("%s as %s: %v", filepath.Base(file), parser, err)
+				continue
+			}
+			want := maps.Clone(before)
+			meta, _ := before["meta"].(map[string]any)
+			meta = maps.Clone(meta)
+			if meta == nil {
+				meta = map[string]any{}
+			}
+			meta["version"] = "x y"
+			want["name"], want["added"], want["meta"] = "it's: \"new\" #1", map[string]any{"deep": uint64(7)}, meta
+			if !reflect.DeepEqual(after, want) {
+				t.Errorf("%s as %s says something else", filepath.Base(file), parser)
+			}
+			if lines := bytes.Count(out, []byte("\n")) - bytes.Count(src, []byte("\n")); lines < 0 || lines > 6 {
+				t.Errorf("%s as %s: %d lines more", filepath.Base(file), parser, lines)
+			}
+		}
+	}
 }
