@@ -1,7 +1,10 @@
 import '@testing-library/jest-dom/vitest';
-import { cleanup } from '@testing-library/react';
+import { cleanup, configure } from '@testing-library/react';
 import { afterEach, beforeAll } from 'vitest';
 import { speakOfAll } from '@/text';
+
+// A machine may be busy: what is waited for comes, or never.
+configure({ asyncUtilTimeout: 30_000 });
 
 // Any page may be shown.
 beforeAll(speakOfAll);
