@@ -91,6 +91,9 @@ func TestChangesAreToldOf(t *testing.T) {
 		{"POST /api/v1/images/import", "", object{"Name": "Echo", "Image": "example/echo:1"}, ""},
 		{"PATCH /api/v1/images/{id}", "/api/v1/images/{image}", object{"name": "Other"}, ""},
 		{"DELETE /api/v1/images/{id}", "/api/v1/images/{image}", nil, ""},
+		{"POST /api/v1/registries", "", object{"host": "registry.example.org:5000", "username": "anna", "password": "hush"}, "registry"},
+		{"PATCH /api/v1/registries/{id}", "/api/v1/registries/{registry}", object{"password": "another"}, ""},
+		{"DELETE /api/v1/registries/{id}", "/api/v1/registries/{registry}", nil, ""},
 		{"PATCH /api/v1/settings/panel", "", object{"name": "Hoster"}, ""},
 		{"POST /api/auth/create-user", "", object{"username": "old", "email": "old@example.org", "password": "a long password"}, ""},
 	} {

@@ -6,8 +6,8 @@
 // The key is 32 random bytes in DATA/secret.key, made at the first start, for
 // the controller's user only; a file that others may read is refused, because
 // nobody can tell who read it. Losing it voids open enrolment keys, authenticator
-// apps, and the passwords in the settings (of the mail server and of the other
-// login), which then say that they must be set again.
+// apps, the passwords in the settings (of the mail server and of the other
+// login) and the logins of registries, which then say that they must be set again.
 //
 // XChaCha20-Poly1305, because its nonces are long enough to be drawn at random
 // for ever; with AES-GCM's the number of seals under one key would have to be
