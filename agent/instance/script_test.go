@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,10 +31,28 @@ func prepared(generation int64) wire.Spec {
 	return s
 }
 
+// paper takes text, and is read, from any goroutine.
+type paper struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (p *paper) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.Write(b)
+}
+
+func (p *paper) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.String()
+}
+
 // screen is a console that remembers what installations printed.
 type screen struct {
 	noConsole
-	text *strings.Builder
+	text *paper
 }
 
 func (s screen) Install(ident.Instance) io.WriteCloser { return s }
@@ -41,12 +60,12 @@ func (s screen) Write(p []byte) (int, error)           { return s.text.Write(p) 
 func (s screen) Close() error                          { return nil }
 
 // script plays a test with an engine on which scripts do what program says. The
-// console's text is in the builder.
-func script(t *testing.T, program fake.Program, test func(w *world, printed *strings.Builder)) {
+// console's text is on the paper.
+func script(t *testing.T, program fake.Program, test func(w *world, printed *paper)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		printed := &strings.Builder{}
+		printed := &paper{}
 		w.console = screen{text: printed}
 		w.engine.AddImage(toolsImage, runtime.Image{}, nil)
 		w.does(program)
@@ -122,7 +141,7 @@ var ends = fake.Program{Ends: true, Runs: time.Minute, Says: "hello\r\n"}
 
 func TestScriptRunsBeforeTheFirstStart(t *testing.T) {
 	t.Parallel()
-	script(t, ends, func(w *world, printed *strings.Builder) {
+	script(t, ends, func(w *world, printed *paper) {
 		w.apply(prepared(1))
 		w.expect(one, wire.PhaseInstalling, wire.ActualStopped, false)
 		w.writable(problem.Conflict)
@@ -169,7 +188,7 @@ func TestScriptRunsBeforeTheFirstStart(t *testing.T) {
 
 func TestScriptHasWhatItsInstanceHas(t *testing.T) {
 	t.Parallel()
-	script(t, ends, func(w *world, _ *strings.Builder) {
+	script(t, ends, func(w *world, _ *paper) {
 		s := prepared(1)
 		s.Limits = wire.Limits{MemoryMiB: 4096, NanoCPUs: 3e9, DiskMiB: 10, Pids: 999}
 		s.Install.Script.Entrypoint = "/bin/bash -e"
@@ -184,7 +203,7 @@ func TestScriptHasWhatItsInstanceHas(t *testing.T) {
 func TestScriptThatFails(t *testing.T) {
 	t.Parallel()
 	says := "one\r\n\x1b[31mtwo\x1b[0m\r\n50%\r100%\r\nthe key is hunter2\r\nfive\r\nsix\r\n"
-	script(t, fake.Program{Ends: true, Says: says, ExitCode: 3}, func(w *world, printed *strings.Builder) {
+	script(t, fake.Program{Ends: true, Says: says, ExitCode: 3}, func(w *world, printed *paper) {
 		s := prepared(1)
 		s.Install.Secrets = []string{"hunter2"}
 		w.apply(s)
@@ -226,7 +245,7 @@ func TestScriptsThatCantBeRun(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			script(t, tt.program, func(w *world, _ *strings.Builder) {
+			script(t, tt.program, func(w *world, _ *paper) {
 				s := prepared(1)
 				tt.spec(&s)
 				w.apply(s)
@@ -244,7 +263,7 @@ func TestScriptOutputIsBounded(t *testing.T) {
 	for i := range 1000 {
 		fmt.Fprintf(&says, "line %d\r\n", i)
 	}
-	script(t, fake.Program{Ends: true, Says: says.String(), ExitCode: 1}, func(w *world, printed *strings.Builder) {
+	script(t, fake.Program{Ends: true, Says: says.String(), ExitCode: 1}, func(w *world, printed *paper) {
 		w.apply(prepared(1))
 		w.sleep(time.Second)
 		lines := w.outputs()
@@ -284,7 +303,7 @@ func TestScriptGoesOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			script(t, fake.Program{Ends: true, Runs: 2 * time.Minute, Says: "first\n"}, func(w *world, printed *strings.Builder) {
+			script(t, fake.Program{Ends: true, Runs: 2 * time.Minute, Says: "first\n"}, func(w *world, printed *paper) {
 				w.apply(prepared(1))
 				w.sleep(10 * time.Second)
 				aide := w.aide()
@@ -342,7 +361,7 @@ func TestScriptIsBegunAnew(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			script(t, fake.Program{Ends: true, Runs: time.Minute}, func(w *world, _ *strings.Builder) {
+			script(t, fake.Program{Ends: true, Runs: time.Minute}, func(w *world, _ *paper) {
 				w.apply(prepared(1))
 				w.sleep(10 * time.Second)
 				aide := w.aide().ID
@@ -391,7 +410,7 @@ func TestScriptIsEnded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			script(t, fake.Program{}, func(w *world, _ *strings.Builder) {
+			script(t, fake.Program{}, func(w *world, _ *paper) {
 				w.apply(prepared(1))
 				w.sleep(10 * time.Second)
 				if w.aide() == nil {
@@ -424,7 +443,7 @@ func TestScriptKilledInEachStep(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s done=%v", method, done), func(t *testing.T) {
 				t.Parallel()
-				script(t, fake.Program{Ends: true, Runs: 10 * time.Second}, func(w *world, _ *strings.Builder) {
+				script(t, fake.Program{Ends: true, Runs: 10 * time.Second}, func(w *world, _ *paper) {
 					// The instance's own container is there: the steps that follow are the script's.
 					first := prepared(1)
 					first.Install.Script, first.Power.Want = nil, wire.WantStopped
@@ -459,7 +478,7 @@ func TestScriptKilledInEachStep(t *testing.T) {
 // TestScriptsContainerIsRemovedByHand: that is told, and the next order tries again.
 func TestScriptsContainerIsRemovedByHand(t *testing.T) {
 	t.Parallel()
-	script(t, fake.Program{Ends: true, Runs: time.Minute}, func(w *world, _ *strings.Builder) {
+	script(t, fake.Program{Ends: true, Runs: time.Minute}, func(w *world, _ *paper) {
 		w.apply(prepared(1))
 		w.engine.Vanish(w.aide().ID)
 		w.sleep(time.Minute)
@@ -474,7 +493,7 @@ func TestScriptsContainerIsRemovedByHand(t *testing.T) {
 // nobody waiting.
 func TestScriptsContainerThatWontGo(t *testing.T) {
 	t.Parallel()
-	script(t, fake.Program{Ends: true, ExitCode: 4}, func(w *world, _ *strings.Builder) {
+	script(t, fake.Program{Ends: true, ExitCode: 4}, func(w *world, _ *paper) {
 		w.engine.Fail(fake.Remove, runtime.Fail(runtime.Unknown, nil, "device or resource busy"))
 		w.apply(prepared(1))
 		w.sleep(time.Minute)
@@ -494,7 +513,7 @@ func TestScriptsContainerThatWontGo(t *testing.T) {
 // instance, and a sweep takes it for nothing that was done by hand.
 func TestScriptIsNoDrift(t *testing.T) {
 	t.Parallel()
-	script(t, fake.Program{}, func(w *world, _ *strings.Builder) {
+	script(t, fake.Program{}, func(w *world, _ *paper) {
 		s := prepared(1)
 		s.Drift = wire.DriftReport
 		w.apply(s)
@@ -518,7 +537,7 @@ func TestScriptsFilesBelongToTheImagesUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root gives files away")
 	}
-	script(t, ends, func(w *world, _ *strings.Builder) {
+	script(t, ends, func(w *world, _ *paper) {
 		w.engine.AddImage("user:1", runtime.Image{User: "1000:1001"}, nil)
 		s := prepared(1)
 		s.Image.Reference = "user:1"
@@ -552,7 +571,14 @@ func TestAgentWithoutScriptsSaysSo(t *testing.T) {
 type watchman struct {
 	fences
 	w    *world
+	mu   sync.Mutex
 	seen []string
+}
+
+func (f *watchman) saw() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.seen)
 }
 
 func (f *watchman) MAC(ident.Instance) string { return "02:be:00:00:00:01" }
@@ -562,6 +588,8 @@ func (f *watchman) Hold(_ ident.Instance, network wire.Network, _ []wire.Port) e
 	if c := f.w.aide(); c != nil {
 		status = c.Status
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.seen = append(f.seen, fmt.Sprintf("%v %s", network.Allow, status))
 	return nil
 }
@@ -581,8 +609,8 @@ func TestScriptIsFenced(t *testing.T) {
 		s := prepared(2)
 		s.Network.Allow = []string{"10.1.0.0/16"}
 		w.apply(s)
-		if mac := w.engine.Spec(w.aide().ID).MAC; mac != "02:be:00:00:00:01" || !slices.Equal(f.seen, []string{"[] none", "[10.1.0.0/16] running"}) {
-			t.Errorf("with the address %q, and rules at %q", mac, f.seen)
+		if mac := w.engine.Spec(w.aide().ID).MAC; mac != "02:be:00:00:00:01" || !slices.Equal(f.saw(), []string{"[] none", "[10.1.0.0/16] running"}) {
+			t.Errorf("with the address %q, and rules at %q", mac, f.saw())
 		}
 		w.sleep(2 * time.Minute)
 		w.installed()
@@ -595,7 +623,7 @@ func TestReinstallForAnotherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root gives files away")
 	}
-	script(t, ends, func(w *world, _ *strings.Builder) {
+	script(t, ends, func(w *world, _ *paper) {
 		w.engine.AddImage("user:1", runtime.Image{User: "1000:1000"}, nil)
 		w.engine.AddImage("user:2", runtime.Image{User: "2000:2000"}, nil)
 		for generation, image := range []string{1: "user:1", 2: "user:2"} {
