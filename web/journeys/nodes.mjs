@@ -21,6 +21,8 @@ journey('a node that goes away is told at once, and comes back by itself', async
 });
 
 journey('a node is emptied, shut out, and let in again', async (visitor, { berth }) => {
+  // What it is asked for while it is shut out it can't answer.
+  visitor.foresee(/^503 GET \/api\/v1\/nodes\//);
   // All nodes of the journeys are on one engine, where an instance can't be twice: controller/e2e moves them.
   const node = await berth.addNode();
   const page = await visitor.admin(`/nodes/${node.id}`);
