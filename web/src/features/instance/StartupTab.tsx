@@ -94,7 +94,7 @@ function Startup({ instance, image, schema }: Props) {
         <Group justify="flex-end" gap="xs">
           {dirty && (
             <span className={css.needs} role="status">
-              {t(`instance.need_${needOf(instance)}`)} {!keepsRules(variables, values, kept) && t('instance.rulesBroken')}
+              {t(`instance.need_${needOf(instance, [...Object.keys(moved), ...Object.keys(edits)])}`)} {!keepsRules(variables, values, kept) && t('instance.rulesBroken')}
             </span>
           )}
           {dirty && (

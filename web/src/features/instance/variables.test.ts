@@ -34,8 +34,10 @@ it('sends what was changed and nothing else', () => {
 });
 
 it('says what a change needs', () => {
-  expect(needOf({ actual: 'running' })).toBe('needed');
-  expect(needOf({ actual: 'stopped' })).toBe('next_start');
+  expect(needOf({ actual: 'running' }, ['variables'])).toBe('needed');
+  expect(needOf({ actual: 'running' }, ['pull', 'reference'])).toBe('needed');
+  expect(needOf({ actual: 'running' }, ['pull'])).toBe('next_start');
+  expect(needOf({ actual: 'stopped' }, ['variables'])).toBe('next_start');
   expect(told('live')).toBe('Saved. It takes effect while it runs.');
   expect(told(undefined)).toBe('Saved');
 });

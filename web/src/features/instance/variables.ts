@@ -50,8 +50,9 @@ export function changed(before: Readonly<Record<string, string>>, after: Readonl
 
 export type Need = 'none' | 'live' | 'next_start' | 'needed';
 
-/** What a change of what it is started with will need: said before it is saved. */
-export function needOf(instance: Pick<View<'InstanceView'>, 'actual'>): Need {
+/** What a change of these fields will need: said before it is saved. When its registry is asked is asked at the next start anyway. */
+export function needOf(instance: Pick<View<'InstanceView'>, 'actual'>, fields: readonly string[]): Need {
+  if (fields.every((each) => each === 'pull')) return 'next_start';
   return instance.actual === 'running' || instance.actual === 'starting' ? 'needed' : 'next_start';
 }
 
