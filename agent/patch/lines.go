@@ -27,7 +27,7 @@ func lines(src []byte, sets []set, _ *notes) ([]byte, error) {
 		}
 		end := lineEnd(src, at)
 		if line >= free {
-			if text, ok := lineFor(string(src[at:end]), sets, blocks, eol); ok {
+			if text, ok := lineFor(src[at:end], sets, blocks, eol); ok {
 				ed.replace(at, end, text)
 			}
 		}
@@ -37,13 +37,13 @@ func lines(src []byte, sets []set, _ *notes) ([]byte, error) {
 }
 
 // lineFor is what comes in the place of a line.
-func lineFor(line string, sets []set, blocks [][]string, eol string) (out string, ok bool) {
+func lineFor(line []byte, sets []set, blocks [][]string, eol string) (out string, ok bool) {
 	for i := range sets {
 		s := &sets[i]
-		rest, match := strings.CutPrefix(line, s.match)
-		if !match {
+		if len(line) < len(s.match) || string(line[:len(s.match)]) != s.match {
 			continue
 		}
+		rest := string(line[len(s.match):])
 		switch {
 		case s.expr != nil:
 			// The expression is of the rest of the line; its groups may be in the value.
@@ -59,7 +59,7 @@ func lineFor(line string, sets []set, blocks [][]string, eol string) (out string
 		}
 		ok = true
 	}
-	return out, ok && out != line
+	return out, ok && out != string(line)
 }
 
 func splitLines(text string) []string {
