@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,6 +47,7 @@ type controller struct {
 	ca    *x509.Certificate
 	caKey *ecdsa.PrivateKey
 	tls   *tls.Config
+	heard atomic.Int64 // the last event about output
 }
 
 func newController(t *testing.T) *controller {
@@ -200,7 +202,9 @@ func (a *agent) listen() {
 			case wire.EventRemoved:
 				a.gone[e.Instance] = e.Generation
 			case wire.EventOutput:
-				a.output[e.Instance] = append(a.output[e.Instance], e.Output...)
+				if a.heard.Swap(e.Seq) < e.Seq { // what was not acknowledged in time comes again
+					a.output[e.Instance] = append(a.output[e.Instance], e.Output...)
+				}
 			case wire.EventProgress, wire.EventEngine:
 			}
 		}
