@@ -56,6 +56,7 @@ func TestPrivateRegistry(t *testing.T) {
 
 	h.awayAndGone(first, reference)
 	second := p.again(h, id, first)
+	p.awaitJob(p.order(id, "restart"), "succeeded") // and so the new controller has told the node
 	if status, list := p.raw(adminKey, "GET", "/api/v1/registries", nil); status != http.StatusOK || bytes.Contains(list, []byte(word)) || !bytes.Contains(list, []byte(registry.Address)) {
 		t.Errorf("the list: %d %s", status, list)
 	}
@@ -64,11 +65,8 @@ func TestPrivateRegistry(t *testing.T) {
 	p.must(http.StatusOK, "DELETE", "/api/v1/registries/"+made.Data.ID, nil, nil)
 	other := registry.PushProbe(t, h.docker, repository+"-other")
 	p.catalogue(other, []string{"idle"}, nil)
-	eventually(t, "the node has forgotten the login", func() bool {
-		_, job := h.begin(h.body(other, owner, 0))
-		eventually(t, "the deployment has ended", func() bool { s := p.job(job).State; return s == "failed" || s == "succeeded" })
-		return p.job(job).State == "failed"
-	})
+	_, job = h.begin(h.body(other, owner, 0)) // at once: the node is told before it is ordered
+	p.awaitJob(job, "failed")
 	if now := p.awaitStatus(id, "running").ContainerID; now != second {
 		t.Errorf("the running container was replaced: %s, %s", second, now)
 	}

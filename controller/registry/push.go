@@ -50,40 +50,41 @@ func (s *Service) logins(ctx context.Context) (map[string]login, error) {
 	return out, nil
 }
 
-// prepare sees to it that a node knows the logins for what an order names. A node
-// that is away, and one that refuses them, is the error.
+// prepare sees to it that a node knows the logins for what an order names, and
+// none that were removed. A node that is away, and one that refuses them, is the
+// error.
 func (s *Service) prepare(ctx context.Context, to ident.Node, spec wire.Spec) error {
-	hosts := hostsOf(spec)
 	known, err := s.logins(ctx)
-	if err != nil {
+	if err != nil || s.knows(to, hostsOf(spec), known) {
 		return err
-	}
-	hosts = slices.DeleteFunc(hosts, func(h string) bool { _, there := known[h]; return !there })
-	if len(hosts) == 0 {
-		return nil
-	}
-	since := s.Fleet.Presence(to).Since
-	s.pushes.mu.Lock()
-	last, told := s.pushes.sent[to]
-	wants := s.pushes.extra[to]
-	if wants == nil {
-		wants = map[string]bool{}
-		s.pushes.extra[to] = wants
-	}
-	good := told && last.since.Equal(since)
-	for _, h := range hosts {
-		wants[h] = true
-		good = good && last.logins[h].Equal(known[h].UpdatedAt)
-	}
-	s.pushes.mu.Unlock()
-	if good {
-		return nil
 	}
 	scripts, err := s.scripts(ctx)
 	if err != nil {
 		return err
 	}
 	return s.push(ctx, to, scripts)
+}
+
+// knows says whether a node holds what it should for these hosts. What it should
+// hold is kept as asked for.
+func (s *Service) knows(node ident.Node, hosts []string, known map[string]login) bool {
+	since := s.Fleet.Presence(node).Since
+	s.pushes.mu.Lock()
+	defer s.pushes.mu.Unlock()
+	last, told := s.pushes.sent[node]
+	good := true
+	for _, h := range hosts {
+		l, there := known[h]
+		if there && s.pushes.extra[node] == nil {
+			s.pushes.extra[node] = map[string]bool{}
+		}
+		if there {
+			s.pushes.extra[node][h] = true
+			good = good && told && last.since.Equal(since)
+		}
+		good = good && last.logins[h].Equal(l.UpdatedAt) // both zero: it should have none, and has none
+	}
+	return good
 }
 
 // hostsOf are the registries that an order's images come from.

@@ -145,6 +145,13 @@ func TestBeforeAnOrder(t *testing.T) {
 	if w.count("n1") != 4 {
 		t.Errorf("told %d times, want once more after it came back", w.count("n1"))
 	}
+	must(t, w.svc.Delete(t.Context(), access.Local(), made.ID))
+	prepare("n1", private+"/game:1", "")
+	if hosts := w.hosts("n1"); !slices.Equal(hosts, []string{"scripts.example"}) {
+		t.Errorf("after the login was removed it knows %q", hosts)
+	}
+	w.add(private)
+	prepare("n1", private+"/game:1", "")
 	w.edit(func() { w.offline["n2"] = true })
 	if err := w.svc.prepare(t.Context(), "n2", spec(private+"/game:1", "")); !problem.Is(err, problem.NodeOffline) {
 		t.Errorf("a node that is away: %v", err)
