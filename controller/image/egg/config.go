@@ -104,8 +104,9 @@ func (r *reader) files(n *node) {
 		if strings.TrimSpace(f.name) == "" || strings.ContainsFunc(f.name, unicode.IsControl) || slices.Contains(strings.Split(f.name, "/"), "..") {
 			r.fail(f.value, field, "it must be a path inside of the volume: without .. and control characters")
 		}
-		r.unknown(f.value, []string{"parser", "find"}, "config", "files", f.name)
-		file := File{Path: r.upgrade(f.name), Parser: strings.ToLower(strings.TrimSpace(r.text(f.value.get("parser"), field+".parser")))}
+		path := r.upgrade(f.name)
+		r.unknown(f.value, []string{"parser", "find"}, "config", "files", path)
+		file := File{Path: path, Parser: strings.ToLower(strings.TrimSpace(r.text(f.value.get("parser"), field+".parser")))}
 		file.Find = r.find(f.value.get("find"), field+".find")
 		r.egg.Files = append(r.egg.Files, r.parser(f.value, file, field))
 	}

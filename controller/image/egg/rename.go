@@ -23,16 +23,7 @@ func (r *reader) rename() {
 		}
 		v.Env = name
 		r.changed("variables."+old, "this name is set by the panel; the variable is called %s, and what refers to it follows", name)
-		if kept, ok := r.egg.Kept["variables"].(map[string]any); ok && kept[old] != nil {
-			kept[name] = kept[old]
-			delete(kept, old)
-			for path := range r.ignored {
-				if rest, ok := strings.CutPrefix(path, "variables."+old+"."); ok {
-					delete(r.ignored, path)
-					r.ignored["variables."+name+"."+rest] = true
-				}
-			}
-		}
+		r.moved(old, name, "variables")
 		r.follow(old, name)
 	}
 }
@@ -65,7 +56,10 @@ func (r *reader) follow(old, name string) {
 		e.Commands[i].Line = dollar(braces(e.Commands[i].Line))
 	}
 	for i := range e.Files {
-		e.Files[i].Path = braces(e.Files[i].Path)
+		if was := e.Files[i].Path; braces(was) != was {
+			e.Files[i].Path = braces(was)
+			r.moved(was, e.Files[i].Path, "config", "files")
+		}
 		for k := range e.Files[i].Find {
 			f := &e.Files[i].Find[k]
 			f.Match, f.If = braces(f.Match), braces(f.If)
@@ -76,5 +70,26 @@ func (r *reader) follow(old, name string) {
 	}
 	if e.Script != nil {
 		e.Script.Text = dollar(e.Script.Text)
+	}
+}
+
+// moved puts what was kept of a thing under the thing's new name.
+func (r *reader) moved(old, name string, below ...string) {
+	at := r.egg.Kept
+	for _, step := range below {
+		at, _ = at[step].(map[string]any)
+	}
+	kept, there := at[old]
+	if !there {
+		return
+	}
+	at[name] = kept
+	delete(at, old)
+	prefix := strings.Join(below, ".") + "."
+	for path := range r.ignored {
+		if rest, ok := strings.CutPrefix(path, prefix+old+"."); ok {
+			delete(r.ignored, path)
+			r.ignored[prefix+name+"."+rest] = true
+		}
 	}
 }
