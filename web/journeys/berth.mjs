@@ -8,10 +8,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ask, engine } from './engine.mjs';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const bin = resolve(root, process.env.BERTH_TEST_BIN ?? 'bin');
-export const engine = process.env.BERTH_TEST_DOCKER_HOST ?? process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock';
 
 /** How long a condition may take on a busy machine before it counts as never, in milliseconds. */
 export const patience = Number(process.env.BERTH_JOURNEYS_PATIENCE ?? 90) * 1000;
@@ -89,6 +89,7 @@ export class Berth {
     this.password = randomBytes(12).toString('hex');
     this.agents = [];
     this.data = new Map(); // of an agent, by its address
+    this.networks = []; // of the engine, that agents have made
   }
 
   static async start() {
@@ -159,7 +160,9 @@ export class Berth {
     const log = `${data}.log`;
     const enrol = new Program('berth-agent', ['enrol', '--controller', this.url, '--data', data, ...more], { BERTH_ENROLMENT_KEY: key }, log);
     if ((await enrol.ended) !== 0) throw new Error(`the agent could not be enrolled:\n${enrol.said()}`);
-    const args = ['serve', '--data', data, '--listen', `${address}:8443`, '--sftp-listen', `${address}:2022`, '--docker-host', engine, '--volumes', 'directory', '--network', unique('berth-journeys')];
+    const network = unique('berth-journeys');
+    this.networks.push(network);
+    const args = ['serve', '--data', data, '--listen', `${address}:8443`, '--sftp-listen', `${address}:2022`, '--docker-host', engine, '--volumes', 'directory', '--network', network];
     const agent = new Program('berth-agent', args, {}, log);
     this.agents.push(agent);
     return agent;
@@ -216,6 +219,10 @@ export class Berth {
       await this.#clear().catch((error) => console.error(`instances are left behind: ${error.message}`));
     }
     for (const agent of this.agents) await agent.stop();
+    // The engine has addresses for a few networks only.
+    for (const network of this.networks) {
+      await ask('DELETE', `/networks/${network}`).catch((error) => / 404 /.test(error.message) || console.error(`a network is left behind: ${error.message}`));
+    }
     await this.controller?.stop();
     rmSync(this.dir, { recursive: true, force: true });
   }

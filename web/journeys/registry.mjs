@@ -3,26 +3,10 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { engine, freePort, until } from './berth.mjs';
-
-/** A call of the container engine's API; the whole answer as text. */
-function ask(method, path, headers = {}) {
-  const where = engine.startsWith('unix://') ? { socketPath: engine.slice('unix://'.length) } : { host: new URL(engine.replace('tcp:', 'http:')).hostname, port: new URL(engine.replace('tcp:', 'http:')).port };
-  return new Promise((done, fail) => {
-    const call = http.request({ ...where, method, path: `/v1.40${path}`, headers }, (answer) => {
-      let text = '';
-      answer.setEncoding('utf8');
-      answer.on('data', (part) => (text += part));
-      answer.on('error', fail);
-      answer.on('end', () => (answer.statusCode < 400 ? done(text) : fail(new Error(`${method} ${path}: ${answer.statusCode} ${text}`))));
-    });
-    call.on('error', fail);
-    call.end();
-  });
-}
+import { freePort, until } from './berth.mjs';
+import { ask } from './engine.mjs';
 
 // The one who may pull. The registry reads bcrypt alone, which Node hasn't.
 const puller = { username: 'puller', password: 'let a journey in', line: 'puller:$2y$05$g2QNG6Rt7hOo3.d5N4JrN..Nd5qOAahjmYvLheQo6mqqXIj65YF26' };

@@ -1,5 +1,6 @@
 // make screenshots: every page into docs/screenshots, light and dark, and those
-// that customers use most on a phone as well.
+// that customers use most on a phone as well. Names of pictures make those alone:
+// node web/journeys/screenshots.mjs overview-light files-light
 import { mkdirSync, rmSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,6 +8,7 @@ import { Berth } from './berth.mjs';
 import { openBrowser, Visitor } from './browser.mjs';
 import { printed, settled } from './page.mjs';
 
+const only = new Set(process.argv.slice(2));
 const into = resolve(dirname(fileURLToPath(import.meta.url)), '../../docs/screenshots');
 
 /** What there is to see: [name, path, whether on a phone, too]. */
@@ -36,7 +38,9 @@ async function scene(berth) {
   };
 }
 
-async function take(visitor, name, suffix) {
+async function take(visitor, name, suffix, path) {
+  if (only.size > 0 && !only.has(`${name}-${suffix}`)) return;
+  if (path) await visitor.page.goto(path);
   await settled(visitor.page);
   if (name === 'instance') await printed(visitor.page, 'You said: ahoy');
   await visitor.page.evaluate(() => document.fonts.ready);
@@ -45,7 +49,7 @@ async function take(visitor, name, suffix) {
 
 const [browser, berth] = await Promise.all([openBrowser(), Berth.start()]);
 try {
-  rmSync(into, { recursive: true, force: true });
+  if (only.size === 0) rmSync(into, { recursive: true, force: true });
   mkdirSync(into, { recursive: true });
   const { web, pages } = await scene(berth);
   await berth.call('post', `/api/v1/instances/${web.id}/command`, { command: 'ahoy' });
@@ -60,8 +64,7 @@ try {
       await guest.admin('/instances');
       for (const [name, path, both] of pages) {
         if (phone && !both) continue;
-        await guest.page.goto(path);
-        await take(guest, name, suffix);
+        await take(guest, name, suffix, path);
       }
       await guest.leave();
     }
