@@ -46,7 +46,9 @@ journey('200 MB are uploaded', async (visitor, { berth }) => {
   const page = await visitor.login(user, `/instances/${instance.id}/files`);
   await page.getByRole('button', { name: 'Upload', exact: true }).waitFor();
   await page.locator('input[type=file][multiple]:not([webkitdirectory])').first().setInputFiles(path);
-  await page.getByRole('button', { name: 'large.bin' }).waitFor();
+  // On a busy machine it takes minutes.
+  await page.getByText('Uploads: 1 of 1').waitFor({ timeout: 900_000 });
+  await page.getByRole('button', { name: 'large.bin', exact: true }).waitFor();
   const entry = await until('the file to be there', () => berth.call('get', `/api/v1/instances/${instance.id}/files/entry?path=large.bin`));
   assert.equal(entry.size, size);
 });

@@ -22,6 +22,8 @@ const few: Say = (value) => {
 const field = (name: string) => tAny(`activity.field_${name}`, name.replaceAll('_', ' '));
 const fields: Say = (value) => (Array.isArray(value) && value.length > 0 ? value.map((each) => field(String(each))).join(', ') : '');
 const word: Say = (value) => (typeof value === 'string' && value !== '' ? tAny(`activity.word_${value}`, value) : '');
+// Of a job it is what is done, else a word of the log's own.
+const kind: Say = (value, type) => (type.startsWith('job.') && typeof value === 'string' ? tAny(`job.kind_${value}`, value) : word(value, type));
 const count =
   (key: 'permissions' | 'rights'): Say =>
   (value) =>
@@ -42,7 +44,7 @@ const says: [string, Say][] = [
   ['username', plain], ['name', plain], ['path', plain], ['paths', few], ['from', before], ['to', plain], ['command', plain], ['email', plain], ['url', plain], ['issuer', plain],
   ['image', plain], ['release', plain], ['address', plain], ['port', plain], ['ports', few], ['changed', fields], ['changes', fields], ['fields', fields], ['permissions', count('permissions')],
   ['rights', count('rights')], ['scopes', few], ['admin', yes('asAdmin')], ['restart', yes('withRestart')], ['size', (value) => (typeof value === 'number' ? bytes(value) : '')],
-  ['means', word], ['by', word], ['kind', word], ['purpose', word], ['connection', word], ['verb', word], ['why', word], ['code', plain], ['status', plain], ['reason', plain],
+  ['means', word], ['by', word], ['kind', kind], ['purpose', word], ['connection', word], ['verb', word], ['why', word], ['code', plain], ['status', plain], ['reason', plain],
 ];
 
 // What leads on to what comes next: files from here to there, a state after another.
