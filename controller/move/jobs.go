@@ -126,18 +126,24 @@ func (s *Service) doReserve(ctx context.Context, j job.Job) (job.Outcome, error)
 
 // present gives the move and its instance as they are now.
 func (s *Service) present(ctx context.Context, j job.Job) (m Move, i instance.Instance, err error) {
+	m, i, there, err := s.look(ctx, j)
+	if err == nil && !there {
+		err = problem.New(problem.Conflict, "nothing is kept for this move any more; move the instance again")
+	}
+	return m, i, err
+}
+
+// look is present where it may have been settled meanwhile: there says that it
+// was not.
+func (s *Service) look(ctx context.Context, j job.Job) (m Move, i instance.Instance, there bool, err error) {
 	err = s.DB.Read(ctx, func(q store.Querier) error {
-		var there bool
-		if m, there, err = byJob(ctx, q, j.ID); err != nil {
+		if m, there, err = byJob(ctx, q, j.ID); err != nil || !there {
 			return err
-		}
-		if !there {
-			return problem.New(problem.Conflict, "nothing is kept for this move any more; move the instance again")
 		}
 		i, err = s.Instances.Find(ctx, q, j.Instance)
 		return err
 	})
-	return m, i, err
+	return m, i, there, err
 }
 
 // doCopy makes the first pass, while the instance runs.
@@ -352,11 +358,8 @@ func (s *Service) doSwitch(ctx context.Context, j job.Job) (job.Outcome, error) 
 // doSettle has the new node take the volume over; its word (see settle) lets the
 // job go on.
 func (s *Service) doSettle(ctx context.Context, j job.Job) (job.Outcome, error) {
-	if _, there, err := byJob(ctx, s.DB.Snapshot(), j.ID); err != nil || !there {
-		return job.Done, err // it is settled
-	}
-	m, i, err := s.present(ctx, j)
-	if err != nil || m.Stage != Switched {
+	m, i, there, err := s.look(ctx, j)
+	if err != nil || !there || m.Stage != Switched { // not there: it is settled
 		return job.Done, err
 	}
 	return job.Handed, s.order(ctx, i)
