@@ -66,6 +66,9 @@ func (i Image) Shown(customer bool) Image {
 		variables = append(variables, v)
 	}
 	i.Variables = variables
+	if customer {
+		i.Kept = without(i.Kept, "variables") // it names them
+	}
 	return i
 }
 

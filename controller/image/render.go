@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
 
@@ -58,13 +59,28 @@ func (d Definition) Render(given map[string]string, at At) (Rendered, error) {
 		}
 	}
 	if d.Launch == LaunchEntrypoint {
-		return r.entrypoint(line), nil
+		out := r.entrypoint(line)
+		return out, r.bounded()
 	}
 	r.environment()
 	command, err := argv(d.Command, line, r.value, r.refer)
 	out := r.out()
 	out.Command = command
+	if err == nil {
+		err = r.bounded()
+	}
 	return out, err
+}
+
+// maxPut is how much values may make of an image's texts, in bytes: one that a
+// text names ten thousand times must not fill the memory.
+const maxPut = 1 << 20
+
+func (r *rendering) bounded() error {
+	if r.spent <= maxPut {
+		return nil
+	}
+	return problem.Invalid("variables", "the image names its variables so often that its texts with these values are larger than %d KiB; shorten the values, or the image's texts", maxPut>>10)
 }
 
 // rendering is one Render under way. env is in order, each name once.
@@ -75,6 +91,7 @@ type rendering struct {
 	names  []string
 	env    map[string]string
 	facts  map[string]string
+	spent  int // bytes that were put into texts
 }
 
 func (r *rendering) put(name, value string) {
@@ -179,10 +196,19 @@ func (r *rendering) out() Rendered {
 // inEnvironment are the prefixes by which eggs name the environment.
 var inEnvironment = []string{"env.", "server.environment.", "server.build.environment.", "server.build.env."}
 
-// value gives what a name stands for in a text of the image. Of the names that are
+// value is what a name stands for, until too much was put into texts.
+func (r *rendering) value(name string) (string, bool) {
+	v, known := r.meant(name)
+	if r.spent += len(v); r.spent > maxPut {
+		return "", known
+	}
+	return v, known
+}
+
+// meant gives what a name stands for in a text of the image. Of the names that are
 // an egg's, those that nobody knows are empty; any other may be meant for
 // the program, and stays.
-func (r *rendering) value(name string) (string, bool) {
+func (r *rendering) meant(name string) (string, bool) {
 	if v, there := r.values[name]; there {
 		return v, true
 	}
@@ -266,7 +292,7 @@ func (r *rendering) alias(name string) string {
 	alias := "BERTH_" + strings.ToUpper(plain)
 	for n := 2; ; n++ {
 		v, there := r.env[alias]
-		if same, _ := r.value(name); !there || v == same {
+		if same, _ := r.meant(name); !there || v == same {
 			return alias
 		}
 		alias = fmt.Sprintf("BERTH_%s_%d", strings.ToUpper(plain), n)

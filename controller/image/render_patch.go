@@ -46,20 +46,31 @@ func (r *rendering) set(parser wire.PatchParser, s PatchSet) wire.PatchSet {
 		out.Value = encoded(s.Value)
 		return out
 	}
-	with := r.escaped(func(v string) string { return v })
-	switch {
-	case isExpression:
-		with = r.escaped(func(v string) string { return strings.ReplaceAll(v, "$", "$$") })
-	case parser == wire.PatchFile: // its unit is the line: a value makes no second one
-		with = r.escaped(func(v string) string { return strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ").Replace(v) })
+	put := named(text, r.escaped(func(v string) string {
+		if parser == wire.PatchFile { // its unit is the line: a value makes no second one
+			v = oneLine.Replace(v)
+		}
+		if isExpression {
+			v = strings.ReplaceAll(v, "$", "$$")
+		}
+		return v
+	}))
+	if parser == wire.PatchXML && !setsAttribute(text) && setsAttribute(put) {
+		put = " " + put // it is text, which no value makes an attribute
 	}
-	put := named(text, with)
 	if !isExpression && r.typed(parser, text) && isWhole(put) {
 		out.Value = json.RawMessage(put)
 		return out
 	}
 	out.Value = encoded(put)
 	return out
+}
+
+var oneLine = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
+
+// setsAttribute says whether the XML parser may take a text for "[name='value']".
+func setsAttribute(text string) bool {
+	return strings.HasPrefix(text, "[") && strings.HasSuffix(text, "']")
 }
 
 func (r *rendering) escaped(how func(string) string) func(string) (string, bool) {
