@@ -204,7 +204,8 @@ func TestRestoredControllerAndLivingAgents(t *testing.T) {
 	if status := p.status("GET", "/api/v1/instances/"+later, nil); status != http.StatusNotFound {
 		t.Errorf("the backup knows what came after it: %d", status)
 	}
-	p.order(id, "restart") // and orders are obeyed
+	// And orders are obeyed, once the node has been brought to what the backup says.
+	eventually(t, "an order is taken", func() bool { return p.status("POST", "/api/v1/instances/"+id+"/restart", nil) == http.StatusAccepted })
 	p.awaitIdle()
 	p.awaitStatus(id, "running")
 	another, _ := h.running(image, owner, runtimetest.FreePort(t))
