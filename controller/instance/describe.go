@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -47,6 +48,22 @@ func (i *Instance) describe(img image.Image, ports []allocation.Allocation, host
 	before := i.Spec.Limits
 	spec.Limits.ReadBytes, spec.Limits.WriteBytes, spec.Limits.ReadOps, spec.Limits.WriteOps = before.ReadBytes, before.WriteBytes, before.ReadOps, before.WriteOps
 	i.Spec = spec
+	return fitting(spec)
+}
+
+// specMost is how large an order may be, in bytes: less than what an agent reads
+// of a call, which it comes with others in.
+const specMost = 1<<20 - 64<<10
+
+// fitting refuses what no agent would read, before it is a job that can't succeed.
+func fitting(spec wire.Spec) error {
+	text, err := json.Marshal(spec)
+	if err != nil {
+		return fmt.Errorf("encode an order: %w", err)
+	}
+	if len(text) > specMost {
+		return problem.New(problem.Validation, "the image with these values is too large for a node, %d KiB of %d: shorten its install script, its texts or the values", len(text)>>10, specMost>>10)
+	}
 	return nil
 }
 
@@ -101,10 +118,13 @@ func (s *Service) redescribe(ctx context.Context, tx *store.Tx, i *Instance, por
 }
 
 // outdated says whether the image would now say something else of the instance
-// than it is told.
+// than it is told. One that refuses its values does.
 func (i Instance) outdated(img image.Image, host node.Node) (bool, error) {
 	now := i
 	if err := now.describe(img, i.held(), host); err != nil {
+		if problem.Is(err, problem.Validation) {
+			return true, nil
+		}
 		return false, err
 	}
 	now.keepMemory(i.Spec)
