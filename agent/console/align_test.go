@@ -80,3 +80,19 @@ func TestOverlapOf(t *testing.T) {
 		t.Errorf("the same lines a minute later are %d of them", got)
 	}
 }
+
+// What was heard from the middle of a line on waits for the log to have the whole
+// of it.
+func TestLinesHeardBeforeTheyAreLogged(t *testing.T) {
+	logged := printedAt("one", "two", "three", "four")
+	heard := later(append([]entry{{at: logged[2].at, source: wire.ConsoleOut, text: "ree"}}, logged[3]), 5*time.Millisecond)
+	behind := &catching{held: logged[:2]}
+	if behind.join(heard, false) {
+		t.Error("the end of a line was taken for one that nobody logs")
+	}
+	k := &catching{held: logged}
+	skip := overlapOf(k.held, heard)
+	if skip != 2 {
+		t.Errorf("%d of what was heard are in the log, want 2", skip)
+	}
+}

@@ -20,6 +20,8 @@ const (
 	// heard, too; heardWithin how long those that should be are waited for.
 	heardMargin = time.Second
 	heardWithin = 3 * time.Second
+	// readAgain is how soon a log is read again that lags behind what was heard.
+	readAgain = 100 * time.Millisecond
 )
 
 // live is a stream that is listened to.
@@ -158,12 +160,43 @@ type catching struct {
 // catchUp brings the record up to the end of the engine's log, and what was heard
 // since l was attached behind it, each line once. l is nil when the container is
 // down.
+//
+// A stream may begin within a line, and an engine may let it be heard before it is
+// in its log: then the log is read again, until it has the line's beginning.
 func (s *session) catchUp(ctx context.Context, l *live) error {
+	patience := time.NewTimer(heardWithin)
+	defer patience.Stop()
+	again := time.NewTicker(readAgain)
+	defer again.Stop()
+	var heard []entry
+	for last := false; ; {
+		k, err := s.readLog(ctx, l)
+		if err != nil || l == nil {
+			return err
+		}
+		var ended error
+		if heard, ended = k.hear(l, heard); k.join(heard, last || ended != nil || ctx.Err() != nil) {
+			token(l.pipe.news) // it may have ended meanwhile
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-patience.C:
+			last = true
+		case <-ctx.Done():
+			last = true
+		}
+	}
+}
+
+// readLog records what the engine's log has and the record hasn't, but for what may
+// have been heard, too: that is held back for join.
+func (s *session) readLog(ctx context.Context, l *live) (*catching, error) {
 	select {
 	case s.c.room.reading <- struct{}{}:
 		defer func() { <-s.c.room.reading }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	k, which := s.known()
 	if l != nil {
@@ -174,7 +207,7 @@ func (s *session) catchUp(ctx context.Context, l *live) error {
 		return ctx.Err()
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if l == nil {
 		for _, split := range k.split {
@@ -183,10 +216,7 @@ func (s *session) catchUp(ctx context.Context, l *live) error {
 	}
 	k.decide()
 	s.c.add(k.lines)
-	if l != nil {
-		k.join(l)
-	}
-	return nil
+	return k, nil
 }
 
 // known reads what the record has of the container, and says from where on its log
@@ -257,35 +287,46 @@ func (k *catching) pass(e entry) {
 	}
 }
 
-// join records what was held back, and behind it what was heard and not logged
-// before.
-func (k *catching) join(l *live) {
+// hear takes what was heard behind what was heard before, and waits a little for
+// what the log has of the time since.
+func (k *catching) hear(l *live, heard []entry) (all []entry, ended error) {
 	due := 0
 	for _, e := range k.held {
 		if e.at.After(l.asked) {
 			due++
 		}
 	}
-	heard, ended := l.split()
+	more, ended := l.split()
+	heard = append(heard, more...)
 	timer := time.NewTimer(heardWithin)
 	defer timer.Stop()
-	for waiting := true; waiting && len(heard) < due && ended == nil; {
+	for len(heard) < due && ended == nil {
 		select {
 		case <-l.pipe.news:
-			var more []entry
 			more, ended = l.split()
 			heard = append(heard, more...)
 		case <-timer.C:
-			waiting = false
+			return heard, nil
 		case <-k.s.ctx.Done():
-			waiting = false
+			return heard, nil
 		}
 	}
+	return heard, ended
+}
+
+// join records what was held back, and behind it what was heard and not logged
+// before. Where nothing of the log was heard, what was heard may begin within a
+// line: that is recorded only when it is the last try.
+func (k *catching) join(heard []entry, last bool) bool {
 	skip := map[wire.ConsoleSource]int{}
 	for _, source := range []wire.ConsoleSource{wire.ConsoleOut, wire.ConsoleErr} {
-		skip[source] = overlapOf(of(k.held, source), of(heard, source))
+		from := of(heard, source)
+		skip[source] = overlapOf(of(k.held, source), from)
+		if skip[source] == 0 && len(from) > 0 && !last {
+			return false
+		}
 	}
 	k.s.c.add(k.held)
 	k.s.c.add(without(heard, skip))
-	token(l.pipe.news) // it may have ended meanwhile
+	return true
 }
