@@ -151,17 +151,22 @@ func (f *yamlFile) scalar(n yamlNode) scalar {
 	}
 }
 
+// inEach goes on in everything that a mapping or a list has.
+func (f *yamlFile) inEach(n yamlNode, rest []step) error {
+	return f.entries(n, func(e yamlEntry) error {
+		if e.odd {
+			return nil
+		}
+		return f.put(e.value, e.after, rest, true)
+	})
+}
+
 func (f *yamlFile) inMap(n yamlNode, path []step, below bool) error {
 	outer := f.within
 	f.within = f.within || n.kind == yamlFlowMap
 	defer func() { f.within = outer }()
 	if path[0].any {
-		return f.entries(n, func(e yamlEntry) error {
-			if e.odd {
-				return nil
-			}
-			return f.put(e.value, e.after, path[1:], true)
-		})
+		return f.inEach(n, path[1:])
 	}
 	for size := 1; size <= len(path); size++ { // a key may have dots in it
 		key, ok := joined(path, size)
@@ -193,12 +198,7 @@ func (f *yamlFile) inList(n yamlNode, path []step, below bool) error {
 	f.within = f.within || n.kind == yamlFlowList
 	defer func() { f.within = outer }()
 	if path[0].any {
-		return f.entries(n, func(e yamlEntry) error {
-			if e.odd {
-				return nil
-			}
-			return f.put(e.value, e.after, path[1:], true)
-		})
+		return f.inEach(n, path[1:])
 	}
 	if path[0].index < 0 {
 		if !below && !f.set.conditional() {
