@@ -85,7 +85,7 @@ func short(err error) string {
 
 const (
 	loginPage   = "/login"
-	accountPage = "/account"
+	accountPage = "/account/security" // where other logins are linked
 )
 
 func (s *Service) start(ctx context.Context, r *httpapi.Request) (httpapi.Redirect, error) {

@@ -272,15 +272,15 @@ func TestLinkingNeedsTheLoginAndItsProof(t *testing.T) {
 		return "?ticket=" + text
 	}
 	// In another browser the ticket is worth nothing.
-	if a := b.browser().call("GET", "/auth/oidc/start"+ticket(), ""); a.location != "/account?problem=oidc_expired" {
+	if a := b.browser().call("GET", "/auth/oidc/start"+ticket(), ""); a.location != "/account/security?problem=oidc_expired" {
 		t.Fatal(a.location)
 	}
 	late := ticket()
 	b.clock.add(time.Minute)
-	if a := w.call("GET", "/auth/oidc/start"+late, ""); a.location != "/account?problem=oidc_expired" {
+	if a := w.call("GET", "/auth/oidc/start"+late, ""); a.location != "/account/security?problem=oidc_expired" {
 		t.Fatal(a.location)
 	}
-	if a := w.enter("boss-there", ticket()); a.location != "/account?linked=oidc" || w.whoami() != "boss" {
+	if a := w.enter("boss-there", ticket()); a.location != "/account/security?linked=oidc" || w.whoami() != "boss" {
 		t.Fatal(a.location)
 	}
 	other := b.browser()
@@ -294,7 +294,7 @@ func TestLinkingNeedsTheLoginAndItsProof(t *testing.T) {
 	a := eve.call("POST", "/me/oidc", "")
 	_, rest, _ := strings.Cut(a.text, `/api/v1/auth/oidc/start`)
 	query, _, _ := strings.Cut(rest, `"`)
-	if a := eve.enter("boss-there", query); a.location != "/account?problem=oidc_taken" {
+	if a := eve.enter("boss-there", query); a.location != "/account/security?problem=oidc_taken" {
 		t.Fatal(a.location)
 	}
 	b.unlink(w, eve)

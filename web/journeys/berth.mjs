@@ -4,6 +4,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
 import { closeSync, copyFileSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import https from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -11,7 +12,9 @@ import { fileURLToPath } from 'node:url';
 import { ask, engine } from './engine.mjs';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
-const bin = resolve(root, process.env.BERTH_TEST_BIN ?? 'bin');
+
+/** Where our programs are. */
+export const bin = resolve(root, process.env.BERTH_TEST_BIN ?? 'bin');
 
 /** How long a condition may take on a busy machine before it counts as never, in milliseconds. */
 export const patience = Number(process.env.BERTH_JOURNEYS_PATIENCE ?? 90) * 1000;
@@ -36,6 +39,11 @@ export async function until(what, probe) {
   }
 }
 
+/** An address of this machine's own that nobody listens at. */
+export function loopback() {
+  return `127.${randomInt(10, 250)}.${randomInt(0, 250)}.${randomInt(1, 250)}`;
+}
+
 /** A port of loopback that nobody listens at. */
 export function freePort() {
   return new Promise((done, fail) => {
@@ -47,13 +55,13 @@ export function freePort() {
   });
 }
 
-// One of our programs, with its output in a file.
+// One of our programs, of bin or by its path, with its output in a file.
 class Program {
   constructor(name, args, env, log) {
     this.again = () => new Program(name, args, env, log);
     this.log = log;
     const out = openSync(log, 'a', 0o600);
-    this.child = spawn(join(bin, name), args, { env: { ...process.env, ...env }, stdio: ['ignore', out, out] });
+    this.child = spawn(resolve(bin, name), args, { env: { ...process.env, ...env }, stdio: ['ignore', out, out] });
     closeSync(out);
     this.ended = new Promise((done) => {
       this.child.on('exit', (code) => done(code ?? 1));
@@ -81,9 +89,10 @@ class Program {
   }
 }
 
-/** A controller, and the agents that joined it. */
+/** A controller, and the agents that joined it. It is at http://localhost, or behind a door (doors.mjs). */
 export class Berth {
-  constructor() {
+  constructor(door) {
+    this.door = door;
     this.dir = mkdtempSync(join(tmpdir(), 'berth-journeys-'));
     this.key = `berth_${randomBytes(20).toString('hex')}`;
     this.password = randomBytes(12).toString('hex');
@@ -92,8 +101,8 @@ export class Berth {
     this.networks = []; // of the engine, that agents have made
   }
 
-  static async start() {
-    const berth = new Berth();
+  static async start(door = undefined) {
+    const berth = new Berth(door);
     try {
       await berth.#controller();
       return berth;
@@ -108,21 +117,35 @@ export class Berth {
     for (let left = 5; ; left--) {
       const port = await freePort();
       // localhost is the one host without HTTPS where browsers have passkeys.
-      this.url = `http://localhost:${port}`;
-      const args = ['serve', '--data', join(this.dir, 'controller'), '--listen', `127.0.0.1:${port}`, '--public-url', this.url, '--sftp-listen', 'off', '--rate-limit', '0'];
+      this.url = this.door?.url ?? `http://localhost:${port}`;
+      const doors = this.door ? await this.door.lead(port) : ['--listen', `127.0.0.1:${port}`];
+      const args = ['serve', '--data', join(this.dir, 'controller'), ...doors, '--public-url', this.url, '--sftp-listen', 'off', '--rate-limit', '0'];
       const env = { BERTH_API_KEY: this.key, BERTH_ADMIN_PASSWORD: this.password };
       const program = new Program('berth-controller', args, env, join(this.dir, 'controller.log'));
       this.controller = program;
-      const healthy = () => fetch(`${this.url}/api/v1/health`).then((answer) => answer.ok, () => false);
+      const healthy = () => this.#fetch('/api/v1/health').then((answer) => answer.ok, () => false);
       await until('the controller', async () => program.code !== undefined || (await healthy()));
       if (program.code === undefined) return;
       if (left === 0) throw new Error(`the controller ended:\n${program.said()}`);
     }
   }
 
+  // fetch can't be told whose certificates to trust.
+  #fetch(path, { method = 'GET', headers = {}, body } = {}) {
+    if (!this.door) return fetch(this.url + path, { method, headers, body });
+    return new Promise((done, fail) => {
+      const call = https.request(this.url + path, { method, headers, ca: this.door.certificate, agent: false }, async (answer) => {
+        const text = Buffer.concat(await answer.toArray()).toString();
+        done(new Response(text || null, { status: answer.statusCode }));
+      });
+      call.on('error', fail);
+      call.end(body);
+    });
+  }
+
   /** A call of the API as the first admin; the answer's data. */
   async call(method, path, body) {
-    const answer = await fetch(this.url + path, {
+    const answer = await this.#fetch(path, {
       method: method.toUpperCase(),
       headers: { 'x-api-key': this.key, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
       body: body === undefined ? undefined : JSON.stringify(body),
@@ -132,19 +155,14 @@ export class Berth {
     return text ? JSON.parse(text).data : undefined;
   }
 
-  /** Makes a node and lets an agent in; resolves when it is online. */
-  async addNode(name = unique('node')) {
-    const address = this.loopback();
+  /** Makes a node and lets an agent in, as join has it; resolves when it is online. */
+  async addNode(name = unique('node'), how = {}) {
+    const address = loopback();
     const made = await this.call('post', '/api/v1/nodes', { name, address, port: 8443, memory: 16384, disk: 65536 });
-    const agent = await this.join(made.enrolment.key, address);
+    const agent = await this.join(made.enrolment.key, address, how);
     await this.online(made.node.id);
     this.node ??= made.node;
     return { ...made.node, address, agent };
-  }
-
-  /** An address of this machine's own that nobody listens at. */
-  loopback() {
-    return `127.${randomInt(10, 250)}.${randomInt(0, 250)}.${randomInt(1, 250)}`;
   }
 
   async online(id) {
@@ -153,17 +171,24 @@ export class Berth {
     });
   }
 
-  /** What the panel's line does on a machine: enrols, and starts the agent. A machine that was let in before keeps its data. */
-  async join(key, address, ...more) {
+  /**
+   * What the panel's line does on a machine: enrols, and starts the agent. A machine
+   * that was let in before keeps its data, and takes force to be let in again. One that can't be
+   * dialled opens a tunnel. One whose agent was installed with a directory of
+   * releases can be updated.
+   */
+  async join(key, address, { force = false, tunnel = false, releases = '' } = {}) {
     const data = this.data.get(address) ?? join(this.dir, unique('agent'));
     this.data.set(address, data);
     const log = `${data}.log`;
-    const enrol = new Program('berth-agent', ['enrol', '--controller', this.url, '--data', data, ...more], { BERTH_ENROLMENT_KEY: key }, log);
+    const name = releases ? join(releases, 'current', 'berth-agent') : 'berth-agent';
+    const enrol = new Program(name, ['enrol', '--controller', this.url, '--data', data, ...(force ? ['--force'] : []), ...(tunnel ? ['--tunnel'] : [])], { BERTH_ENROLMENT_KEY: key }, log);
     if ((await enrol.ended) !== 0) throw new Error(`the agent could not be enrolled:\n${enrol.said()}`);
     const network = unique('berth-journeys');
     this.networks.push(network);
-    const args = ['serve', '--data', data, '--listen', `${address}:8443`, '--sftp-listen', `${address}:2022`, '--docker-host', engine, '--volumes', 'directory', '--network', network];
-    const agent = new Program('berth-agent', args, {}, log);
+    const doors = tunnel ? ['--tunnel', '--sftp-listen', 'off'] : ['--listen', `${address}:8443`, '--sftp-listen', `${address}:2022`];
+    const args = ['serve', '--data', data, ...doors, '--docker-host', engine, '--volumes', 'directory', '--network', network];
+    const agent = new Program(name, args, releases ? { BERTH_AGENT_RELEASES: releases } : {}, log);
     this.agents.push(agent);
     return agent;
   }
@@ -207,6 +232,12 @@ export class Berth {
     });
   }
 
+  /** Deletes an instance; resolves when its node has nothing of it any more. */
+  async remove(id) {
+    await this.call('delete', `/api/v1/instances/${id}`);
+    await until('the instance to be gone', async () => !(await this.call('get', '/api/v1/instances?limit=100')).some((each) => each.id === id));
+  }
+
   /** What the controller and the agents said so far, into a folder. */
   keepLogs(folder) {
     for (const name of readdirSync(this.dir)) if (name.endsWith('.log')) copyFileSync(join(this.dir, name), join(folder, name));
@@ -219,11 +250,17 @@ export class Berth {
       await this.#clear().catch((error) => console.error(`instances are left behind: ${error.message}`));
     }
     for (const agent of this.agents) await agent.stop();
+    // Its rules stay in the kernel when an agent ends, so that they hold without it.
+    for (const data of this.data.values()) {
+      const gone = new Program('berth-agent', ['unmount', '--data', data], {}, `${data}.log`);
+      if ((await gone.ended) !== 0) console.error(`rules of the firewall are left behind: ${gone.said()}`);
+    }
     // The engine has addresses for a few networks only.
     for (const network of this.networks) {
       await ask('DELETE', `/networks/${network}`).catch((error) => / 404 /.test(error.message) || console.error(`a network is left behind: ${error.message}`));
     }
     await this.controller?.stop();
+    await this.door?.close();
     rmSync(this.dir, { recursive: true, force: true });
   }
 

@@ -142,8 +142,7 @@ journey('a private registry refuses a node, and lets it in once its login is add
     visitor.foresee(/^4(04|09) GET \/api\/v1\/instances\//);
     await page.getByRole('link', { name: 'Images' }).click();
     await page.getByRole('heading', { name: 'Images', level: 1 }).waitFor();
-    await berth.call('delete', `/api/v1/instances/${id}`);
-    await until('the instance to be gone', async () => !(await berth.call('get', '/api/v1/instances?limit=100')).some((each) => each.id === id));
+    await berth.remove(id);
   } finally {
     if (reference) await registry.forget(reference);
     await registry.stop();

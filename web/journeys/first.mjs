@@ -1,6 +1,6 @@
 // From an empty install to a first instance, and a machine that becomes a node.
 import { after, before } from 'node:test';
-import { Berth, unique } from './berth.mjs';
+import { Berth, loopback, unique } from './berth.mjs';
 import { keyOf, printed, shownLine } from './page.mjs';
 import { journey } from './stage.mjs';
 
@@ -14,7 +14,7 @@ journey(
   'the first visit leads from an empty install to a running instance',
   async (visitor, { berth }) => {
     const page = await visitor.admin('/welcome');
-    const address = berth.loopback();
+    const address = loopback();
     await page.getByRole('textbox', { name: 'Address' }).fill(address);
     await page.getByRole('button', { name: 'Continue' }).click();
     await berth.join(keyOf(await shownLine(page)), address);
@@ -29,7 +29,7 @@ journey(
 
 journey('a machine joins by the line that the panel shows', async (visitor, { berth }) => {
   const name = unique('joined');
-  const address = berth.loopback();
+  const address = loopback();
   const page = await visitor.admin('/nodes/new');
   await page.getByRole('textbox', { name: 'Name', exact: true }).fill(name);
   await page.getByRole('textbox', { name: 'Address' }).first().fill(address);

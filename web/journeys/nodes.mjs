@@ -1,5 +1,12 @@
-// What becomes of a node: it goes away and comes back, is emptied, shut out and let in again.
+// What becomes of a node: it goes away and comes back, is emptied, shut out and let
+// in again, holds what nobody knows, and gets a newer agent.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { bin, unique, until } from './berth.mjs';
+import { ask } from './engine.mjs';
 import { keyOf, shownLine } from './page.mjs';
 import { journey } from './stage.mjs';
 
@@ -45,7 +52,86 @@ journey('a node is emptied, shut out, and let in again', async (visitor, { berth
   const line = await shownLine(page);
   assert.match(line, / --force /, 'the machine is enrolled already');
   await node.agent.stop();
-  await berth.join(keyOf(line), node.address, '--force');
+  await berth.join(keyOf(line), node.address, { force: true });
   await page.getByText('Its certificate was revoked').waitFor({ state: 'detached' });
   await berth.online(node.id);
+});
+
+journey('what a node holds and nobody knows is shown, and adopted or taken away', async (visitor, { berth }) => {
+  // What it is asked for while it is away it can't answer.
+  visitor.foresee(/^503 GET \/api\/v1\/nodes\//);
+  const node = await berth.addNode();
+  const [before, after] = [await berth.addUser(), await berth.addUser()];
+  const page = await visitor.admin(`/nodes/${node.id}?tab=strays`);
+  await page.getByText('No strays').waitFor();
+  const [kept, lost] = [await berth.addInstance(before, { node_id: node.id }), await berth.addInstance(before, { node_id: node.id })];
+  const containers = await Promise.all([kept, lost].map(async ({ id }) => (await berth.call('get', `/api/v1/instances/${id}`)).container_id));
+  await node.agent.kill();
+  for (const { id } of [kept, lost]) await berth.call('delete', `/api/v1/instances/${id}?forget=true`);
+  berth.restart(node.agent);
+  const row = (instance) => page.getByRole('table', { name: 'Strays' }).getByRole('row').filter({ hasText: instance.id });
+  await row(kept).getByText('Running').waitFor();
+  await row(lost).getByText('Running').waitFor();
+
+  await row(kept).getByRole('button', { name: 'Adopt' }).click();
+  const adopt = page.getByRole('dialog', { name: `Adopt ${kept.id}` });
+  await adopt.getByRole('combobox', { name: 'Owner' }).or(adopt.getByRole('textbox', { name: 'Owner' })).first().fill(after.username);
+  await page.getByRole('option', { name: after.username }).click();
+  const name = unique('adopted');
+  await adopt.getByRole('textbox', { name: 'Name' }).fill(name);
+  await adopt.getByRole('button', { name: 'Adopt' }).click();
+  const job = page.getByRole('dialog', { name: 'Job' });
+  await job.getByText('Done', { exact: true }).first().waitFor();
+  await page.keyboard.press('Escape');
+  await row(kept).waitFor({ state: 'detached' });
+
+  await row(lost).getByRole('button', { name: 'Remove' }).click();
+  const remove = page.getByRole('dialog', { name: `Remove ${lost.id} and its data?` });
+  await remove.getByRole('textbox').fill(lost.id);
+  await remove.getByRole('button', { name: 'Remove' }).click();
+  await job.getByText('Done', { exact: true }).first().waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByText('No strays').waitFor();
+  await assert.rejects(ask('GET', `/containers/${containers[1]}/json`), / 404 /);
+  const adopted = await berth.call('get', `/api/v1/instances/${kept.id}`);
+  assert.deepEqual([adopted.name, adopted.owner_id, adopted.status, adopted.container_id], [name, after.id, 'running', containers[0]]);
+});
+
+/** Lays the agent out as its installer does, under the name of another release. */
+function installOlder(berth) {
+  const version = execFileSync(join(bin, 'berth-agent'), ['version']).toString().split(/[ ,]/)[1];
+  assert.ok(version.length >= 5, `${version} may be anything in the program`);
+  const older = 'older'.padEnd(version.length, 'r').slice(0, version.length);
+  const program = Buffer.from(readFileSync(join(bin, 'berth-agent'), 'latin1').replaceAll(version, older), 'latin1');
+  const releases = join(berth.dir, unique('releases'));
+  const home = join('releases', createHash('sha256').update(program).digest('hex'));
+  mkdirSync(join(releases, home), { recursive: true });
+  writeFileSync(join(releases, home, 'berth-agent'), program, { mode: 0o755 });
+  symlinkSync(home, join(releases, 'current'));
+  return { version, older, releases };
+}
+
+journey('a node with an older agent is told, and updated while its instance runs on', async (visitor, { berth }) => {
+  // What it is asked for while its program changes it can't answer.
+  visitor.foresee(/^503 GET \/api\/v1\/nodes\//);
+  const { version, older, releases } = installOlder(berth);
+  const node = await berth.addNode(undefined, { releases });
+  const instance = await berth.addInstance(await berth.addUser(), { node_id: node.id });
+  const { container_id, started_at } = await berth.call('get', `/api/v1/instances/${instance.id}`);
+  const page = await visitor.admin('/nodes');
+  const row = page.getByRole('row').filter({ hasText: node.name });
+  await row.getByText(older).waitFor();
+  await row.getByText('outdated').waitFor();
+  await row.getByRole('link', { name: node.name }).click();
+  await page.getByRole('button', { name: 'Actions', exact: true }).click();
+  await page.getByRole('menuitem', { name: 'Update the agent' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Update the agent' }).click();
+  await page.getByRole('dialog', { name: 'Job' }).getByText('Done', { exact: true }).first().waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Nodes' }).click();
+  await row.getByText(version, { exact: true }).waitFor();
+  assert.equal(await row.getByText('outdated').count(), 0);
+  await until('the node to be online', async () => (await berth.call('get', `/api/v1/nodes/${node.id}`)).state === 'online');
+  const now = await berth.call('get', `/api/v1/instances/${instance.id}`);
+  assert.deepEqual([now.status, now.container_id, now.started_at], ['running', container_id, started_at]);
 });

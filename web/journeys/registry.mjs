@@ -1,8 +1,9 @@
-// A private registry on loopback, with one login, and an engine that knows how to
-// fill it.
+// A private registry on loopback, with one login, an engine that knows how to fill
+// it, and a thin line to it.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort, until } from './berth.mjs';
@@ -10,6 +11,9 @@ import { ask } from './engine.mjs';
 
 // The one who may pull. The registry reads bcrypt alone, which Node hasn't.
 const puller = { username: 'puller', password: 'let a journey in', line: 'puller:$2y$05$g2QNG6Rt7hOo3.d5N4JrN..Nd5qOAahjmYvLheQo6mqqXIj65YF26' };
+
+// What is smaller is no layer that anybody waits for.
+const smallest = 256 << 10;
 
 export class Registry {
   username = puller.username;
@@ -71,14 +75,72 @@ export class Registry {
     return `${repository}:1`;
   }
 
-  /** Takes a name from the engine. */
+  /** Takes a name from the engine, and the layers that nothing else has. */
   async forget(reference) {
-    await ask('DELETE', `/images/${encodeURIComponent(reference)}?force=true&noprune=true`).catch(() => {});
+    await ask('DELETE', `/images/${encodeURIComponent(reference)}?force=true`).catch(() => {});
   }
 
   async stop() {
     this.child?.kill('SIGTERM');
     await this.ended;
     rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** The way to a registry, as thin as a journey wants it: of each layer no more comes through than the share it opened. */
+export class ThinLine {
+  #share = 0;
+  #waiting = new Set();
+
+  static async to(registry) {
+    const line = new ThinLine();
+    line.server = http.createServer((request, answer) => {
+      const { port } = new URL(`http://${registry.host}`);
+      const onward = http.request({ host: '127.0.0.1', port, method: request.method, path: request.url, headers: request.headers }, (came) => {
+        answer.writeHead(came.statusCode, came.headers);
+        const slow = /\/blobs\//.test(request.url) && request.method === 'GET';
+        void line.#carry(came, answer, slow ? Number(came.headers['content-length'] ?? 0) : 0).catch(() => answer.destroy());
+      });
+      onward.on('error', () => answer.destroy());
+      request.pipe(onward);
+    });
+    await new Promise((listening) => line.server.listen(0, '127.0.0.1', listening));
+    line.host = `127.0.0.1:${line.server.address().port}`;
+    return line;
+  }
+
+  // In pieces, so that the engine has something to tell on the way.
+  async #carry(from, to, size) {
+    let sent = 0;
+    for await (const chunk of from) {
+      for (let at = 0; at < chunk.length; ) {
+        await this.#opened(() => size < smallest || sent < size * this.#share || this.#share >= 1);
+        const piece = chunk.subarray(at, at + (size < smallest ? chunk.length : Math.ceil(size / 50)));
+        at += piece.length;
+        sent += piece.length;
+        to.write(piece);
+        if (size >= smallest && this.#share < 1) await new Promise((later) => setTimeout(later, 50));
+      }
+    }
+    to.end();
+  }
+
+  async #opened(holds) {
+    while (!holds()) await new Promise((go) => this.#waiting.add(go));
+  }
+
+  /** From now on so much of each layer comes through, 1 all at full speed. */
+  open(share) {
+    this.#share = share;
+    for (const go of this.#waiting) go();
+    this.#waiting.clear();
+  }
+
+  close() {
+    this.open(1);
+    this.server.closeAllConnections();
+    return new Promise((closed) => {
+      this.server.close(closed);
+    });
   }
 }

@@ -3,10 +3,13 @@
 // bin, Chromium, and a Docker Engine: see CONTRIBUTING.md.
 import './first.mjs';
 import './people.mjs';
+import './oidc.mjs';
 import './instances.mjs';
 import './files.mjs';
 import './nodes.mjs';
+import './https.mjs';
 import './mail.mjs';
 import './catalogue.mjs';
+import './slow.mjs';
 import './look.mjs';
 import './weight.mjs';

@@ -22,33 +22,36 @@ after(async () => {
 });
 
 /**
- * A journey: run gets a visitor at a fresh browser and what makes more of them.
+ * A journey: run gets a visitor at a fresh browser and what makes more of them. With
+ * own, which starts one, it goes through a controller that nobody else uses.
  * It fails, too, for what its pages reported. Of one that failed there is left, in
  * a folder that is named: each page's picture and console, and the programs' logs.
  */
-export function journey(name, run, { berth = () => stage.berth, skip, ...options } = {}) {
-  test(name, { timeout: longest, skip }, async () => {
+export function journey(name, run, { berth: shared = () => stage.berth, own, ...options } = {}) {
+  test(name, { timeout: longest }, async () => {
     const folder = join(failures, name.replace(/[^a-z0-9]+/gi, '-'));
     rmSync(folder, { recursive: true, force: true });
     const visitors = [];
+    const berth = own ? await own() : shared();
     const arrive = async (more = {}) => {
-      const visitor = await Visitor.arrive(stage.browser, berth(), { ...options, ...more });
+      const visitor = await Visitor.arrive(stage.browser, berth, { ...options, ...more });
       visitors.push(visitor);
       return visitor;
     };
     let failed = true;
     try {
-      await run(await arrive(), { berth: berth(), arrive });
+      await run(await arrive(), { berth, arrive });
       const unexpected = visitors.flatMap((each) => each.unexpected());
       if (unexpected.length > 0) throw new Error(`the pages reported:\n  ${unexpected.join('\n  ')}`);
       failed = false;
     } finally {
       if (failed) {
         mkdirSync(folder, { recursive: true });
-        berth()?.keepLogs(folder);
+        berth.keepLogs(folder);
         console.error(`"${name}" failed. Pictures, consoles and logs: ${folder}`);
       }
       for (const [at, each] of visitors.entries()) await each.leave(failed && folder, `page-${at + 1}`);
+      if (own) await berth.stop();
     }
   });
 }

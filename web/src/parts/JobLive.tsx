@@ -1,8 +1,8 @@
-import { Button, Group, Stack } from '@mantine/core';
+import { Button, Group, Progress, Stack } from '@mantine/core';
 import { IconCircle, IconCircleCheck, IconCircleX, IconLoader, type Icon } from '@tabler/icons-react';
 import { useEffect, useRef, useState } from 'react';
 import { call, ended, useCan, useJob, type View } from '@/api';
-import { dateTime, t, tAny } from '@/text';
+import { bytes, dateTime, t, tAny } from '@/text';
 import { JobProgress, notifyError } from '@/ui';
 import css from './parts.module.css';
 
@@ -26,11 +26,12 @@ export function JobLive({ id, onEnd, onRetry, quiet }: Props) {
     onEnd?.(job);
   }, [job, onEnd]);
   if (!job) return <div className={css.jobWait} aria-busy="true" />;
+  const parts = ended(job.state) ? [] : (job.parts ?? []);
   return (
     <Stack gap="sm">
       <JobProgress job={job} />
       {job.tasks && job.tasks.length > 0 && <Tasks tasks={job.tasks} />}
-      <JobLog lines={lines} />
+      {parts.length > 0 ? <Layers parts={parts} /> : <JobLog lines={lines} />}
       {!quiet && <JobButtons job={job} onRetry={onRetry} />}
     </Stack>
   );
@@ -89,6 +90,31 @@ function Tasks({ tasks }: { tasks: View<'JobTaskView'>[] }) {
       })}
     </ol>
   );
+}
+
+/** The layers of an image that is pulled, in the place of the log: what comes and goes there moves nothing else. */
+function Layers({ parts }: { parts: View<'JobPartView'>[] }) {
+  return (
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- a region that scrolls has to be reached by keyboard
+    <ul className={css.layers} aria-label={t('job.parts')} tabIndex={0}>
+      {parts.map((part) => (
+        <li key={part.name} className={css.layer}>
+          <span className="mono">{part.name}</span>
+          <Progress size="xs" value={shareOf(part)} animated={part.state === 'extracting'} aria-label={part.name} />
+          <span className="quiet">
+            {tAny(`job.part_${part.state}`, part.state)}
+            {part.state === 'downloading' && part.total_bytes > 0 && ` ${t('common.ofTotal', { used: bytes(part.done_bytes), total: bytes(part.total_bytes) })}`}
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** How much of a part is there, in percent. What is being unpacked is all there. */
+function shareOf(part: View<'JobPartView'>): number {
+  if (part.state === 'done' || part.state === 'extracting') return 100;
+  return part.total_bytes > 0 ? Math.min(100, (part.done_bytes / part.total_bytes) * 100) : 0;
 }
 
 /** A log, the newest line in sight until somebody scrolls up. */

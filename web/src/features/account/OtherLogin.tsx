@@ -1,10 +1,10 @@
 import { Button } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { useState } from 'react';
-import { useSearch } from 'wouter';
+import { useEffect, useState } from 'react';
+import { useSearchParams } from 'wouter';
 import { call, keys, usePanel, type View } from '@/api';
 import { t, tAny } from '@/text';
-import { ConfirmByName, DataTable, ErrorNotice, RelativeTime, Section, useSubmit } from '@/ui';
+import { ConfirmByName, DataTable, ErrorNotice, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
 import { useProof } from '@/parts';
 
 type Identity = View<'OIDCIdentityView'>;
@@ -13,7 +13,14 @@ type Identity = View<'OIDCIdentityView'>;
 export function OtherLogin() {
   const oidc = usePanel()?.oidc;
   const client = useQueryClient();
-  const problem = new URLSearchParams(useSearch()).get('problem');
+  const [params, setParams] = useSearchParams();
+  const problem = params.get('problem');
+  const linked = params.has('linked');
+  useEffect(() => {
+    if (!linked) return;
+    notifyDone(t('account.oidcLinked'));
+    setParams({}, { replace: true }); // a reload doesn't say it again
+  }, [linked, setParams]);
   const { guard, dialog } = useProof();
   const [removing, setRemoving] = useState<Identity>();
   const list = useQuery({ queryKey: keys.me('oidc'), queryFn: () => call('get', '/api/v1/me/oidc') });
