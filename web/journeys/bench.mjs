@@ -1,8 +1,8 @@
 // The panel's part of make bench: controller/e2e starts what is looked at, names
 // it in BERTH_BENCH, and prints each line of ours as its other figures. Nothing
 // stands between Chromium and the controller here, as it does on journeys.
-import { patience } from './berth.mjs';
 import { openBrowser } from './browser.mjs';
+import { patience } from './wait.mjs';
 
 const task = JSON.parse(process.env.BERTH_BENCH ?? 'null');
 if (!task) throw new Error('BERTH_BENCH says nothing: run make bench');

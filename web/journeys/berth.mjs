@@ -2,58 +2,19 @@
 // journey goes through. They listen at loopback ports that were free, and the
 // instances are containers of the engine that BERTH_TEST_DOCKER_HOST names.
 import { spawn } from 'node:child_process';
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { closeSync, copyFileSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import https from 'node:https';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ask, engine } from './engine.mjs';
+import { askAt, engine } from './engine.mjs';
+import { freePort, loopback, unique, until } from './wait.mjs';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 
 /** Where our programs are. */
 export const bin = resolve(root, process.env.BERTH_TEST_BIN ?? 'bin');
-
-/** How long a condition may take on a busy machine before it counts as never, in milliseconds. */
-export const patience = Number(process.env.BERTH_JOURNEYS_PATIENCE ?? 90) * 1000;
-
-/** A name that no other journey has. */
-export function unique(word) {
-  return `${word}-${randomBytes(4).toString('hex')}`;
-}
-
-/** Waits until probe gives something; the last thing that went wrong tells why not. */
-export async function until(what, probe) {
-  const end = Date.now() + patience;
-  for (let last = ''; ; ) {
-    try {
-      const found = await probe();
-      if (found) return found;
-    } catch (error) {
-      last = `: ${error.message}`;
-    }
-    if (Date.now() > end) throw new Error(`waited ${patience / 1000} s for ${what}${last}`);
-    await new Promise((go) => setTimeout(go, 100));
-  }
-}
-
-/** An address of this machine's own that nobody listens at. */
-export function loopback() {
-  return `127.${randomInt(10, 250)}.${randomInt(0, 250)}.${randomInt(1, 250)}`;
-}
-
-/** A port of loopback that nobody listens at. */
-export function freePort() {
-  return new Promise((done, fail) => {
-    const server = createServer().on('error', fail);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => done(port));
-    });
-  });
-}
 
 // One of our programs, of bin or by its path, with its output in a file.
 class Program {
@@ -98,7 +59,8 @@ export class Berth {
     this.password = randomBytes(12).toString('hex');
     this.agents = [];
     this.data = new Map(); // of an agent, by its address
-    this.networks = []; // of the engine, that agents have made
+    this.last = [];
+    this.networks = []; // that agents have made, with their engine
   }
 
   static async start(door = undefined) {
@@ -175,9 +137,9 @@ export class Berth {
    * What the panel's line does on a machine: enrols, and starts the agent. A machine
    * that was let in before keeps its data, and takes force to be let in again. One that can't be
    * dialled opens a tunnel. One whose agent was installed with a directory of
-   * releases can be updated.
+   * releases can be updated. Its engine is ours unless another's address is given.
    */
-  async join(key, address, { force = false, tunnel = false, releases = '' } = {}) {
+  async join(key, address, { force = false, tunnel = false, releases = '', host = engine } = {}) {
     const data = this.data.get(address) ?? join(this.dir, unique('agent'));
     this.data.set(address, data);
     const log = `${data}.log`;
@@ -185,9 +147,9 @@ export class Berth {
     const enrol = new Program(name, ['enrol', '--controller', this.url, '--data', data, ...(force ? ['--force'] : []), ...(tunnel ? ['--tunnel'] : [])], { BERTH_ENROLMENT_KEY: key }, log);
     if ((await enrol.ended) !== 0) throw new Error(`the agent could not be enrolled:\n${enrol.said()}`);
     const network = unique('berth-journeys');
-    this.networks.push(network);
+    this.networks.push([host, network]);
     const doors = tunnel ? ['--tunnel', '--sftp-listen', 'off'] : ['--listen', `${address}:8443`, '--sftp-listen', `${address}:2022`];
-    const args = ['serve', '--data', data, ...doors, '--docker-host', engine, '--volumes', 'directory', '--network', network];
+    const args = ['serve', '--data', data, ...doors, '--docker-host', host, '--volumes', 'directory', '--network', network];
     const agent = new Program(name, args, releases ? { BERTH_AGENT_RELEASES: releases } : {}, log);
     this.agents.push(agent);
     return agent;
@@ -243,6 +205,11 @@ export class Berth {
     for (const name of readdirSync(this.dir)) if (name.endsWith('.log')) copyFileSync(join(this.dir, name), join(folder, name));
   }
 
+  /** What is done once the programs have ended and left nothing behind. */
+  atEnd(run) {
+    this.last.push(run);
+  }
+
   /** Ends everything, and leaves nothing on the engine. */
   async stop() {
     const left = this.controller && this.controller.code === undefined && this.agents.length > 0;
@@ -255,12 +222,13 @@ export class Berth {
       const gone = new Program('berth-agent', ['unmount', '--data', data], {}, `${data}.log`);
       if ((await gone.ended) !== 0) console.error(`rules of the firewall are left behind: ${gone.said()}`);
     }
-    // The engine has addresses for a few networks only.
-    for (const network of this.networks) {
-      await ask('DELETE', `/networks/${network}`).catch((error) => / 404 /.test(error.message) || console.error(`a network is left behind: ${error.message}`));
+    // An engine has addresses for a few networks only.
+    for (const [host, network] of this.networks) {
+      await askAt(host, 'DELETE', `/networks/${network}`).catch((error) => / 404 /.test(error.message) || console.error(`a network is left behind: ${error.message}`));
     }
     await this.controller?.stop();
     await this.door?.close();
+    for (const run of this.last) await run();
     rmSync(this.dir, { recursive: true, force: true });
   }
 

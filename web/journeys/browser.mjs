@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
-import { patience } from './berth.mjs';
+import { patience } from './wait.mjs';
 
 /** Where a journey that failed leaves what was seen. */
 export const failures = resolve(dirname(fileURLToPath(import.meta.url)), '../../.cache/journeys');

@@ -2,10 +2,10 @@
 // that a registry gives only to those whom it knows.
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
-import { unique, until } from './berth.mjs';
 import { printed } from './page.mjs';
 import { Registry } from './registry.mjs';
 import { journey } from './stage.mjs';
+import { unique, until } from './wait.mjs';
 
 // An egg of the journeys' own, for the image that every node has.
 const egg = (name) => ({

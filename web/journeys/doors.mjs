@@ -5,7 +5,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loopback } from './berth.mjs';
+import { loopback } from './wait.mjs';
 
 const readme = resolve(dirname(fileURLToPath(import.meta.url)), '../../README.md');
 

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { unique, until } from './berth.mjs';
 import { journey } from './stage.mjs';
+import { unique, until } from './wait.mjs';
 
 const entryOf = (berth, instance, path) => berth.call('get', `/api/v1/instances/${instance.id}/files/entry?${new URLSearchParams({ path })}`);
 

@@ -1,8 +1,9 @@
 // From an empty install to a first instance, and a machine that becomes a node.
 import { after, before } from 'node:test';
-import { Berth, loopback, unique } from './berth.mjs';
+import { Berth } from './berth.mjs';
 import { keyOf, printed, shownLine } from './page.mjs';
 import { journey } from './stage.mjs';
+import { loopback, unique } from './wait.mjs';
 
 let empty;
 before(async () => {

@@ -1,9 +1,10 @@
 // The panel over HTTPS: a machine joins there, and what is live stays so.
 import assert from 'node:assert/strict';
-import { Berth, loopback, unique } from './berth.mjs';
+import { Berth } from './berth.mjs';
 import { Nginx, OwnDoor } from './doors.mjs';
 import { command, keyOf, printed, shownLine } from './page.mjs';
 import { journey } from './stage.mjs';
+import { loopback, unique } from './wait.mjs';
 
 /** A machine joins by the panel's line, and a customer uses what is hosted there, live. */
 async function inhabit(visitor, { berth, arrive }, how) {

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { unique, until } from './berth.mjs';
 import { command, printed } from './page.mjs';
 import { journey } from './stage.mjs';
+import { unique, until } from './wait.mjs';
 
 journey('the console shows what is printed, and takes a command', async (visitor, { berth }) => {
   const user = await berth.addUser();

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { unique, until } from './berth.mjs';
 import { still, turnTo } from './page.mjs';
 import { journey } from './stage.mjs';
+import { unique, until } from './wait.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 

@@ -1,8 +1,9 @@
 // What goes out by mail: an invitation, and a new password for who forgot his.
 import { after, before } from 'node:test';
-import { Berth, unique } from './berth.mjs';
+import { Berth } from './berth.mjs';
 import { PostOffice } from './post.mjs';
 import { journey } from './stage.mjs';
+import { unique } from './wait.mjs';
 
 // The others hand their links over themselves.
 let mailing;

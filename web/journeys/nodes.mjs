@@ -5,10 +5,11 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { bin, unique, until } from './berth.mjs';
-import { ask } from './engine.mjs';
-import { keyOf, shownLine } from './page.mjs';
+import { Berth, bin } from './berth.mjs';
+import { ask, OtherEngine } from './engine.mjs';
+import { command, keyOf, printed, shownLine } from './page.mjs';
 import { journey } from './stage.mjs';
+import { unique, until } from './wait.mjs';
 
 journey('a node that goes away is told at once, and comes back by itself', async (visitor, { berth }) => {
   const node = await berth.addNode();
@@ -30,7 +31,6 @@ journey('a node that goes away is told at once, and comes back by itself', async
 journey('a node is emptied, shut out, and let in again', async (visitor, { berth }) => {
   // What it is asked for while it is shut out it can't answer.
   visitor.foresee(/^503 GET \/api\/v1\/nodes\//);
-  // All nodes of the journeys are on one engine, where an instance can't be twice: controller/e2e moves them.
   const node = await berth.addNode();
   const page = await visitor.admin(`/nodes/${node.id}`);
   await page.getByRole('button', { name: 'Actions', exact: true }).click();
@@ -135,3 +135,41 @@ journey('a node with an older agent is told, and updated while its instance runs
   const now = await berth.call('get', `/api/v1/instances/${instance.id}`);
   assert.deepEqual([now.status, now.container_id, now.started_at], ['running', container_id, started_at]);
 });
+
+journey('a node is drained: its instances go to another with all they have, while their owner looks on', async (visitor, { berth, arrive }) => {
+  // What is on its way can't be asked for figures.
+  visitor.foresee(/^(503|409) GET \/api\/v1\//);
+  const from = await berth.addNode();
+  const owner = await berth.addUser();
+  const [runs, rests] = [await berth.addInstance(owner, { node_id: from.id }), await berth.addInstance(owner, { node_id: from.id, start: false })];
+  const kept = `${berth.url}/api/v1/instances/${rests.id}/files/content?path=kept`;
+  const put = await fetch(kept, { method: 'PUT', headers: { 'x-api-key': berth.key, 'content-type': 'application/octet-stream' }, body: 'as it was' });
+  assert.equal(put.ok, true, String(put.status));
+  const guest = await arrive();
+  guest.foresee(/^(503|409) GET \/api\/v1\//);
+  const seen = await guest.login(owner, `/instances/${runs.id}`);
+  await command(seen, 'before');
+  await printed(seen, 'You said: before');
+
+  // One engine can't hold an instance twice.
+  const other = await OtherEngine.start();
+  berth.atEnd(() => other.stop());
+  const to = await berth.addNode(undefined, { host: other.address });
+  const page = await visitor.admin(`/nodes/${from.id}`);
+  await page.getByRole('button', { name: 'Actions', exact: true }).click();
+  await page.getByRole('menuitem', { name: 'Drain' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Drain' }).click();
+  await page.getByRole('dialog', { name: 'Job' }).getByText('Done', { exact: true }).first().waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('tab', { name: 'Instances' }).click();
+  await page.getByText('No instances here yet').waitFor();
+  await page.goto(`/nodes/${to.id}`);
+  await page.getByRole('tab', { name: 'Instances' }).click();
+  for (const { name } of [runs, rests]) await page.getByRole('link', { name }).waitFor();
+
+  await berth.reaches(runs.id, 'running');
+  await command(seen, 'after');
+  await printed(seen, 'You said: after');
+  assert.equal(await (await fetch(kept, { headers: { 'x-api-key': berth.key } })).text(), 'as it was');
+  await assert.rejects(ask('GET', `/containers/berth-${runs.id}/json`), / 404 /);
+}, { own: () => Berth.start() });

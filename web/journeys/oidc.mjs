@@ -1,7 +1,8 @@
 // Another login: one's account at a provider opens the one here, once it is linked.
-import { Berth, unique, until } from './berth.mjs';
+import { Berth } from './berth.mjs';
 import { Provider } from './provider.mjs';
 import { journey } from './stage.mjs';
+import { unique, until } from './wait.mjs';
 
 /** Resolves once the page is at an origin; false when it lost its way there. */
 async function comesTo(page, origin) {

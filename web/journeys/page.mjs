@@ -1,6 +1,6 @@
 // What several journeys do with a page.
 import assert from 'node:assert/strict';
-import { until } from './berth.mjs';
+import { until } from './wait.mjs';
 
 /** Waits until the console shows a text. */
 export async function printed(page, text) {

@@ -1,8 +1,8 @@
 // Logging in, by all its ways, and being let in.
 import assert from 'node:assert/strict';
-import { unique } from './berth.mjs';
 import { journey } from './stage.mjs';
 import { Authenticator } from './totp.mjs';
+import { unique } from './wait.mjs';
 
 async function prove(page, password) {
   const asked = page.getByRole('dialog', { name: 'Prove that it is you' });

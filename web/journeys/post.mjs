@@ -1,6 +1,6 @@
 // A post office: a mail server on this machine that keeps what it is sent.
 import { createServer } from 'node:net';
-import { until } from './berth.mjs';
+import { until } from './wait.mjs';
 
 /** What a mail says, without the ways in which it is written down for the line. */
 function plain(raw) {

@@ -6,7 +6,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort, until } from './berth.mjs';
+import { freePort, until } from './wait.mjs';
 
 const schema = '/usr/share/dbconfig-common/data/glewlwyd/install/sqlite3';
 const modules = '/usr/lib/glewlwyd';

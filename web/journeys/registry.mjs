@@ -6,8 +6,8 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort, until } from './berth.mjs';
 import { ask } from './engine.mjs';
+import { freePort, until } from './wait.mjs';
 
 // The one who may pull. The registry reads bcrypt alone, which Node hasn't.
 const puller = { username: 'puller', password: 'let a journey in', line: 'puller:$2y$05$g2QNG6Rt7hOo3.d5N4JrN..Nd5qOAahjmYvLheQo6mqqXIj65YF26' };

@@ -5,11 +5,11 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { unique, until } from './berth.mjs';
 import { ask } from './engine.mjs';
 import { printed } from './page.mjs';
 import { Registry, ThinLine } from './registry.mjs';
 import { journey } from './stage.mjs';
+import { unique, until } from './wait.mjs';
 
 /** Makes the engine an image of the demo with this machine's shell, and with layers that nobody has seen before. */
 async function build(name) {
