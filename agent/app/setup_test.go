@@ -103,6 +103,7 @@ func (c *controller) leaf(uri string, usage x509.ExtKeyUsage) tls.Certificate {
 func (c *controller) enrolled(node ident.Node) string {
 	c.t.Helper()
 	dir := c.t.TempDir()
+	c.t.Cleanup(func() { _ = RemoveFirewall(dir) }) // which outlives its agent; without root there is none
 	certificate := c.leaf(wire.NodeURI(node), x509.ExtKeyUsageServerAuth)
 	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
 	if err != nil {

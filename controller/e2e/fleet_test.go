@@ -107,7 +107,7 @@ func (o fleetOrder) agent(ctx context.Context, n int) (*agentapp.App, error) {
 	for _, reference := range o.Images {
 		engine.AddImage(reference, runtime.Image{Entrypoint: []string{"/server"}}, nil)
 	}
-	return agentapp.New(agentapp.Config{Data: dir, NoDemo: true},
+	return agentapp.New(agentapp.Config{Data: dir, NoDemo: true, NoFirewall: true}, // a scripted engine sends nothing
 		agentapp.Deps{Engine: engine, Listener: ln, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 }
 

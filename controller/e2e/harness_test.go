@@ -203,6 +203,7 @@ func (p *panel) enrolHost(name string) (*host, net.Listener) {
 	}, &made)
 	h := &host{panel: p, id: made.Data.Node.ID, dir: p.t.TempDir(), listen: ln.Addr().String()}
 	p.t.Cleanup(func() { h.unmount() })
+	p.t.Cleanup(func() { _ = agentapp.RemoveFirewall(h.dir) }) // which outlives its agent; without root there is none
 	_, err = enrol.Enrol(p.t.Context(), enrol.Options{
 		Controller: p.url, Key: made.Data.Enrolment.Key, Dir: h.dir, Agent: wire.EnrolAgent{Release: "test", Wire: wire.Version}, Now: time.Now,
 	})
