@@ -59,7 +59,7 @@ export class Berth {
     this.password = randomBytes(12).toString('hex');
     this.agents = [];
     this.data = new Map(); // of an agent, by its address
-    this.last = [];
+    this.last = door ? [() => door.close()] : [];
     this.networks = []; // that agents have made, with their engine
   }
 
@@ -227,7 +227,6 @@ export class Berth {
       await askAt(host, 'DELETE', `/networks/${network}`).catch((error) => / 404 /.test(error.message) || console.error(`a network is left behind: ${error.message}`));
     }
     await this.controller?.stop();
-    await this.door?.close();
     for (const run of this.last) await run();
     rmSync(this.dir, { recursive: true, force: true });
   }

@@ -37,11 +37,13 @@ export class Visitor {
 
   // A container that starts or ends changes the machine's interfaces, and Chromium
   // then breaks off whatever it is connecting to (ERR_NETWORK_CHANGED). So its calls
-  // are made from here; uploads, which come back by themselves, are its own.
+  // are made from here; uploads and streams of events, which come back by themselves,
+  // are its own.
   async #steady() {
     await this.context.route('**/*', async (route) => {
       const url = route.request().url();
-      if (!url.startsWith(this.berth.url) || url.includes('/files/uploads')) return route.continue();
+      const own = url.includes('/files/uploads') || route.request().resourceType() === 'eventsource';
+      if (own || !url.startsWith(this.berth.url)) return route.continue();
       try {
         await route.fulfill({ response: await route.fetch({ maxRedirects: 0, timeout: patience }) });
       } catch {
@@ -94,8 +96,8 @@ export class Visitor {
 
   unexpected() {
     // Who isn't logged in is told so when the page asks who he is.
-    // A socket comes back by itself when the machine's interfaces change.
-    const known = [/^401 GET \/api\/v1\/session$/, /WebSocket connection to .*ERR_NETWORK_CHANGED/, ...this.#foreseen];
+    // A socket and a stream come back by themselves when the machine's interfaces change.
+    const known = [/^401 GET \/api\/v1\/session$/, /WebSocket connection to .*ERR_NETWORK_CHANGED/, /^net::ERR_NETWORK_CHANGED GET \/api\/v1\/jobs\/[^/]+\/stream$/, ...this.#foreseen];
     return this.problems.filter((each) => !known.some((pattern) => pattern.test(each)));
   }
 

@@ -7,6 +7,17 @@ export async function printed(page, text) {
   await page.locator('.xterm-rows > div').filter({ hasText: text }).first().waitFor();
 }
 
+/** Lets files fall onto what takes them. */
+export async function drop(page, target, files) {
+  const data = await page.evaluateHandle((all) => {
+    const transfer = new DataTransfer();
+    for (const [name, text] of all) transfer.items.add(new File([text], name, { type: 'application/json' }));
+    return transfer;
+  }, files);
+  await target.dispatchEvent('dragover', { dataTransfer: data });
+  await target.dispatchEvent('drop', { dataTransfer: data });
+}
+
 /** Sends a command to the console. */
 export async function command(page, text) {
   await page.getByRole('textbox', { name: 'Command', exact: true }).fill(text);

@@ -1,75 +1,74 @@
-// make screenshots: every page into docs/screenshots, light and dark, and those
-// that customers use most on a phone as well. Names of pictures make those alone:
+// make screenshots: every page into docs/screenshots, light and dark, and on a
+// phone; in German what customers use most. Names of pictures make those alone:
 // node web/journeys/screenshots.mjs overview-light files-light
 import { mkdirSync, rmSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Berth } from './berth.mjs';
 import { openBrowser, Visitor } from './browser.mjs';
-import { printed, settled } from './page.mjs';
+import { printed, settled, still } from './page.mjs';
+import { empty, hoster } from './scene.mjs';
 
 const only = new Set(process.argv.slice(2));
-const into = resolve(dirname(fileURLToPath(import.meta.url)), '../../docs/screenshots');
+const into = resolve(process.env.BERTH_SCREENSHOTS ?? resolve(dirname(fileURLToPath(import.meta.url)), '../../docs/screenshots'));
+const wide = { viewport: { width: 1280, height: 860 } };
+const phone = { viewport: { width: 390, height: 800 }, isMobile: true, hasTouch: true };
 
-/** What there is to see: [name, path, whether on a phone, too]. */
-async function scene(berth) {
-  const node = await berth.addNode('fra-1');
-  const owner = await berth.addUser({ username: 'anna' });
-  await berth.addUser({ username: 'ben' });
-  const role = await berth.call('post', '/api/v1/roles', { name: 'Support', description: 'Helps customers', permissions: ['users.read', 'nodes.read', 'instances.read', 'activity.read'] });
-  const web = await berth.addInstance(owner, { name: 'web' });
-  await berth.addInstance(owner, { name: 'staging', start: false });
-  const image = await berth.demo();
-  const put = (path, text) => fetch(`${berth.url}/api/v1/instances/${web.id}/files/content?path=${path}`, { method: 'PUT', headers: { 'x-api-key': berth.key, 'content-type': 'application/octet-stream' }, body: text });
-  await put('server.properties', 'motd=Hello\nmax-players=20\n');
-  await put('notes.md', '# Notes\n\nWhat to do next.\n');
-  const tab = (slug) => `/instances/${web.id}${slug && `/${slug}`}`;
-  return {
-    web,
-    pages: [
-      ['overview', '/overview', true], ['welcome', '/welcome'], ['instances', '/instances', true], ['deploy', '/instances/new'],
-      ['instance', tab(''), true], ['files', tab('files'), true], ['stats', tab('stats')], ['startup', tab('startup')], ['network', tab('network')],
-      ['subusers', tab('subusers')], ['instance-activity', tab('activity')], ['instance-settings', tab('settings')],
-      ['nodes', '/nodes'], ['node', `/nodes/${node.id}`], ['node-new', '/nodes/new'], ['images', '/images', true], ['images-import', '/images/import'], ['image', `/images/${image.id}`], ['image-variables', `/images/${image.id}?tab=variables`], ['registries', '/registries'],
-      ['users', '/users'], ['user', `/users/${owner.id}`], ['user-new', '/users/new'], ['roles', '/roles'], ['role', `/roles/${role.id}`],
-      ['jobs', '/jobs'], ['activity', '/activity'], ['settings', '/settings'],
-      ['account', '/account', true], ['account-security', '/account/security'], ['account-sessions', '/account/sessions'],
-    ],
-  };
+/** How it is looked at: [suffix, options of the visitor, which pages]. */
+const looks = [
+  ['light', { ...wide, colorScheme: 'light' }, () => true],
+  ['dark', { ...wide, colorScheme: 'dark' }, () => true],
+  ['phone-light', { ...phone, colorScheme: 'light' }, () => true],
+  ['phone-dark', { ...phone, colorScheme: 'dark' }, ({ both }) => both],
+  ['phone-de', { ...phone, colorScheme: 'light', locale: 'de-DE' }, ({ both }) => both],
+];
+
+async function take({ page }, { name, path, act }, suffix) {
+  await page.goto(path);
+  if (name === 'docs') await page.locator('h1').first().waitFor();
+  else await settled(page);
+  if (name === 'instance') await printed(page, 'You said: ahoy');
+  await act?.(page);
+  await page.evaluate(() => document.fonts.ready);
+  await still(page);
+  await page.screenshot({ path: `${into}/${name}-${suffix}.png`, animations: 'disabled', caret: 'hide' });
 }
 
-async function take(visitor, name, suffix, path) {
-  if (only.size > 0 && !only.has(`${name}-${suffix}`)) return;
-  if (path) await visitor.page.goto(path);
-  await settled(visitor.page);
-  if (name === 'instance') await printed(visitor.page, 'You said: ahoy');
-  await visitor.page.evaluate(() => document.fonts.ready);
-  await visitor.page.screenshot({ path: `${into}/${name}-${suffix}.png`, animations: 'disabled', caret: 'hide' });
+/** Logs in, whatever the language. */
+async function enter({ page }, { username, password }) {
+  await page.goto('/login');
+  await page.locator('input[autocomplete^=username]').fill(username);
+  await page.locator('input[type=password]').fill(password);
+  await page.keyboard.press('Enter');
+  await page.locator('main#page').waitFor();
 }
 
-const [browser, berth] = await Promise.all([openBrowser(), Berth.start()]);
+/** Takes those that are asked for, each as who sees it; what the pages reported is said. */
+async function tour(browser, berth, shots, users) {
+  for (const [suffix, how, chosen] of looks) {
+    const wanted = shots.filter((each) => chosen(each) && (only.size === 0 || only.has(`${each.name}-${suffix}`)));
+    for (const who of new Set(wanted.map((each) => each.who))) {
+      const visitor = await Visitor.arrive(browser, berth, how);
+      if (who) await enter(visitor, users[who]);
+      for (const each of wanted.filter((each) => each.who === who)) {
+        visitor.problems.length = 0;
+        await take(visitor, each, suffix).catch((error) => console.error(`${each.name}-${suffix}: ${error.message}`));
+        for (const problem of visitor.unexpected()) console.error(`${each.name}-${suffix}: the page reported ${problem}`);
+      }
+      await visitor.leave();
+    }
+  }
+}
+
+const [browser, berth, fresh] = await Promise.all([openBrowser(), Berth.start(), Berth.start()]);
 try {
   if (only.size === 0) rmSync(into, { recursive: true, force: true });
   mkdirSync(into, { recursive: true });
-  const { web, pages } = await scene(berth);
-  await berth.call('post', `/api/v1/instances/${web.id}/command`, { command: 'ahoy' });
-  for (const colorScheme of ['light', 'dark']) {
-    for (const phone of [false, true]) {
-      const size = phone ? { viewport: { width: 390, height: 800 }, isMobile: true, hasTouch: true } : { viewport: { width: 1280, height: 860 } };
-      const suffix = phone ? `phone-${colorScheme}` : colorScheme;
-      const guest = await Visitor.arrive(browser, berth, { colorScheme, ...size });
-      await guest.page.goto('/login');
-      await guest.page.getByLabel('Name or e-mail').waitFor();
-      await take(guest, 'login', suffix);
-      await guest.admin('/instances');
-      for (const [name, path, both] of pages) {
-        if (phone && !both) continue;
-        await take(guest, name, suffix, path);
-      }
-      await guest.leave();
-    }
-  }
+  const { shots, users } = await hoster(berth);
+  const doors = ['/login', '/forgot', '/link'].map((path) => ({ name: path.slice(1), path, both: true }));
+  await tour(browser, berth, [...doors, ...shots], users);
+  await tour(browser, fresh, empty, { admin: { username: 'admin', password: fresh.password } });
 } finally {
   await browser.close();
-  await berth.stop();
+  await Promise.all([berth.stop(), fresh.stop()]);
 }

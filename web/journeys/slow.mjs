@@ -38,8 +38,7 @@ until [ -e /mnt/server/arrived ]; do sleep 0.2; done
 
 /** How far the page says that the layers are that still come, in percent. */
 async function comes(page) {
-  const bars = await page.getByRole('list', { name: 'What it is made of' }).getByRole('progressbar').all();
-  const values = await Promise.all(bars.map((bar) => bar.getAttribute('aria-valuenow').then(Number)));
+  const values = await page.getByRole('list', { name: 'What it is made of' }).getByRole('progressbar').evaluateAll((bars) => bars.map((bar) => Number(bar.getAttribute('aria-valuenow'))));
   return Math.max(0, ...values.filter((each) => each < 100));
 }
 

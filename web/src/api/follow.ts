@@ -1,7 +1,9 @@
-// A job as it goes on: its states and its log, by server-sent events. The
-// browser comes back by itself after a break, behind the last line it has.
+// A job as it goes on: its states and its log, by server-sent events. After a break
+// the browser comes back by itself, behind the last line it has. It gives up where
+// a proxy answers for a controller that restarts: then we come back.
 import { useEffect, useState } from 'react';
 import { address, type View } from './client';
+import { backoff } from './live';
 
 export interface Followed {
   job: View<'JobView'> | undefined;
@@ -24,23 +26,46 @@ export function withLine(lines: Followed['lines'], line: View<'JobLineView'>): F
   return [...lines, line].slice(-linesMost);
 }
 
+interface Told {
+  job: (job: View<'JobView'>) => void;
+  line: (line: View<'JobLineView'>) => void;
+}
+
+/** Tells what a job's stream says until the job's end, or until what it returns is called. */
+export function follow(url: string, told: Told): () => void {
+  let source: EventSource;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let tries = 0;
+  const open = () => {
+    source = new EventSource(url);
+    source.addEventListener('open', () => (tries = 0));
+    source.addEventListener('job', (e) => {
+      const job = JSON.parse((e as MessageEvent<string>).data) as View<'JobView'>;
+      if (ended(job.state)) source.close();
+      told.job(job);
+    });
+    source.addEventListener('line', (e) => told.line(JSON.parse((e as MessageEvent<string>).data) as View<'JobLineView'>));
+    source.addEventListener('error', () => {
+      if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, backoff(tries++));
+    });
+  };
+  open();
+  return () => {
+    clearTimeout(timer);
+    source.close();
+  };
+}
+
 /** Follows a job until its end, for as long as the component is shown. */
 export function useJob(id: string | undefined): Followed {
   const [held, setHeld] = useState<{ id: string | undefined } & Followed>({ id, ...nothing });
   useEffect(() => {
     if (!id) return;
-    const source = new EventSource(address('/api/v1/jobs/{id}/stream', { id }));
     const change = (next: (of: Followed) => Followed) => setHeld((before) => ({ id, ...next(before.id === id ? before : nothing) }));
-    source.addEventListener('job', (e) => {
-      const job = JSON.parse((e as MessageEvent<string>).data) as View<'JobView'>;
-      if (ended(job.state)) source.close();
-      change((of) => ({ ...of, job }));
+    return follow(address('/api/v1/jobs/{id}/stream', { id }), {
+      job: (job) => change((of) => ({ ...of, job })),
+      line: (line) => change((of) => ({ ...of, lines: withLine(of.lines, line) })),
     });
-    source.addEventListener('line', (e) => {
-      const line = JSON.parse((e as MessageEvent<string>).data) as View<'JobLineView'>;
-      change((of) => ({ ...of, lines: withLine(of.lines, line) }));
-    });
-    return () => source.close();
   }, [id]);
   return held.id === id ? held : nothing;
 }
