@@ -143,6 +143,7 @@ func (c *console) begin(r *reader, after int64, record string) error {
 	if after >= 0 && after < c.record.next && (record == "" || record == c.record.about.Record) {
 		r.next = after + 1
 	}
+	r.wants = r.next
 	r.first = wire.ConsoleFrame{Record: c.record.about.Record, Last: c.record.next - 1}
 	return nil
 }

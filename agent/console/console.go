@@ -62,8 +62,18 @@ func (c *console) open() error {
 		c.complain(err)
 		return err
 	}
+	r.wanted, r.behind = c.wanted, c.room.Behind
 	c.record = r
 	return nil
+}
+
+// wanted is the oldest line that a reader gets next; the caller holds mu.
+func (c *console) wanted() int64 {
+	oldest := c.record.next
+	for r := range c.readers {
+		oldest = min(oldest, r.wants)
+	}
+	return oldest
 }
 
 var errRemoved = errors.New("the console was removed")
@@ -262,6 +272,9 @@ func (c *console) part(r *reader) {
 	delete(c.readers, r)
 	if len(c.readers) == 0 && !c.failing {
 		c.recent, c.weight = nil, 0
+	}
+	if c.record != nil {
+		c.record.drop() // what was kept for the reader
 	}
 }
 

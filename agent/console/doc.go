@@ -20,12 +20,15 @@
 //     times decide, and a few of them may be counted wrongly.
 //   - A stream's end says nothing about the container. The engine is asked; when it
 //     doesn't answer, the session waits for the next Resume.
-//   - A container is not held up by the disk nor by a reader: what it prints is read
-//     into memory at once, up to pipeSize.
-//   - A reader is held up by its own connection only. It has a place in the record
-//     and no queue; what the record no longer has when it comes there is told as
-//     missed, and it goes on a quarter of the record behind that. Lines are
-//     encoded once for all who read along; who lags behind reads the files.
+//   - Nothing that a container prints is passed over because the disk or the machine
+//     is slow: pipeSize of it is read into memory, and then the container waits, as
+//     it does for its engine's own log. That holds up no other instance's.
+//   - A container is never held up by a reader. A reader is held up by its own
+//     connection only. It has a place in the record and no queue. A burst reaches it
+//     whole, for the record grows while somebody has old lines to come (Behind); what
+//     it no longer has then is told as missed, and the reader goes on a quarter of
+//     the record behind that. Lines are encoded once for all who read along; who lags
+//     behind reads the files.
 //   - While the disk is full, lines are kept in memory as far as recentSize goes, and
 //     the record is one that begins anew when the agent is restarted.
 //

@@ -38,6 +38,7 @@ type reader struct {
 
 	first wire.ConsoleFrame // what it is told first
 	next  int64             // the number of the line that it gets next
+	wants int64             // the same when it took lines last; behind the console's mu
 	at    place             // where that is on disk, if it was read from there
 	tails int64             // the tail it was told last
 	tail  bool              // it shows one
@@ -296,6 +297,7 @@ func (c *console) take(r *reader) ([]*chunk, *wire.ConsoleMissed, error) {
 			c.mu.Unlock()
 			return nil, nil, errRemoved
 		}
+		r.wants = r.next
 		end, first := c.record.next, c.record.first()
 		if r.next >= end {
 			c.mu.Unlock()

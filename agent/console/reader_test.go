@@ -403,25 +403,12 @@ func TestWrongCalls(t *testing.T) {
 // A reader that takes nothing is passed over, and holds up nobody.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
-	w := setup(t, func(o *Options) { o.Patience = time.Hour })
+	w := setup(t, func(o *Options) { o.Patience, o.Behind = time.Hour, 1 })
 	w.states.set(one, wire.ActualRunning)
-	slow := w.dialQuietly("?after=0")
-	if err := slow.conn.NetConn().(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
-		t.Fatal(err)
-	}
+	slow := w.dialSlowly()
 	quick := w.dial("?after=0")
 	const n = 2000 // more than a record and a connection hold together
-	text := strings.Repeat("x", 8<<10)
-	c := w.room.of(one)
-	go func() {
-		for range n / 50 {
-			list := make([]entry, 50)
-			for i := range list {
-				list[i] = entry{at: time.Unix(1, 0), source: wire.ConsoleOut, text: text}
-			}
-			c.add(list)
-		}
-	}()
+	go w.burst(n)
 	quick.upTo(n)
 	go slow.read()
 	slow.upTo(n)
@@ -434,6 +421,61 @@ func TestSlowReader(t *testing.T) {
 		}
 	}()
 	<-slow.closed
+}
+
+// dialSlowly is dialQuietly from the first line on, for one whose connection holds
+// little.
+func (w *world) dialSlowly() *client {
+	w.t.Helper()
+	slow := w.dialQuietly("?after=0")
+	if err := slow.conn.NetConn().(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		w.t.Fatal(err)
+	}
+	return slow
+}
+
+// burst records lines of 8 KiB.
+func (w *world) burst(n int) {
+	text := strings.Repeat("x", 8<<10)
+	for range n / 50 {
+		list := make([]entry, 50)
+		for i := range list {
+			list[i] = entry{at: time.Unix(1, 0), source: wire.ConsoleOut, text: text}
+		}
+		w.room.of(one).add(list)
+	}
+}
+
+// A burst that is larger than a record reaches a reader whole that takes it in
+// later; then the record is as large as it was.
+func TestLateReader(t *testing.T) {
+	t.Parallel()
+	w := setup(t, func(o *Options) { o.Patience = time.Hour })
+	w.states.set(one, wire.ActualRunning)
+	late := w.dialSlowly()
+	const n = 2000
+	w.burst(n)
+	go late.read()
+	late.upTo(n)
+	if len(late.missed) > 0 || late.seen[0].Seq != 1 {
+		t.Errorf("it begins with line %d and misses %v", late.seen[0].Seq, late.missed)
+	}
+	go func() {
+		_ = late.conn.Close()
+		for range late.frames {
+		}
+	}()
+	<-late.closed
+	runtimetest.Eventually(t, "the record to be small again", func() bool {
+		c := w.room.of(one)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		bytes := int64(0)
+		for _, s := range c.record.segments {
+			bytes += s.size
+		}
+		return len(c.readers) == 0 && bytes <= wire.ConsoleBytes
+	})
 }
 
 func TestSilentReaderIsCutOff(t *testing.T) {

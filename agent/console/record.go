@@ -38,6 +38,11 @@ type record struct {
 	file     *os.File  // of the last segment; nil until something is appended, and after a failure
 	buf      []byte
 	broken   bool // what was written last did not reach the disk
+
+	// wanted is the oldest line that somebody is to read next; nil: nobody is. As long
+	// as he is late, behind bytes are kept.
+	wanted func() int64
+	behind int64
 }
 
 type segment struct {
@@ -247,13 +252,24 @@ func (r *record) ready() error {
 
 // drop removes the oldest segments, so that another one has room.
 func (r *record) drop() {
+	wanted := r.next
+	if r.wanted != nil {
+		wanted = r.wanted()
+	}
 	for len(r.segments) > 0 {
 		var bytes int64
 		for _, s := range r.segments {
 			bytes += s.size
 		}
-		enough := len(r.segments) > 1 && r.next-r.segments[1].first >= wire.ConsoleRecord
-		if !enough && bytes+segmentSize <= wire.ConsoleBytes {
+		second := r.next // the first line that is kept for sure
+		if len(r.segments) > 1 {
+			second = r.segments[1].first
+		}
+		enough, most := r.next-second >= wire.ConsoleRecord, int64(wire.ConsoleBytes)
+		if wanted < second {
+			enough, most = false, max(most, r.behind)
+		}
+		if !enough && bytes+segmentSize <= most {
 			return
 		}
 		if err := os.Remove(filepath.Join(r.dir, segmentName(r.segments[0].first))); err != nil && !errors.Is(err, os.ErrNotExist) {

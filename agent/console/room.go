@@ -45,6 +45,7 @@ type Options struct {
 
 	PerInstance int           // readers of an instance; 0 is 256
 	PerNode     int           // readers of the node; 0 is 4096
+	Behind      int64         // bytes of an instance's record while a reader is late; 0 is four times wire.ConsoleBytes
 	Ping        time.Duration // between pings to a reader; 0 is 15 s
 	Patience    time.Duration // how long a silent reader is held for alive; 0 is three pings
 }
@@ -87,6 +88,9 @@ func New(o Options) (*Room, error) {
 		if *setting <= 0 {
 			*setting = or
 		}
+	}
+	if o.Behind <= 0 {
+		o.Behind = 4 * wire.ConsoleBytes
 	}
 	if o.Ping <= 0 {
 		o.Ping = 15 * time.Second

@@ -1,11 +1,14 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,6 +71,73 @@ func TestRunsAreRecorded(t *testing.T) {
 	if n := w.engine.Calls(fake.Log); n > 6 {
 		t.Errorf("the log was read %d times", n)
 	}
+}
+
+// metered counts what is read of what one container prints.
+type metered struct {
+	*fake.Engine
+	of   atomic.Value // its ContainerID
+	read atomic.Int64
+}
+
+func (m *metered) Attach(ctx context.Context, id runtime.ContainerID) (runtime.Attachment, error) {
+	a, err := m.Engine.Attach(ctx, id)
+	if err != nil || m.of.Load() != id {
+		return a, err
+	}
+	return meteredStream{a, &m.read}, nil
+}
+
+type meteredStream struct {
+	runtime.Attachment
+	bytes *atomic.Int64
+}
+
+func (s meteredStream) Read(p []byte) (int, bool, error) {
+	n, stderr, err := s.Attachment.Read(p)
+	s.bytes.Add(int64(n))
+	return n, stderr, err
+}
+
+// While lines can't be recorded the container is not read on, beyond a pipe full;
+// nothing is lost, and other instances don't notice.
+func TestSlowDiskHoldsUpItsOwnContainer(t *testing.T) {
+	t.Parallel()
+	engine := &metered{Engine: fake.New(fake.Options{})}
+	engine.AddImage("game:1", runtime.Image{}, nil)
+	w := setupOn(t, engine)
+	w.engine = engine.Engine
+	id := w.create(false)
+	engine.of.Store(id)
+	w.start(id)
+	c := w.room.of(one)
+	c.mu.Lock() // as a disk that takes its time does
+	var want []string
+	for n := range 600 {
+		text := fmt.Sprintf("%d %s", n, strings.Repeat("x", 8<<10))
+		want = append(want, text)
+		w.print(id, text+"\n")
+	}
+	runtimetest.Eventually(t, "the pipe to be full", func() bool { return engine.read.Load() >= pipeSize })
+
+	const two = ident.Instance("00000002")
+	spec := runtimetest.Spec("game:1")
+	spec.Instance = two
+	other, err := w.engine.Create(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.start(other)
+	w.print(other, "all is well\n")
+	runtimetest.Eventually(t, "the other one's line", func() bool {
+		_, _, last, err := w.room.of(two).last()
+		return err == nil && last == 1
+	})
+	if got := engine.read.Load(); got > 2*pipeSize+4*readSize { // one is on its way to the record
+		t.Errorf("%d bytes are in memory", got)
+	}
+	c.mu.Unlock()
+	w.expect(want...)
 }
 
 // The agent is killed after each line, while the container goes on; the next one
