@@ -136,12 +136,13 @@ func checksum(text string) ([]byte, error) {
 // part is what is being received.
 type part struct {
 	*site
-	u      *upload
-	file   *os.File
-	room   *budget
-	hash   hash.Hash // nil without a checksum
-	at     int64     // what is written
-	synced int64     // what was given to the disk
+	u     *upload
+	file  *os.File
+	room  *budget
+	hash  hash.Hash // nil without a checksum
+	at    int64     // what is written
+	given int64     // what the disk was given of that
+	laid  chan laid // what becomes of it; nil when the disk is at rest
 }
 
 // receive takes a part to its end, or as much of it as comes. What has come of
@@ -159,7 +160,8 @@ func (s *site) receive(c *call, u *upload, sum []byte) error {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	p := &part{site: s, u: u, file: file, at: u.record.Offset, synced: u.record.Offset}
+	p := &part{site: s, u: u, file: file, at: u.record.Offset, given: u.record.Offset}
+	defer p.rest() // before the file is closed
 	if p.room, err = s.room(); err != nil {
 		return err
 	}
@@ -224,12 +226,8 @@ func (p *part) write(piece []byte) error {
 	if err != nil {
 		return err
 	}
-	if p.at-p.synced >= flushEvery {
-		files.Flush(p.file, p.synced, p.at-p.synced)
-		p.synced = p.at
-	}
-	if p.hash == nil && p.at-p.u.record.Offset >= settleEvery {
-		return p.settle()
+	if p.at-p.given >= flushEvery {
+		return p.give()
 	}
 	return nil
 }
@@ -238,18 +236,73 @@ func (p *part) write(piece []byte) error {
 // left to wait for at the end.
 const flushEvery = 8 << 20
 
-// settle makes what has come safe.
-func (p *part) settle() error {
-	if p.at == p.u.record.Offset {
-		return nil
+// laid is what became of bytes that the disk was given.
+type laid struct {
+	safe int64 // all before it is on the disk; 0 when that wasn't asked for
+	err  error
+}
+
+// give has the disk begin with what was written, beside what comes next: its time
+// is not the connection's then. While it is busy with what it had before, it is
+// left alone; but no more than twice settleEvery is owed to it.
+func (p *part) give() error {
+	owed := func(most int64) bool { return p.hash == nil && p.at-p.u.record.Offset >= most }
+	var done laid
+	if owed(2 * settleEvery) {
+		done = p.rest()
+	} else if p.laid != nil {
+		select {
+		case done = <-p.laid:
+			p.laid = nil
+		default:
+			return nil
+		}
+	}
+	if err := p.note(done); err != nil {
+		return err
+	}
+	from, to, safe := p.given, p.at, owed(settleEvery)
+	p.given, p.laid = to, make(chan laid, 1)
+	go func(done chan<- laid) {
+		files.Flush(p.file, from, to-from)
+		if !safe {
+			done <- laid{}
+			return
+		}
+		done <- laid{safe: to, err: files.Sync(p.file)}
+	}(p.laid)
+	return nil
+}
+
+// rest waits until the disk is at rest.
+func (p *part) rest() (done laid) {
+	if p.laid != nil {
+		done = <-p.laid
+		p.laid = nil
+	}
+	return done
+}
+
+// note keeps how far the file is safe.
+func (p *part) note(done laid) error {
+	if done.err != nil || done.safe <= p.u.record.Offset {
+		return done.err
 	}
 	if err := p.writable(); err != nil {
 		return err
 	}
-	if err := files.Sync(p.file); err != nil {
-		return err
-	}
 	r := p.u.record
-	r.Offset = p.at
+	r.Offset = done.safe
 	return p.keep(p.u, r)
+}
+
+// settle makes what has come safe.
+func (p *part) settle() error {
+	if done := p.rest(); done.err != nil {
+		return done.err
+	}
+	if p.at == p.u.record.Offset {
+		return nil
+	}
+	return p.note(laid{safe: p.at, err: files.Sync(p.file)})
 }

@@ -20,7 +20,7 @@ const (
 	uploadKept    = 24 * time.Hour
 	uploadOver    = time.Hour // that a finished one is remembered
 	// settleEvery is after how many bytes of a long part its offset is put on the
-	// disk: what a kill of the agent costs at most.
+	// disk: a kill of the agent costs twice as much at most.
 	settleEvery = 64 << 20
 )
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -157,6 +158,36 @@ func TestAnUploadGoesOnAfterTheAgentWasKilled(t *testing.T) {
 	if next.get("f") != string(whole) {
 		t.Error("the file is another one")
 	}
+}
+
+// TestALongPartIsSafeOnItsWay: of a part that never ends, an agent that was killed
+// has what came before the last twice settleEvery.
+func TestALongPartIsSafeOnItsWay(t *testing.T) {
+	t.Parallel()
+	n := setup(t)
+	id := uuid.NewString()
+	n.upload(id, wire.FileUpload{Path: "f", Size: 4 * settleEvery})
+	read, write := io.Pipe()
+	var sending sync.WaitGroup
+	sending.Go(func() { n.patch(id, 0, read) })
+	piece := content(1, flushEvery)
+	for sent := 0; sent <= 2*settleEvery+flushEvery; sent += len(piece) {
+		_, err := write.Write(piece)
+		must(t, err)
+	}
+	note := filepath.Join(n.partsDir(), partRecord+id)
+	until(t, "the offset to be on the disk", func() bool {
+		text, err := os.ReadFile(note)
+		var on record
+		return err == nil && json.Unmarshal(text, &on) == nil && on.Offset >= settleEvery
+	})
+	_ = write.CloseWithError(errors.New("killed"))
+	sending.Wait()
+	if offset := n.offset(id); offset < settleEvery || offset > 2*settleEvery+2*flushEvery {
+		t.Errorf("the offset is %d", offset)
+	}
+	n.json("DELETE", "uploads/"+id, nil)
+	n.noParts()
 }
 
 // partsDir is where the parts are on this machine.
