@@ -17,7 +17,7 @@
 // data on the node, and never a command line. Refused: handing it to the
 // entrypoint with -c, where it would stand in the list of processes.
 //
-// What an installation prints passes a Mask, which keeps secrets out of the
+// What an installation prints passes a Mask, which keeps secrets of any length out of the
 // console, the job's log and the sentence about a failure, also one that comes in
 // two pieces.
 package install

@@ -30,6 +30,8 @@
 //	yaml, toml  the same paths: "servers.*.address", "listeners[0].host", "a.0"
 //	xml         "root.a.b[@name='x']": the text, or an attribute: "[value='1']"
 //
+// In paths, and in the names of ini, a "\" makes the sign behind it a letter (special).
+//
 // Types: the controller says what is a number and what a text. A value takes the
 // type of what it replaces where it can: "8080" in quotes stays in quotes, a text
 // of digits in the place of a number is a number, "true" in the place of a truth

@@ -10,26 +10,27 @@ import (
 type iniPlace struct{ section, key string }
 
 // iniPlaces are the readings, the usual one first. Brackets keep a section's name
-// together: "[/Script/Engine.Session].MaxPlayers". In keys they stay.
+// together: "[/Script/Engine.Session].MaxPlayers". In keys they stay. A dot with a
+// "\" before it is one of a name.
 func iniPlaces(match string) []iniPlace {
-	if end := strings.Index(match, "]."); strings.HasPrefix(match, "[") && end > 0 && end+2 < len(match) {
-		return []iniPlace{{match[1:end], match[end+2:]}}
-	}
 	var list []iniPlace
 	depth := 0
 	for i := 0; i < len(match); i++ {
-		switch match[i] {
-		case '[':
+		switch {
+		case escaped(match[i:]):
+			i++
+		case match[i] == '[':
 			depth++
-		case ']':
-			depth--
-		case '.':
-			if depth <= 0 && i > 0 && i+1 < len(match) {
-				list = append(list, iniPlace{match[:i], match[i+1:]})
+		case match[i] == ']':
+			if strings.HasPrefix(match, "[") && len(match) > i+2 && match[i+1] == '.' {
+				return []iniPlace{{bare(match[1:i]), bare(match[i+2:])}}
 			}
+			depth--
+		case match[i] == '.' && depth <= 0 && i > 0 && i+1 < len(match):
+			list = append(list, iniPlace{bare(match[:i]), bare(match[i+1:])})
 		}
 	}
-	return append(list, iniPlace{"", match})
+	return append(list, iniPlace{"", bare(match)})
 }
 
 // iniLine is a line of an ini file.

@@ -47,7 +47,7 @@ func New(volumes Volumes, privileged bool) *Patcher {
 }
 
 // Apply carries out patches in order, and may be repeated. told are the sets that
-// found no place, a sentence each. Failures that people can mend are
+// found no place, and the files that were made, a sentence each. Failures that people can mend are
 // *problem.Problem and name the file, and the line where there is one.
 func (p *Patcher) Apply(ctx context.Context, id ident.Instance, patches []wire.Patch, owner Owner) (told []string, err error) {
 	if len(patches) == 0 {
@@ -95,6 +95,9 @@ func (p *Patcher) file(ctx context.Context, root *files.Root, id ident.Instance,
 	err = p.write(root, id, at, out, meta)
 	if files.NotFound(err) { // who tidies the parts took it away, once in the agent's life
 		err = p.write(root, id, at, out, meta)
+	}
+	if src == nil && err == nil {
+		told = append(told, "it was not there, and is made with the settings of the image")
 	}
 	return told, err
 }

@@ -113,7 +113,7 @@ func TestFilesAreReplacedWithTheirModeAndOwner(t *testing.T) {
 	}
 	told, err := s.apply(properties("./dir/server.properties", 2), properties("new/deep/x.properties", 3),
 		wire.Patch{Path: "none.txt", Parser: wire.PatchFile, Set: []wire.PatchSet{one("a", "b")}})
-	if err != nil || len(told) != 0 {
+	if err != nil || len(told) != 1 || !strings.HasPrefix(told[0], "new/deep/x.properties: it was not there") {
 		t.Fatalf("%q, %v", told, err)
 	}
 	s.holds("dir/server.properties", "# c\na=2\n")

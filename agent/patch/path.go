@@ -17,27 +17,52 @@ type step struct {
 // attribute is "[@name='value']" of XML.
 type attribute struct{ name, value string }
 
+// special are the signs of a path that have a meaning, which "\" before them takes
+// away: so the controller writes values of variables.
+const special = `.[]*'"~\`
+
+// escaped says whether a text begins with such a sign and its "\".
+func escaped(s string) bool {
+	return len(s) > 1 && s[0] == '\\' && strings.IndexByte(special, s[1]) >= 0
+}
+
+// bare takes every "\" away that does so.
+func bare(s string) string {
+	var out strings.Builder
+	for i := 0; i < len(s); i++ {
+		if escaped(s[i:]) {
+			i++
+		}
+		out.WriteByte(s[i])
+	}
+	return out.String()
+}
+
 // steps reads a path: keys with dots between them, "*" for all of a level, "[0]"
 // and numbers for elements, [@name='value'] for those of XML. A dot that belongs
-// to a key is written "\." or "~1", or the key as ["a.b"].
+// to a key is written "\." or "~1", or the key as ["a.b"]; "\" does the same for
+// every special sign.
 func steps(match string) []step {
 	var list []step
 	var key strings.Builder
-	begun := false
+	begun, literal := false, false
 	end := func() {
-		if begun {
+		switch {
+		case begun && literal && key.String() == "*":
+			list = append(list, step{key: "*", index: -1})
+		case begun:
 			list = append(list, keyStep(key.String()))
 		}
 		key.Reset()
-		begun = false
+		begun, literal = false, false
 	}
 	for i := 0; i < len(match); i++ {
 		c := match[i]
 		switch {
-		case c == '\\' && i+1 < len(match) && match[i+1] == '.':
-			key.WriteByte('.')
-			begun = true
+		case escaped(match[i:]):
 			i++
+			key.WriteByte(match[i])
+			begun, literal = true, true
 		case c == '~' && i+1 < len(match) && (match[i+1] == '0' || match[i+1] == '1'):
 			key.WriteByte("~."[match[i+1]-'0'])
 			begun = true
@@ -80,10 +105,11 @@ func keyStep(key string) step {
 // they are letters like any others.
 func bracket(s string) (step, int) {
 	if len(s) > 2 && (s[1] == '"' || s[1] == '\'') {
-		if end := strings.Index(s[2:], string(s[1])+"]"); end >= 0 {
-			return step{key: s[2 : 2+end], index: -1}, end + 4
+		key, size := inQuotes(s[1:])
+		if size == 0 {
+			return step{}, 0
 		}
-		return step{}, 0
+		return step{key: key, index: -1}, 1 + size
 	}
 	end := strings.IndexByte(s, ']')
 	if end < 0 {
@@ -101,13 +127,25 @@ func bracket(s string) (step, int) {
 	if !ok || name == "" || len(quoted) < 1 || quoted[0] != '\'' && quoted[0] != '"' {
 		return step{}, 0
 	}
-	// The value may hold a bracket.
-	begin := strings.IndexByte(s, '=') + 2
-	stop := strings.Index(s[begin:], string(quoted[0])+"]")
-	if stop < 0 {
+	begin := strings.IndexByte(s, '=') + 1
+	value, size := inQuotes(s[begin:])
+	if size == 0 {
 		return step{}, 0
 	}
-	return step{index: -1, where: []attribute{{name, s[begin : begin+stop]}}}, begin + stop + 2
+	return step{index: -1, where: []attribute{{name, value}}}, begin + size
+}
+
+// inQuotes reads a text in quotes and the bracket behind them; it may hold brackets
+// itself. size is 0 when they have no end.
+func inQuotes(s string) (text string, size int) {
+	for i := 1; i < len(s); i++ {
+		if escaped(s[i:]) {
+			i++
+		} else if s[i] == s[0] && strings.HasPrefix(s[i+1:], "]") {
+			return bare(s[1:i]), i + 2
+		}
+	}
+	return "", 0
 }
 
 // wild says whether a path names more than one place.

@@ -34,7 +34,8 @@ const PatchMost = 64 << 20
 // PatchSet sets one value, or all that a wildcard names.
 type PatchSet struct {
 	// Match is the beginning of a line (PatchFile), or a path of keys with dots
-	// between them, "*" for every one of its level, "[0]" or a number for an element.
+	// between them, "*" for every one of its level, "[0]" or a number for an element;
+	// a "\" before one of .[]*'"~\ has it be a letter like any other.
 	Match string `json:"match"`
 	// Value is JSON: text, a number, true or false, or null. In the text that replaces
 	// what an expression matches, $1 or ${1} is its first group and $$ a $.
