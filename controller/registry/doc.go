@@ -8,10 +8,10 @@
 // host nor a host that begins like another one is ever taken for it.
 //
 // A node is told the logins of the hosts that its instances name, and no others:
-// when it comes online, when logins or its instances change, and before an order
-// that names a host (Agents), so that the first pull has what it needs. The node
-// keeps them, and so can make a container anew while the controller is away. One
-// that is offline is told when it is back; a push that fails is repeated.
+// when it comes online, when logins or its instances change (controller/push), and
+// before an order that names a host (Agents), so that the first pull has what it
+// needs. The node keeps them, and so can make a container anew while the controller
+// is away.
 //
 // # Promises
 //

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 
 	"github.com/berth-panel/berth/controller/fleet"
 	"github.com/berth-panel/berth/shared/ident"
@@ -32,4 +33,29 @@ func (a Agents) OpenIncoming(ctx context.Context, node ident.Node, in wire.Incom
 		return wire.IncomingState{}, err
 	}
 	return a.Fleet.OpenIncoming(ctx, node, in)
+}
+
+// prepare sees to it that a node knows the logins for what an order names, and
+// none that were removed. A node that is away, and one that refuses them, is the
+// error.
+func (s *Service) prepare(ctx context.Context, to ident.Node, spec wire.Spec) error {
+	known, err := s.logins(ctx)
+	if err != nil || s.told.covers(to, hostsOf(spec), known, s.copies.Current(to)) {
+		return err
+	}
+	return s.copies.Push(ctx, to)
+}
+
+// hostsOf are the registries that an order's images come from.
+func hostsOf(spec wire.Spec) []string {
+	var hosts []string
+	if h, ok := Host(spec.Image.Reference); ok {
+		hosts = append(hosts, h)
+	}
+	if script := spec.Install.Script; script != nil {
+		if h, ok := Host(script.Image); ok && !slices.Contains(hosts, h) {
+			hosts = append(hosts, h)
+		}
+	}
+	return hosts
 }

@@ -2,31 +2,73 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/berth-panel/berth/controller/access"
+	"github.com/berth-panel/berth/controller/event"
 	"github.com/berth-panel/berth/controller/instance"
+	"github.com/berth-panel/berth/controller/push"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
 
-const (
-	pushWithin = 30 * time.Second
-	pushesMost = 8 // at a time
-)
+// copied are the logins of a node.
+type copied struct {
+	wire.Registries                      // without a revision
+	changed         map[string]time.Time // by host: when its login was
+}
 
-// held is what a node was told last.
-type held struct {
-	since  time.Time // of the connection: a node that comes back may have lost it
-	sum    [sha256.Size]byte
-	logins map[string]time.Time // by host: when it was changed
+// Run keeps the logins of all nodes right until ctx ends.
+func (s *Service) Run(ctx context.Context) { s.copies.Run(ctx) }
+
+// keep makes the keeper of the nodes' logins.
+func (s *Service) keep() *push.Keeper[copied] {
+	return push.New(push.Deps{DB: s.DB, Events: s.Events, Nodes: s.Nodes, Fleet: s.Fleet, Log: s.Log, Now: s.Now}, push.Plan[copied]{
+		What: "the logins of registries", Touches: s.touches, Read: s.read, Send: s.send,
+	})
+}
+
+// touches says whose logins an event may have made wrong.
+func (s *Service) touches(e event.Event) push.Touched {
+	switch e.Type {
+	case "node.deleted":
+		s.told.forget(e.Node)
+	case "instance.deleted":
+		s.told.unask(e.Node)
+		return push.ItsNode
+	case "instance.updated", "instance.created":
+		return push.ItsNode
+	}
+	if about, what, _ := strings.Cut(string(e.Type), "."); about == "registry" || about == "instance" && strings.HasPrefix(what, "move") {
+		return push.Everyone // it may have left a node that the fact doesn't name
+	}
+	return push.Nobody
+}
+
+// read reads where images' install scripts come from, once for many nodes.
+func (s *Service) read(ctx context.Context) (push.Make[copied], error) {
+	scripts, err := s.scripts(ctx)
+	return func(ctx context.Context, on ident.Node) (copied, error) { return s.needed(ctx, on, scripts) }, err
+}
+
+// send tells a node its logins. An agent that is too old for them is left alone.
+func (s *Service) send(ctx context.Context, to ident.Node, list copied, revision int64) (int64, error) {
+	list.Revision = revision
+	var held wire.RegistriesHeld
+	err := s.Fleet.Call(ctx, to, http.MethodPut, wire.PathRegistries, list.Registries, &held)
+	if problem.Is(err, problem.NotFound) {
+		s.Log.Warn("a node's agent is too old to be told logins of registries: update it", "node", string(to))
+		held.Revision, err = revision, nil
+	}
+	if err == nil && held.Revision == revision {
+		s.told.keep(to, list.changed)
+	}
+	return held.Revision, err
 }
 
 // login is one with its password.
@@ -50,57 +92,6 @@ func (s *Service) logins(ctx context.Context) (map[string]login, error) {
 	return out, nil
 }
 
-// prepare sees to it that a node knows the logins for what an order names, and
-// none that were removed. A node that is away, and one that refuses them, is the
-// error.
-func (s *Service) prepare(ctx context.Context, to ident.Node, spec wire.Spec) error {
-	known, err := s.logins(ctx)
-	if err != nil || s.knows(to, hostsOf(spec), known) {
-		return err
-	}
-	scripts, err := s.scripts(ctx)
-	if err != nil {
-		return err
-	}
-	return s.push(ctx, to, scripts)
-}
-
-// knows says whether a node holds what it should for these hosts. What it should
-// hold is kept as asked for.
-func (s *Service) knows(node ident.Node, hosts []string, known map[string]login) bool {
-	since := s.Fleet.Presence(node).Since
-	s.pushes.mu.Lock()
-	defer s.pushes.mu.Unlock()
-	last, told := s.pushes.sent[node]
-	good := true
-	for _, h := range hosts {
-		l, there := known[h]
-		if there && s.pushes.extra[node] == nil {
-			s.pushes.extra[node] = map[string]bool{}
-		}
-		if there {
-			s.pushes.extra[node][h] = true
-			good = good && told && last.since.Equal(since)
-		}
-		good = good && last.logins[h].Equal(l.UpdatedAt) // both zero: it should have none, and has none
-	}
-	return good
-}
-
-// hostsOf are the registries that an order's images come from.
-func hostsOf(spec wire.Spec) []string {
-	var hosts []string
-	if h, ok := Host(spec.Image.Reference); ok {
-		hosts = append(hosts, h)
-	}
-	if script := spec.Install.Script; script != nil {
-		if h, ok := Host(script.Image); ok && !slices.Contains(hosts, h) {
-			hosts = append(hosts, h)
-		}
-	}
-	return hosts
-}
-
 // scripts are the registries that images' install scripts come from.
 func (s *Service) scripts(ctx context.Context) (map[ident.Image]string, error) {
 	if n, err := count(ctx, s.DB.Snapshot()); n == 0 || err != nil {
@@ -121,61 +112,18 @@ func (s *Service) scripts(ctx context.Context) (map[ident.Image]string, error) {
 	return out, nil
 }
 
-// push tells a node its logins, unless it knows.
-func (s *Service) push(ctx context.Context, to ident.Node, scripts map[ident.Image]string) error {
-	leave, err := s.pushes.enter(ctx, to)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, pushWithin)
-	defer cancel()
-	now := held{since: s.Fleet.Presence(to).Since}
-	list, changed, err := s.needed(ctx, to, scripts)
-	if err != nil {
-		return err
-	}
-	text, err := json.Marshal(list)
-	if err != nil {
-		return fmt.Errorf("encode the logins of a node: %w", err)
-	}
-	now.sum, now.logins = sha256.Sum256(text), changed
-	if last, told := s.pushes.last(to); told && last.since.Equal(now.since) && last.sum == now.sum {
-		return nil
-	}
-	var answer wire.RegistriesHeld
-	for range 2 { // once more when the node holds one of a later clock
-		list.Revision = s.pushes.next(s.Now(), answer.Revision)
-		err := s.Fleet.Call(ctx, to, http.MethodPut, wire.PathRegistries, list, &answer)
-		if problem.Is(err, problem.NotFound) {
-			s.Log.Warn("a node's agent is too old to be told logins of registries: update it", "node", string(to))
-			s.pushes.keep(to, now)
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if answer.Revision == list.Revision {
-			s.pushes.keep(to, now)
-			return nil
-		}
-	}
-	return fmt.Errorf("the node holds revision %d of its registries", answer.Revision)
-}
-
-// needed are the logins that a node needs, without a revision, and when each was
-// changed.
-func (s *Service) needed(ctx context.Context, on ident.Node, scripts map[ident.Image]string) (wire.Registries, map[string]time.Time, error) {
-	list, changed := wire.Registries{Logins: []wire.Registry{}}, map[string]time.Time{}
+// needed are the logins that a node needs.
+func (s *Service) needed(ctx context.Context, on ident.Node, scripts map[ident.Image]string) (copied, error) {
+	list := copied{Registries: wire.Registries{Logins: []wire.Registry{}}, changed: map[string]time.Time{}}
 	known, err := s.logins(ctx)
 	if err != nil || len(known) == 0 {
-		return list, changed, err
+		return list, err
 	}
 	here, _, err := s.Instances.List(ctx, access.Local(), instance.Filter{Node: on})
 	if err != nil {
-		return list, changed, err
+		return list, err
 	}
-	hosts := s.pushes.asked(on)
+	hosts := s.told.asked(on)
 	for _, i := range here {
 		if h, ok := Host(i.Reference); ok {
 			hosts[h] = true
@@ -187,8 +135,8 @@ func (s *Service) needed(ctx context.Context, on ident.Node, scripts map[ident.I
 	for _, h := range slices.Sorted(maps.Keys(hosts)) {
 		if l, there := known[h]; there {
 			list.Logins = append(list.Logins, wire.Registry{Host: h, Username: l.Username, Password: l.password})
-			changed[h] = l.UpdatedAt
+			list.changed[h] = l.UpdatedAt
 		}
 	}
-	return list, changed, nil
+	return list, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/instance"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
@@ -30,8 +31,8 @@ func TestNodesAreToldWhatTheyNeed(t *testing.T) {
 	w.knows("n2", "other.example", "scripts.example")
 	word := "another"
 	_, err := w.svc.Change(t.Context(), access.Local(), game.ID, nil, &word)
-	must(t, err)
-	w.until("n1 is told the new password", func() bool {
+	roomtest.Must(t, err)
+	roomtest.Until(t, "n1 is told the new password", func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		last := w.pushed["n1"][len(w.pushed["n1"])-1].Logins
@@ -82,7 +83,7 @@ func TestNodeThatComesBack(t *testing.T) {
 	w.tell("instance.created", "n2")
 	w.edit(func() { w.since["n1"] = time.Unix(2000, 0) })
 	w.tell("node.online", "n1") // of another, after which it may have lost it
-	w.until("it is told again", func() bool { return w.count("n1") == told+1 })
+	roomtest.Until(t, "it is told again", func() bool { return w.count("n1") == told+1 })
 }
 
 func TestPushIsTriedAgain(t *testing.T) {
@@ -111,7 +112,7 @@ func TestBeforeAnOrder(t *testing.T) {
 	w.edit(func() { w.instances = nil })
 	prepare := func(n ident.Node, reference, script string) {
 		t.Helper()
-		must(t, w.svc.prepare(t.Context(), n, spec(reference, script)))
+		roomtest.Must(t, w.svc.prepare(t.Context(), n, spec(reference, script)))
 	}
 	prepare("n1", "redis:7", "")
 	if w.count("n1") != 0 {
@@ -135,7 +136,7 @@ func TestBeforeAnOrder(t *testing.T) {
 	}
 	word := "another"
 	_, err := w.svc.Change(t.Context(), access.Local(), made.ID, nil, &word)
-	must(t, err)
+	roomtest.Must(t, err)
 	prepare("n1", private+"/game:1", "")
 	if w.count("n1") != 3 {
 		t.Errorf("told %d times, want once more after a change", w.count("n1"))
@@ -145,7 +146,7 @@ func TestBeforeAnOrder(t *testing.T) {
 	if w.count("n1") != 4 {
 		t.Errorf("told %d times, want once more after it came back", w.count("n1"))
 	}
-	must(t, w.svc.Delete(t.Context(), access.Local(), made.ID))
+	roomtest.Must(t, w.svc.Delete(t.Context(), access.Local(), made.ID))
 	prepare("n1", private+"/game:1", "")
 	if hosts := w.hosts("n1"); !slices.Equal(hosts, []string{"scripts.example"}) {
 		t.Errorf("after the login was removed it knows %q", hosts)
@@ -170,7 +171,7 @@ func TestOldAgent(t *testing.T) {
 	w := setup(t)
 	w.add(private)
 	w.edit(func() { w.old = true })
-	must(t, w.svc.prepare(t.Context(), "n1", spec(private+"/game:1", "")))
+	roomtest.Must(t, w.svc.prepare(t.Context(), "n1", spec(private+"/game:1", "")))
 }
 
 // TestLooseReferences: what is no reference needs no login.
@@ -179,9 +180,9 @@ func TestLooseReferences(t *testing.T) {
 	w := setup(t)
 	w.add("docker.io")
 	w.edit(func() { w.instances = []instance.Listed{{Node: "n1", Reference: "NOT a reference"}} })
-	list, _, err := w.svc.needed(t.Context(), "n1", nil)
+	list, err := w.svc.needed(t.Context(), "n1", nil)
 	if err != nil || len(list.Logins) != 0 {
 		t.Errorf("%d logins, %v", len(list.Logins), err)
 	}
-	must(t, w.svc.prepare(t.Context(), "n1", spec("NOT a reference", "")))
+	roomtest.Must(t, w.svc.prepare(t.Context(), "n1", spec("NOT a reference", "")))
 }

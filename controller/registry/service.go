@@ -12,6 +12,7 @@ import (
 	"github.com/berth-panel/berth/controller/image"
 	"github.com/berth-panel/berth/controller/instance"
 	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/push"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -61,11 +62,16 @@ type Deps struct {
 // concurrent use.
 type Service struct {
 	Deps
-	pushes pushes
+	copies *push.Keeper[copied]
+	told   told
 }
 
 // NewService makes the service; Run keeps the nodes right.
-func NewService(d Deps) *Service { return &Service{Deps: d, pushes: newPushes()} }
+func NewService(d Deps) *Service {
+	s := &Service{Deps: d, told: newTold()}
+	s.copies = s.keep()
+	return s
+}
 
 // List gives all logins, by host.
 func (s *Service) List(ctx context.Context) ([]Registry, error) {

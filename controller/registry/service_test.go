@@ -7,6 +7,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/event"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
@@ -66,7 +67,7 @@ func TestLogins(t *testing.T) {
 	if _, err := w.svc.Change(ctx, c, made.ID, &bad, nil); !problem.Is(err, problem.Validation) {
 		t.Errorf("an empty user name: %v", err)
 	}
-	must(t, w.svc.Delete(ctx, c, made.ID))
+	roomtest.Must(t, w.svc.Delete(ctx, c, made.ID))
 	for _, err := range []error{w.svc.Delete(ctx, c, made.ID), second(w.svc.Get(ctx, made.ID)), second(w.svc.Change(ctx, c, made.ID, &name, nil)), third(w.svc.Check(ctx, made.ID, ""))} {
 		if !problem.Is(err, problem.NotFound) {
 			t.Errorf("one that is gone: %v", err)
@@ -90,21 +91,21 @@ func TestPasswordGoesInAndNeverOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	facts, _, err := w.events.List(t.Context(), w.db.Snapshot(), event.Filter{Sight: event.Everything(), Limit: 50})
-	must(t, err)
+	roomtest.Must(t, err)
 	if len(facts) != 1 || facts[0].Type != "registry.created" || string(facts[0].Data) != `{"host":"`+private+`"}` {
 		t.Errorf("%+v", facts)
 	}
 	var row string
-	must(t, w.db.Snapshot().QueryRowContext(t.Context(), `SELECT id || host || username || CAST(password AS TEXT) FROM registries`).Scan(&row))
+	roomtest.Must(t, w.db.Snapshot().QueryRowContext(t.Context(), `SELECT id || host || username || CAST(password AS TEXT) FROM registries`).Scan(&row))
 	for what, text := range map[string]string{"view": fmt.Sprintf("%+v", made.view()), "row": row, "log": w.log.String(), "events": string(facts[0].Data)} {
 		if strings.Contains(text, hush) {
 			t.Errorf("the password is in the %s: %s", what, text)
 		}
 	}
-	if !strings.Contains(w.log.String(), "could not be told to a node") {
+	if !strings.Contains(w.log.String(), "could not be told the logins of registries") {
 		t.Errorf("the log says nothing: %s", w.log.String())
 	}
-	must(t, w.db.Write(t.Context(), func(tx *store.Tx) error {
+	roomtest.Must(t, w.db.Write(t.Context(), func(tx *store.Tx) error {
 		_, err := tx.ExecContext(t.Context(), `UPDATE registries SET host = 'evil.example'`)
 		return err
 	}))

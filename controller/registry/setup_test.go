@@ -1,11 +1,8 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"log/slog"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -19,6 +16,7 @@ import (
 	"github.com/berth-panel/berth/controller/image"
 	"github.com/berth-panel/berth/controller/instance"
 	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/secret"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
@@ -31,9 +29,8 @@ func TestMain(m *testing.M) {
 }
 
 const (
-	patience = time.Minute
-	hush     = "hush-hush-4711"
-	private  = "registry.example.com:5000"
+	hush    = "hush-hush-4711"
+	private = "registry.example.com:5000"
 )
 
 // world is the rooms around, scripted.
@@ -42,7 +39,7 @@ type world struct {
 	dir    string
 	db     *store.DB
 	events *event.Log
-	log    lines
+	log    roomtest.Log
 	svc    *Service
 
 	mu        sync.Mutex
@@ -58,24 +55,6 @@ type world struct {
 	tried     []wire.Registry
 }
 
-// lines is a log that may be read.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 func setup(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), nodes: []ident.Node{"n1", "n2"}, offline: map[ident.Node]bool{}, since: map[ident.Node]time.Time{},
@@ -85,11 +64,7 @@ func setup(t *testing.T) *world {
 		{ID: "00000003", Node: "n2", Image: "i3", Reference: "other.example/x"},
 	}
 	w.images = []image.Image{{ID: "i1"}, {ID: "i2"}, {ID: "i3", Definition: image.Definition{Script: &image.Script{Image: "scripts.example/installer"}}}}
-	var err error
-	w.db, err = store.Open(t.Context(), filepath.Join(w.dir, "berth.db"))
-	must(t, err)
-	t.Cleanup(func() { _ = w.db.Close() })
-	w.events = event.New(time.Now)
+	w.db, w.events = roomtest.StoreIn(t, w.dir), event.New(time.Now)
 	w.svc = w.service(w.dir)
 	return w
 }
@@ -98,31 +73,13 @@ func setup(t *testing.T) *world {
 func (w *world) service(dir string) *Service {
 	w.t.Helper()
 	box, err := secret.Open(dir)
-	must(w.t, err)
+	roomtest.Must(w.t, err)
 	return NewService(Deps{DB: w.db, Events: w.events, Secrets: box, Instances: w, Images: catalogue{w}, Nodes: machines{w}, Fleet: w,
-		Log: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Now: time.Now})
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+		Log: w.log.Logger(), Now: time.Now})
 }
 
 // run runs the service until the test ends.
-func (w *world) run() {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		w.svc.Run(ctx)
-	}()
-	w.t.Cleanup(func() {
-		cancel()
-		<-done
-	})
-}
+func (w *world) run() { roomtest.Run(w.t, w.svc.Run) }
 
 func (w *world) edit(f func()) {
 	w.mu.Lock()
@@ -132,15 +89,13 @@ func (w *world) edit(f func()) {
 
 func (w *world) tell(t event.Type, n ident.Node) {
 	w.t.Helper()
-	must(w.t, w.db.Write(w.t.Context(), func(tx *store.Tx) error {
-		return w.events.Append(w.t.Context(), tx, event.Event{Type: t, Node: n, Actor: access.System()}, nil)
-	}))
+	roomtest.Tell(w.t, w.db, w.events, event.Event{Type: t, Node: n})
 }
 
 func (w *world) add(host string) Registry {
 	w.t.Helper()
 	r, err := w.svc.Add(w.t.Context(), access.Local(), host, "anna", hush)
-	must(w.t, err)
+	roomtest.Must(w.t, err)
 	return r
 }
 
@@ -165,21 +120,12 @@ func (w *world) hosts(n ident.Node) []string {
 	return hosts
 }
 
-func (w *world) until(what string, holds func() bool) {
-	w.t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			w.t.Fatalf("%s: not within %s", what, patience)
-		}
-	}
-}
-
 func (w *world) knows(n ident.Node, hosts ...string) {
 	w.t.Helper()
 	if hosts == nil {
 		hosts = []string{}
 	}
-	w.until(string(n)+" is told "+joined(hosts), func() bool { return slices.Equal(w.hosts(n), hosts) })
+	roomtest.Until(w.t, string(n)+" is told "+joined(hosts), func() bool { return slices.Equal(w.hosts(n), hosts) })
 }
 
 func joined(hosts []string) string {

@@ -18,15 +18,47 @@ import (
 )
 
 const (
+	firstPause   = 200 * time.Millisecond // between tries to open a socket
+	longestPause = 10 * time.Second
+	giveUp       = 8 // tries on a node that is offline: it is tried again when it is back
 	pingEvery    = 20 * time.Second
 	questionMost = 16 << 10 // bytes
 	judgeWithin  = 12 * time.Second
 	writeWithin  = 10 * time.Second
 )
 
-// answer holds a socket open to a node and answers what it asks, until the node
-// has been offline for a while.
-func (s *Service) answer(ctx context.Context, node ident.Node) {
+// asking is where somebody answers the node's questions.
+type asking struct {
+	mu       sync.Mutex
+	arrivals map[ident.Node]int // since somebody does
+}
+
+// came counts an arrival; it is the first when nobody answers.
+func (a *asking) came(node ident.Node) (first bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.arrivals[node]++
+	return a.arrivals[node] == 1
+}
+
+// left forgets a node that is offline, unless it came meanwhile: then it gives
+// the arrivals up to now, else 0.
+func (a *asking) left(node ident.Node, seen int) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now := a.arrivals[node]; now > max(seen, 1) {
+		return now
+	}
+	delete(a.arrivals, node)
+	return 0
+}
+
+// attend holds a socket open to a node that came and answers what it asks, until
+// the node has been offline for a while. Where somebody does already, it is nothing.
+func (s *Service) attend(ctx context.Context, node ident.Node) {
+	if !s.asking.came(node) {
+		return
+	}
 	arrivals := 0
 	for failed := 0; ctx.Err() == nil; failed++ {
 		socket, err := s.Agents.Socket(ctx, node, "/v1/logins/ask")
@@ -36,12 +68,23 @@ func (s *Service) answer(ctx context.Context, node ident.Node) {
 		}
 		s.Log.Debug("a node can't ask for passwords", "node", string(node), "error", err)
 		if failed >= giveUp && !s.Agents.Presence(node).Online {
-			if arrivals = s.pushes.left(node, arrivals); arrivals == 0 {
+			if arrivals = s.asking.left(node, arrivals); arrivals == 0 {
 				return
 			}
 			failed = 0
 		}
-		_ = pause(ctx, min(longestWait, firstPause<<min(failed, 10)))
+		_ = pause(ctx, min(longestPause, firstPause<<min(failed, 10)))
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

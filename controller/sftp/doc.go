@@ -2,11 +2,9 @@
 // them, and has a door of its own for nodes that nobody can dial.
 //
 // Each online node holds a list of who may log in (wire.Logins), with public
-// keys. It is made anew and pushed when a node comes online and after each event
-// about users, SSH keys or instances; one that is the same as what the node holds
-// is not sent. A push that fails is repeated while the node is online; one that is
-// offline gets its list when it is back. The node cuts sessions that have no place
-// in it.
+// keys. controller/push keeps it right: when a node comes online and after each
+// event about users, SSH keys or instances. The node cuts sessions that have no
+// place in it.
 //
 // Passwords are checked here: the controller holds a socket open to each online
 // node, on which the node asks. Guesses are slowed down here too, by user name
@@ -22,6 +20,5 @@
 // logged or leaves this machine.
 //
 // Refused: answering with the keys of one user when a node asks for him (no login
-// while the controller is away), and pushing only what changed (an order of
-// changes to get wrong, for lists of some kilobytes).
+// while the controller is away).
 package sftp

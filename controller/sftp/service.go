@@ -12,9 +12,11 @@ import (
 	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/controller/instance"
 	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/push"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/turnstile"
+	"github.com/berth-panel/berth/shared/wire"
 )
 
 // Users are who may log in (controller/identity).
@@ -65,12 +67,14 @@ type Service struct {
 	guesses  *turnstile.Guesses
 	sessions *turnstile.Lobby
 	door     *door // nil: none
-	pushes   pushes
+	copies   *push.Keeper[wire.Logins]
+	asking   asking
 }
 
 // New makes the service, and listens if it has a door.
 func New(d Deps) (*Service, error) {
-	s := &Service{Deps: d, guesses: turnstile.NewGuesses(), sessions: turnstile.NewLobby(sessionsMost, sessionsEach), pushes: newPushes()}
+	s := &Service{Deps: d, guesses: turnstile.NewGuesses(), sessions: turnstile.NewLobby(sessionsMost, sessionsEach), asking: asking{arrivals: map[ident.Node]int{}}}
+	s.copies = s.keep()
 	var err error
 	s.door, err = s.openDoor(d.Door)
 	return s, err
@@ -95,8 +99,7 @@ func (s *Service) Run(ctx context.Context) {
 			}
 		})
 	}
-	parts.Go(func() { s.keepPushed(ctx) })
-	s.follow(ctx, &parts)
+	s.copies.Run(ctx)
 }
 
 // callerOf is a person as rights are asked for him.

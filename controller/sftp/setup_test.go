@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/controller/instance"
 	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -27,8 +27,6 @@ import (
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("database/sql.(*DB).connectionOpener"))
 }
-
-const patience = time.Minute
 
 // world is the rooms around, scripted.
 type world struct {
@@ -43,15 +41,16 @@ type world struct {
 	instances []instance.Instance
 	nodes     []ident.Node
 	offline   map[ident.Node]bool
-	failing   int                  // calls that fail from now on
-	ahead     map[ident.Node]int64 // revisions that nodes hold already
+	since     map[ident.Node]time.Time // of the connection
+	failing   int                      // calls that fail from now on
+	ahead     map[ident.Node]int64     // revisions that nodes hold already
 	pushed    map[ident.Node][]wire.Logins
 }
 
 func setup(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, passwords: map[string]string{"anna": "right", "bob": "right", "root": "right"}, nodes: []ident.Node{"n1", "n2"},
-		offline: map[ident.Node]bool{}, ahead: map[ident.Node]int64{}, pushed: map[ident.Node][]wire.Logins{}}
+		offline: map[ident.Node]bool{}, since: map[ident.Node]time.Time{}, ahead: map[ident.Node]int64{}, pushed: map[ident.Node][]wire.Logins{}}
 	w.people = []identity.Person{
 		{ID: "u-anna", Username: "anna", Password: "s1", Keys: []string{"ssh-ed25519 A"}}, {ID: "u-bob", Username: "bob", Password: "s2"},
 		{ID: "u-root", Username: "root", Admin: true, Password: "s3"}, {ID: "u-none", Username: "none", Password: "s4"},
@@ -61,29 +60,15 @@ func setup(t testing.TB) *world {
 		{ID: "00000003", Owner: "u-anna", Node: "n2", Phase: instance.Ready}, {ID: "00000004", Owner: "u-bob", Node: "n2", Phase: instance.Deleting},
 		{ID: "00000005", Owner: "u-gone", Node: "n2", Phase: instance.Ready},
 	}
+	w.db, w.events = roomtest.Store(t), event.New(time.Now)
 	var err error
-	w.db, err = store.Open(t.Context(), filepath.Join(t.TempDir(), "berth.db"))
-	must(t, err)
-	t.Cleanup(func() { _ = w.db.Close() })
-	w.events = event.New(time.Now)
 	w.svc, err = New(Deps{DB: w.db, Events: w.events, Users: w, Instances: w, Nodes: w, Agents: w, Log: slog.New(slog.DiscardHandler), Now: time.Now})
-	must(t, err)
+	roomtest.Must(t, err)
 	return w
 }
 
 // run runs the service until the test ends.
-func (w *world) run() {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		w.svc.Run(ctx)
-	}()
-	w.t.Cleanup(func() {
-		cancel()
-		<-done
-	})
-}
+func (w *world) run() { roomtest.Run(w.t, w.svc.Run) }
 
 func (w *world) edit(f func()) {
 	w.mu.Lock()
@@ -94,9 +79,7 @@ func (w *world) edit(f func()) {
 // tell appends a fact.
 func (w *world) tell(t event.Type, n ident.Node) {
 	w.t.Helper()
-	must(w.t, w.db.Write(w.t.Context(), func(tx *store.Tx) error {
-		return w.events.Append(w.t.Context(), tx, event.Event{Type: t, Node: n, Actor: access.System()}, nil)
-	}))
+	roomtest.Tell(w.t, w.db, w.events, event.Event{Type: t, Node: n})
 }
 
 // count is how often a node was told.
@@ -113,22 +96,6 @@ func (w *world) last(n ident.Node) (all wire.Logins) {
 		all = list[len(list)-1]
 	}
 	return all
-}
-
-func (w *world) until(what string, holds func() bool) {
-	w.t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			w.t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func (w *world) People(context.Context) ([]identity.Person, error) {
@@ -192,7 +159,7 @@ func (w *world) Find(_ context.Context, _ store.Querier, id ident.Node) (node.No
 func (w *world) Presence(n ident.Node) fleet.Presence {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return fleet.Presence{Online: !w.offline[n]}
+	return fleet.Presence{Online: !w.offline[n], Since: w.since[n]}
 }
 
 func (w *world) Call(_ context.Context, n ident.Node, _, path string, in, out any) error {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
@@ -16,7 +17,7 @@ func TestEachNodeIsToldItsOwn(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	w.run()
-	w.until("both are told", func() bool { return w.count("n1") == 1 && w.count("n2") == 1 })
+	roomtest.Until(t, "both are told", func() bool { return w.count("n1") == 1 && w.count("n2") == 1 })
 	for n, want := range map[ident.Node]string{
 		"n1": `{"people":[{"user":"u-anna","username":"anna","password":"s1","keys":["ssh-ed25519 A"]},{"user":"u-bob","username":"bob","password":"s2"},` +
 			`{"user":"u-root","username":"root","password":"s3","everywhere":true}],"rights":[{"user":"u-anna","instance":"00000001","write":true},` +
@@ -42,19 +43,19 @@ func TestWhatHappensIsTold(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	w.run()
-	w.until("both are told", func() bool { return w.count("n1") == 1 && w.count("n2") == 1 })
+	roomtest.Until(t, "both are told", func() bool { return w.count("n1") == 1 && w.count("n2") == 1 })
 	w.edit(func() { w.people[0].Keys = nil })
 	w.tell("ssh_key.removed", "")
-	w.until("a key", func() bool { return len(w.last("n1").People[0].Keys) == 0 && len(w.last("n2").People[0].Keys) == 0 })
+	roomtest.Until(t, "a key", func() bool { return len(w.last("n1").People[0].Keys) == 0 && len(w.last("n2").People[0].Keys) == 0 })
 	w.edit(func() { w.instances[0].Suspended = true })
 	w.tell("instance.suspended", "n1")
-	w.until("a suspension", func() bool { return w.last("n1").Rights[0].Refused != "" })
+	roomtest.Until(t, "a suspension", func() bool { return w.last("n1").Rights[0].Refused != "" })
 	w.edit(func() { w.instances[0].Node = "n2" })
 	w.tell("instance.moved", "n2")
-	w.until("a move, to both", func() bool { return len(w.last("n1").Rights) == 1 && len(w.last("n2").Rights) == 2 })
+	roomtest.Until(t, "a move, to both", func() bool { return len(w.last("n1").Rights) == 1 && len(w.last("n2").Rights) == 2 })
 	w.edit(func() { w.people = w.people[1:] })
 	w.tell("user.deleted", "")
-	w.until("a user", func() bool { return len(w.last("n2").Rights) == 0 })
+	roomtest.Until(t, "a user", func() bool { return len(w.last("n2").Rights) == 0 })
 
 	// What changes nothing is not sent; neither revision nor list goes back.
 	told := w.count("n1") + w.count("n2")
@@ -62,7 +63,7 @@ func TestWhatHappensIsTold(t *testing.T) {
 	w.tell("user.updated", "")
 	w.edit(func() { w.people[0].Password = "s2-2" })
 	w.tell("user.updated", "")
-	w.until("a password", func() bool { return w.last("n1").People[0].Password == "s2-2" })
+	roomtest.Until(t, "a password", func() bool { return w.last("n1").People[0].Password == "s2-2" })
 	if now := w.count("n1") + w.count("n2"); now > told+2 {
 		t.Errorf("%d pushes for one change", now-told)
 	}
@@ -83,19 +84,20 @@ func TestPushesAreRepeated(t *testing.T) {
 	w.failing = 3
 	w.ahead["n2"] = time.Now().Add(time.Hour).UnixMilli() // of a later clock
 	w.run()
-	w.until("both are told", func() bool { return w.count("n1") == 1 && w.count("n2") == 1 })
+	roomtest.Until(t, "both are told", func() bool { return w.count("n1") == 1 && w.count("n2") == 1 })
 
 	w.edit(func() { w.offline["n1"] = true; w.people[0].Keys = nil })
 	w.tell("ssh_key.removed", "")
-	w.until("the other is told", func() bool { return w.count("n2") == 2 })
+	roomtest.Until(t, "the other is told", func() bool { return w.count("n2") == 2 })
 	if w.count("n1") != 1 {
 		t.Fatal("one that is offline was told")
 	}
-	w.edit(func() { w.offline["n1"] = false })
+	w.edit(func() { w.offline["n1"], w.since["n1"] = false, time.Unix(1000, 0) })
 	w.tell("node.online", "n1")
-	w.until("it is told when it is back", func() bool { return w.count("n1") == 2 && len(w.last("n1").People[0].Keys) == 0 })
+	roomtest.Until(t, "it is told when it is back", func() bool { return w.count("n1") == 2 && len(w.last("n1").People[0].Keys) == 0 })
+	w.edit(func() { w.since["n1"] = time.Unix(2000, 0) })
 	w.tell("node.online", "n1") // maybe with an older list, from its disk
-	w.until("it is told again", func() bool { return w.count("n1") == 3 })
+	roomtest.Until(t, "it is told again", func() bool { return w.count("n1") == 3 })
 }
 
 func TestQuestionsOfNodes(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/identity"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/wire"
 )
@@ -39,7 +40,7 @@ func TestSubusersArePushed(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	w.run()
-	w.until("the first push", func() bool { return w.count("n1") > 0 && w.count("n2") > 0 })
+	roomtest.Until(t, "the first push", func() bool { return w.count("n1") > 0 && w.count("n2") > 0 })
 	own := slices.Clone(w.rightsOf("n1", "u-bob"))
 	holds := func(write bool) func() bool {
 		return func() bool {
@@ -47,16 +48,16 @@ func TestSubusersArePushed(t *testing.T) {
 		}
 	}
 	w.share(access.SeeInstance, access.UseSFTP, access.ReadFiles)
-	w.until("bob may read", holds(false))
+	roomtest.Until(t, "bob may read", holds(false))
 	w.share(access.SeeInstance, access.UseSFTP, access.ReadFiles, access.WriteFiles)
-	w.until("bob may write", holds(true))
+	roomtest.Until(t, "bob may write", holds(true))
 	w.share(access.SeeInstance, access.UseSFTP, access.ReadFiles)
-	w.until("bob may only read again", holds(false))
+	roomtest.Until(t, "bob may only read again", holds(false))
 	for _, without := range [][]access.Right{{access.SeeInstance, access.ReadFiles, access.WriteFiles}, {access.SeeInstance, access.UseSFTP, access.WriteFiles}, nil} {
 		w.share(without...)
-		w.until("bob is out", func() bool { return slices.Equal(w.rightsOf("n1", "u-bob"), own) })
+		roomtest.Until(t, "bob is out", func() bool { return slices.Equal(w.rightsOf("n1", "u-bob"), own) })
 		w.share(access.SeeInstance, access.UseSFTP, access.ReadFiles)
-		w.until("bob is in", holds(false))
+		roomtest.Until(t, "bob is in", holds(false))
 	}
 	if n := len(w.rightsOf("n2", "u-bob")); n != 0 {
 		t.Errorf("another node was told of %d rights", n)

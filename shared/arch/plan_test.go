@@ -13,7 +13,7 @@ var topLevel = []string{
 
 // baseRooms of the controller know no feature: they would be the same in
 // another program.
-var baseRooms = []string{"store", "access", "event", "job", "httpapi", "fleet", "secret", "setting", "mail", "certificate"}
+var baseRooms = []string{"store", "access", "event", "job", "httpapi", "fleet", "secret", "setting", "mail", "certificate", "roomtest"}
 
 // featureOrder is the order of the controller's features: each may know those
 // of its own line and the lines above.
@@ -22,6 +22,7 @@ var featureOrder = [][]string{
 	{"login"},
 	{"invite", "oidc"},
 	{"node", "allocation"},
+	{"push"},
 	{"image"},
 	{"preset"},
 	{"instance"},
