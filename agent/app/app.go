@@ -36,6 +36,7 @@ import (
 	"github.com/berth-panel/berth/agent/volume"
 	"github.com/berth-panel/berth/shared/coarse"
 	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/wire"
 )
 
 // Defaults of a Config.
@@ -181,7 +182,7 @@ func (a *App) build(deps Deps) error {
 	a.buildDemo()
 	a.moves, err = move.New(move.Options{
 		Volumes: a.volumes, Log: a.log, Now: deps.Now,
-		Fetch: func(ctx context.Context, reference string) error { return a.manager.Fetch(ctx, reference) },
+		Fetch: func(ctx context.Context, image wire.ImageSpec) error { return a.manager.Fetch(ctx, image) },
 	})
 	if err != nil {
 		return err

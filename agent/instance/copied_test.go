@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,24 +136,43 @@ func TestImageIsFetchedForWhatIsStillToCome(t *testing.T) {
 	t.Parallel()
 	play(t, func(w *world) {
 		w.engine.OfferImage("far:1", fake.Offer{})
-		if err := w.m.Fetch(w.t.Context(), "far:1"); err != nil {
+		if err := w.m.Fetch(w.t.Context(), wire.ImageSpec{Reference: "far:1"}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.engine.Image(w.t.Context(), "far:1"); err != nil {
 			t.Errorf("the image is not there: %v", err)
 		}
-		if err := w.m.Fetch(w.t.Context(), "nowhere:1"); !problem.Is(err, problem.NotFound) {
+		if err := w.m.Fetch(w.t.Context(), wire.ImageSpec{Reference: "nowhere:1"}); !problem.Is(err, problem.NotFound) {
 			t.Errorf("of one that nobody has: %v", err)
 		}
+		if err := w.m.Fetch(w.t.Context(), wire.ImageSpec{Reference: "other:1", Pull: wire.PullNever}); !problem.Is(err, problem.NotFound) || !strings.Contains(err.Error(), "pull policy is never") {
+			t.Errorf("of one that may not be fetched: %v", err)
+		}
+		pulls := w.engine.Calls(fake.Pull)
+		if err := w.m.Fetch(w.t.Context(), wire.ImageSpec{Reference: "far:1", Pull: wire.PullNever}); err != nil || w.engine.Calls(fake.Pull) != pulls {
+			t.Errorf("of one that is there and may not be fetched: %v, %d pulls", err, w.engine.Calls(fake.Pull)-pulls)
+		}
+		if err := w.m.Fetch(w.t.Context(), wire.ImageSpec{Reference: "far:1", Pull: wire.PullAlways}); err != nil || w.engine.Calls(fake.Pull) != pulls+1 {
+			t.Errorf("of one that is always fetched: %v, %d pulls", err, w.engine.Calls(fake.Pull)-pulls)
+		}
+		w.engine.OfferImage("moving:1", fake.Offer{Image: runtime.Image{ID: id('a'), Digest: digest('a')}})
+		w.engine.OfferImage("moving:2", fake.Offer{Image: runtime.Image{ID: id('b'), Digest: digest('b')}})
+		pinned := wire.ImageSpec{Reference: "moving:2", Digest: digest('a')}
+		if err := w.m.Fetch(w.t.Context(), pinned); err != nil {
+			t.Error(err)
+		}
+		if found, err := w.engine.Image(w.t.Context(), wanted(pinned)); err != nil || found.ID != id('a') {
+			t.Errorf("of one that is pinned: %+v, %v", found, err)
+		}
 		w.engine.FailNext(fake.Image, runtime.Fail(runtime.Unreachable, nil, "away"))
-		if err := w.m.Fetch(w.t.Context(), "far:2"); !problem.Is(err, problem.NodeOffline) {
+		if err := w.m.Fetch(w.t.Context(), wire.ImageSpec{Reference: "far:2"}); !problem.Is(err, problem.NodeOffline) {
 			t.Errorf("while the engine is away: %v", err)
 		}
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
 		release := w.engine.Hold(fake.Pull)
 		w.engine.OfferImage("slow:1", fake.Offer{})
-		if err := w.m.Fetch(ctx, "slow:1"); err == nil {
+		if err := w.m.Fetch(ctx, wire.ImageSpec{Reference: "slow:1"}); err == nil {
 			t.Error("it can't be called off")
 		}
 		release()
@@ -163,7 +183,7 @@ func TestNothingIsFetchedOnceTheAgentHasEnded(t *testing.T) {
 	t.Parallel()
 	play(t, func(w *world) {
 		w.stop()
-		if err := w.m.Fetch(w.t.Context(), gameImage); !problem.Is(err, problem.NodeOffline) {
+		if err := w.m.Fetch(w.t.Context(), wire.ImageSpec{Reference: gameImage}); !problem.Is(err, problem.NodeOffline) {
 			t.Errorf("it answers %v", err)
 		}
 		w.boot()

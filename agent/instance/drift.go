@@ -90,6 +90,7 @@ func (o *owner) early() bool {
 func (o *owner) stoppedByHand(j job, now time.Time) {
 	if !j.leave {
 		o.log.Info("the instance was stopped by hand and is started again")
+		o.remark(j, "It was stopped on its node, past Berth, and is started again")
 		return
 	}
 	o.log.Info("the instance was stopped by hand and is left so")

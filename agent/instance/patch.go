@@ -9,7 +9,7 @@ import (
 )
 
 // Patcher changes files of a volume (agent/patch). It may be repeated. told are the
-// changes that found no place; failures are *problem.Problem where people can do
+// changes that found no place and the files that were made; failures are *problem.Problem where people can do
 // something about them.
 type Patcher interface {
 	Apply(ctx context.Context, id ident.Instance, patches []wire.Patch, owner patch.Owner) (told []string, err error)
@@ -27,8 +27,6 @@ func (o *owner) patch(ctx context.Context, j job) error {
 		owner = patch.Owner{UID: known.Owner.UID, GID: known.Owner.GID}
 	}
 	told, err := o.m.deps.Patcher.Apply(ctx, o.id, patches, owner)
-	for _, line := range told {
-		o.log.Warn("a setting found no place in its file", "setting", line)
-	}
+	o.remark(j, told...)
 	return err
 }

@@ -2,8 +2,10 @@ package instance
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/shared/problem"
@@ -88,6 +90,47 @@ func TestAFileThatCantBeReadIsAStartThatFails(t *testing.T) {
 		w.running(one)
 		if got := w.reads("conf/game.properties"); got != "{\"port\": 25565}" || w.installer.count() != 1 {
 			t.Fatalf("%q after %d installations", got, w.installer.count())
+		}
+	})
+}
+
+// TestSettingsWithoutAPlaceAreTold: to who looks at the console, at each start, and
+// in the log of the job that waits for one.
+func TestSettingsWithoutAPlaceAreTold(t *testing.T) {
+	t.Parallel()
+	listen(t, func(w *world, c *scripted) {
+		spec := patched(1, "25565")
+		spec.Install.Downloads[0].URL = "{\"port\": 1, \"world\": \"hidden\"}"
+		spec.Install.Secrets = []string{"hunter2"}
+		spec.Patches[0].Parser = wire.PatchJSON
+		spec.Patches[0].Set = append(spec.Patches[0].Set, wire.PatchSet{Match: "world.hunter2", Value: []byte("5")})
+		w.apply(spec)
+		w.running(one)
+		const line = "conf/game.properties: world.****** isn't set: there is a plain value on the way to it, in line 1."
+		if lines := w.outputs(); !slices.Equal(lines, []string{line}) {
+			t.Errorf("the job's log has %q", lines)
+		}
+		said := func() (n int) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			for _, text := range c.said {
+				if text == line {
+					n++
+				}
+			}
+			return n
+		}
+		if said() != 1 {
+			t.Errorf("the console has %q", c.said)
+		}
+		if got := w.reads("conf/game.properties"); !strings.Contains(got, "25565") {
+			t.Errorf("the other setting is not set: %q", got)
+		}
+		w.crash(one)
+		w.sleep(time.Minute)
+		w.running(one)
+		if lines := w.outputs(); said() != 2 || len(lines) != 1 {
+			t.Errorf("after a crash the console has it %d times, and a job's log %q", said(), lines)
 		}
 	})
 }

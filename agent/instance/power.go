@@ -98,6 +98,7 @@ func (o *owner) end(ctx context.Context, j job, id runtime.ContainerID, force bo
 		return err
 	}
 	o.log.Warn("the container can't be asked to stop and is killed", "error", err)
+	o.remark(j, "The container can't be asked to stop and is killed: "+sentence(err))
 	return o.m.deps.Engine.Kill(ctx, id)
 }
 

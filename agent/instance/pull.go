@@ -3,7 +3,7 @@ package instance
 import (
 	"context"
 	"fmt"
-	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -132,22 +132,32 @@ func (p *pulls) wait() { p.work.Wait() }
 
 // wanted is the name of the image that a spec asks for: of exactly the one that
 // it is pinned to, if it is.
-func wanted(i wire.ImageSpec) string {
-	pinned, err := runtime.Pinned(i.Reference, i.Digest)
-	if err != nil {
-		return i.Reference // Validate lets none of them in
-	}
-	return pinned
-}
+func wanted(i wire.ImageSpec) string { return runtime.Wanted(i.Reference, i.Digest) }
 
 // ensureImage makes sure that the image is on this machine, and asks its registry
 // when the policy says so.
 func (o *owner) ensureImage(ctx context.Context, j job) error {
-	image := j.desired.Spec.Image
-	reference := wanted(image)
-	return o.m.obtain(ctx, o.log, reference, image.Pull,
-		func() { o.step(j, "pull", "Pulling %s", reference) },
-		func(p runtime.PullProgress) { o.report(j, pullProgress(reference, p)) })
+	return o.obtain(ctx, j, wanted(j.desired.Spec.Image))
+}
+
+// obtain is the Manager's, for one of the images that the job needs, and tells how
+// far it is.
+func (o *owner) obtain(ctx context.Context, j job, reference string) error {
+	return o.m.obtain(ctx, reference, j.desired.Spec.Image.Pull, hearer{
+		begin:    func() { o.step(j, "pull", "Pulling %s", reference) },
+		progress: func(p runtime.PullProgress) { o.report(j, pullProgress(reference, p)) },
+		remark: func(text string, err error) {
+			o.log.Warn(text, "image", reference, "error", err)
+			o.remark(j, strings.ToUpper(text[:1])+text[1:]+": "+sentence(err))
+		},
+	})
+}
+
+// hearer is told how an image is got.
+type hearer struct {
+	begin    func() // of each pull
+	progress func(runtime.PullProgress)
+	remark   func(text string, err error) // of what isn't the end of it
 }
 
 // outdated says whether the container at boxes[0] must be made anew because its
@@ -188,10 +198,10 @@ func (o *owner) noteDigest(ctx context.Context, j job) error {
 	return nil
 }
 
-// Fetch gets an image onto this machine for an instance that is still to come
-// (agent/move); it returns once the image is there. Failures are
+// Fetch gets an image onto this machine by its policy, for an instance that is
+// still to come (agent/move); it returns once the image is there. Failures are
 // *problem.Problem: NODE_OFFLINE while the engine is away.
-func (m *Manager) Fetch(ctx context.Context, reference string) error {
+func (m *Manager) Fetch(ctx context.Context, image wire.ImageSpec) error {
 	m.mu.Lock()
 	if m.closed {
 		m.mu.Unlock()
@@ -200,18 +210,20 @@ func (m *Manager) Fetch(ctx context.Context, reference string) error {
 	m.owned.Add(1) // Run waits for it
 	m.mu.Unlock()
 	defer m.owned.Done()
-	if err := m.fetch(ctx, m.log, reference, func() {}, func(runtime.PullProgress) {}); err != nil {
+	quietly := hearer{
+		begin:    func() {},
+		progress: func(runtime.PullProgress) {},
+		remark:   func(text string, err error) { m.log.Warn(text, "image", wanted(image), "error", err) },
+	}
+	if err := m.obtain(ctx, wanted(image), image.Pull, quietly); err != nil {
 		return explain(err).Because(err)
 	}
 	return nil
 }
 
-// obtain is fetch by a policy. Where a registry that should always be asked is
-// away, what is there serves.
-func (m *Manager) obtain(ctx context.Context, log *slog.Logger, reference string, policy wire.PullPolicy, begin func(), progress func(runtime.PullProgress)) error {
-	if policy != wire.PullAlways && policy != wire.PullNever {
-		return m.fetch(ctx, log, reference, begin, progress)
-	}
+// obtain gets an image onto this machine by its policy. Where a registry that should
+// always be asked is away, what is there serves.
+func (m *Manager) obtain(ctx context.Context, reference string, policy wire.PullPolicy, hears hearer) error {
 	if images := m.deps.Images; images != nil {
 		if mine, err := images.Provide(ctx, reference); mine || err != nil {
 			return err
@@ -224,38 +236,29 @@ func (m *Manager) obtain(ctx context.Context, log *slog.Logger, reference string
 	case missing != nil && policy == wire.PullNever:
 		return runtime.Fail(runtime.ImageMissing, missing, "image %s is not on this node, and its pull policy is never: choose another, or bring the image there", reference)
 	case missing != nil:
-		return m.fetch(ctx, log, reference, begin, progress)
-	case policy == wire.PullNever:
+		return m.fetch(ctx, reference, hears)
+	case policy != wire.PullAlways:
 		return nil
 	}
-	begin()
-	err := m.pulls.pull(ctx, reference, progress)
+	hears.begin()
+	err := m.pulls.pull(ctx, reference, hears.progress)
 	if reason := runtime.ReasonOf(err); reason == runtime.RegistryDown || reason == runtime.RegistryLimited {
-		log.Warn("the registry can't be asked for a newer image: what is on this node serves", "image", reference, "error", err)
+		hears.remark("there may be a newer image, and the one on this node is used", err)
 		return nil
 	}
 	return err
 }
 
-func (m *Manager) fetch(ctx context.Context, log *slog.Logger, reference string, begin func(), progress func(runtime.PullProgress)) error {
-	if images := m.deps.Images; images != nil {
-		mine, err := images.Provide(ctx, reference)
-		if mine || err != nil {
-			return err
-		}
-	}
-	_, err := m.deps.Engine.Image(ctx, reference)
-	if runtime.ReasonOf(err) != runtime.ImageMissing {
-		return err
-	}
+// fetch pulls an image that isn't here, and tries again what may work later.
+func (m *Manager) fetch(ctx context.Context, reference string, hears hearer) error {
 	for try := 0; ; try++ {
-		begin()
-		err := m.pulls.pull(ctx, reference, progress)
+		hears.begin()
+		err := m.pulls.pull(ctx, reference, hears.progress)
 		reason := runtime.ReasonOf(err)
 		if err == nil || ctx.Err() != nil || reason == runtime.Unreachable || !reason.Temporary() || try == len(pullPauses) {
 			return err
 		}
-		log.Warn("the pull failed and is tried again", "image", reference, "error", err, "in", pullPauses[try])
+		hears.remark(fmt.Sprintf("the pull failed and is tried again in %s", pullPauses[try]), err)
 		if err := pause(ctx, pullPauses[try]); err != nil {
 			return err
 		}

@@ -140,6 +140,9 @@ func TestPullAlwaysWithTheRegistryAway(t *testing.T) {
 				w.apply(of(gameImage, wire.PullAlways, 1))
 				if c.serves {
 					w.running(one)
+					if log := strings.Join(w.outputs(), "\n"); log != "There may be a newer image, and the one on this node is used: the registry says no." {
+						t.Errorf("the job's log has %q", log)
+					}
 				} else if s := w.expect(one, wire.PhaseFailed, wire.ActualStopped, true); s.Failure == nil || s.Failure.Code != problem.Forbidden {
 					t.Errorf("failure: %+v", s.Failure)
 				}

@@ -166,7 +166,7 @@ func (o *owner) abandon(ctx context.Context, err error) error {
 // beginScript makes the script's container and starts it.
 func (o *owner) beginScript(ctx context.Context, j job) error {
 	spec := j.desired.Spec
-	if err := o.scriptImage(ctx, j); err != nil {
+	if err := o.obtain(ctx, j, spec.Install.Script.Image); err != nil {
 		return err
 	}
 	if err := o.m.deps.Scripts.Lay(o.id, spec.Install.Script.Text); err != nil {
@@ -198,14 +198,6 @@ func (o *owner) beginScript(ctx context.Context, j job) error {
 	}
 	o.watched, o.watchedAt, o.aides[0].Status = id, o.m.now(), runtime.Running
 	return nil
-}
-
-// scriptImage makes sure that the script's image is on this machine.
-func (o *owner) scriptImage(ctx context.Context, j job) error {
-	reference := j.desired.Spec.Install.Script.Image
-	return o.m.obtain(ctx, o.log, reference, j.desired.Spec.Image.Pull,
-		func() { o.step(j, "pull", "Pulling %s", reference) },
-		func(p runtime.PullProgress) { o.report(j, pullProgress(reference, p)) })
 }
 
 // follow takes what the script prints until it has ended, and says how.
@@ -289,6 +281,7 @@ func (o *owner) scriptEnded(c runtime.Container, out *output) error {
 	o.mu.Unlock()
 	if o.watched != c.ID || !o.watchedAt.After(broke) {
 		o.log.Info("nobody saw how the install script ended: it is run again", "exit_code", c.ExitCode)
+		o.remark(out.j, "Nobody saw how the install script ended, and it is run again")
 		return errMoved
 	}
 	if c.ExitCode == 0 && !c.OOMKilled {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/berth-panel/berth/agent/install"
 	"github.com/berth-panel/berth/agent/journal"
 	"github.com/berth-panel/berth/shared/wire"
 )
@@ -152,6 +153,20 @@ func (o *owner) sayWaiting() {
 // step tells that a short step has begun.
 func (o *owner) step(j job, step, format string, args ...any) {
 	o.report(j, wire.Progress{Step: step, Percent: -1, Message: fmt.Sprintf(format, args...)})
+}
+
+// remark tells the instance's owner what he should know, a sentence each without its
+// end: in the console, and in the log of the job that waits, if one does.
+func (o *owner) remark(j job, sentences ...string) {
+	e := o.event(wire.EventOutput, j.desired.Generation)
+	for _, text := range sentences[:min(len(sentences), wire.OutputLines)] {
+		text = clip(plainText(install.Hide(j.desired.Spec.Install.Secrets, text)), wire.OutputText) + "."
+		o.m.deps.Console.Say(o.id, text)
+		e.Output = append(e.Output, text)
+	}
+	if _, state := o.know(); len(e.Output) > 0 && !state.Converged { // a crash's next start has no job
+		o.m.deps.Journal.Post(e)
+	}
 }
 
 // same compares two states as the wire would show them.

@@ -190,7 +190,7 @@ func (s *Store) Announce(in wire.Incoming) (wire.IncomingState, error) {
 		s.incoming[in.Instance] = i
 	}
 	i.mu.Lock()
-	again := imageOf(i.announced) != imageOf(in) || i.image == wire.ImageFailed
+	again := imageOf(i.announced) != imageOf(in) || i.announced.Spec.Image.Pull != in.Spec.Image.Pull || i.image == wire.ImageFailed
 	i.announced = in
 	i.mu.Unlock()
 	if again {
@@ -301,12 +301,12 @@ func (s *Store) seeToImage(i *incoming) {
 	if s.live == nil {
 		return
 	}
-	reference, number := imageOf(i.announced), i.fetches
+	in, number := i.announced, i.fetches
 	ctx, cancel := context.WithCancel(s.live)
 	i.fetch = cancel
 	s.work.Go(func() {
 		defer cancel()
-		err := s.fetch(ctx, reference)
+		err := s.fetch(ctx, in.Spec.Image)
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		if i.fetches != number || ctx.Err() != nil {
@@ -314,16 +314,16 @@ func (s *Store) seeToImage(i *incoming) {
 		}
 		i.fetch, i.image = nil, wire.ImageReady
 		if err != nil {
-			s.Log.Warn("the image of an incoming volume can't be had", "instance", string(i.id), "image", reference, "error", err)
+			s.Log.Warn("the image of an incoming volume can't be had", "instance", string(i.id), "image", imageOf(in), "error", err)
 			i.image, i.failure = wire.ImageFailed, told(err)
 		}
 	})
 }
 
 // fetch waits for an engine that is away.
-func (s *Store) fetch(ctx context.Context, reference string) error {
+func (s *Store) fetch(ctx context.Context, image wire.ImageSpec) error {
 	for wait := fetchPause; ; wait = min(pauseGrowth*wait, longestPause) {
-		err := s.Fetch(ctx, reference)
+		err := s.Fetch(ctx, image)
 		if !problem.Is(err, problem.NodeOffline) || ctx.Err() != nil {
 			return err
 		}
@@ -349,9 +349,5 @@ func told(err error) *problem.Problem {
 // imageOf is the name of the image that a volume's instance will need: of exactly
 // the one that it is pinned to, if it is.
 func imageOf(in wire.Incoming) string {
-	image := in.Spec.Image
-	if pinned, err := runtime.Pinned(image.Reference, image.Digest); err == nil {
-		return pinned
-	}
-	return image.Reference
+	return runtime.Wanted(in.Spec.Image.Reference, in.Spec.Image.Digest)
 }

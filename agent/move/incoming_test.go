@@ -181,8 +181,10 @@ func TestImages(t *testing.T) {
 		var answer atomic.Pointer[problem.Problem]
 		answer.Store(problem.New(problem.NodeOffline, "the engine is away"))
 		hold := make(chan struct{})
-		s.fetch = func(ctx context.Context, reference string) error {
+		var policy atomic.Pointer[wire.PullPolicy]
+		s.fetch = func(ctx context.Context, image wire.ImageSpec) error {
 			tries.Add(1)
+			policy.Store(&image.Pull)
 			if p := answer.Load(); p != nil {
 				return p.Because(errors.New("a secret"))
 			}
@@ -207,6 +209,13 @@ func TestImages(t *testing.T) {
 		expect(wire.ImagePulling)
 		if n := tries.Load(); n < 10 || n > 20 {
 			t.Errorf("%d tries in ten minutes", n)
+		}
+		never := wire.Incoming{Instance: one, Spec: wire.Spec{Instance: one, Image: wire.ImageSpec{Reference: "game:1", Pull: wire.PullNever}}}
+		_, err := s.store.Announce(never) // by another policy
+		must(t, err)
+		synctest.Wait()
+		if got := policy.Load(); *got != wire.PullNever {
+			t.Errorf("it is fetched by the policy %q", *got)
 		}
 		answer.Store(problem.New(problem.NotFound, "there is no such image"))
 		time.Sleep(2 * time.Minute)

@@ -52,7 +52,7 @@ type side struct {
 	dir     string
 	volumes *volume.Store
 	store   *Store
-	fetch   func(context.Context, string) error
+	fetch   func(context.Context, wire.ImageSpec) error
 	stop    func()
 }
 
@@ -63,7 +63,7 @@ func newSide(t testing.TB) *side {
 
 func newSideAt(t testing.TB, dir string) *side {
 	t.Helper()
-	s := &side{t: t, dir: dir, fetch: func(context.Context, string) error { return nil }}
+	s := &side{t: t, dir: dir, fetch: func(context.Context, wire.ImageSpec) error { return nil }}
 	s.boot()
 	t.Cleanup(func() { s.stop() })
 	return s
@@ -77,7 +77,7 @@ func (s *side) boot() {
 	must(s.t, err)
 	s.store, err = New(Options{
 		Volumes: s.volumes, Log: slog.New(slog.DiscardHandler), Now: time.Now,
-		Fetch: func(ctx context.Context, reference string) error { return s.fetch(ctx, reference) },
+		Fetch: func(ctx context.Context, image wire.ImageSpec) error { return s.fetch(ctx, image) },
 	})
 	must(s.t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -12,6 +12,7 @@ import (
 	"github.com/berth-panel/berth/agent/volume"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
+	"github.com/berth-panel/berth/shared/wire"
 )
 
 // Volumes are the data directories and the staging room (agent/volume).
@@ -29,9 +30,9 @@ type Volumes interface {
 // Options are what a Store works with; all are needed.
 type Options struct {
 	Volumes Volumes
-	// Fetch gets an image onto this node and returns once it is there; its
-	// failures are problems for people, NODE_OFFLINE among them one that passes.
-	Fetch func(ctx context.Context, reference string) error
+	// Fetch gets an image onto this node by its policy and returns once it is there;
+	// its failures are problems for people, NODE_OFFLINE among them one that passes.
+	Fetch func(ctx context.Context, image wire.ImageSpec) error
 	Log   *slog.Logger
 	Now   func() time.Time
 }

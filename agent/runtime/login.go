@@ -61,3 +61,12 @@ func Pinned(ref, digest string) (string, error) {
 	}
 	return full.String(), nil
 }
+
+// Wanted is Pinned for what was checked before: by the reference where the digest
+// is none.
+func Wanted(ref, digest string) string {
+	if pinned, err := Pinned(ref, digest); err == nil {
+		return pinned
+	}
+	return ref
+}

@@ -37,8 +37,9 @@ type Event struct {
 }
 
 // OutputLines and OutputText bound the Output of one event: lines of what an
-// installation printed, for the log of the job that it belongs to, without the
-// secrets, escapes and control characters in them. The console has all of it.
+// installation printed, or of what the agent has to say about a start, for the log
+// of the job that it belongs to, without the secrets, escapes and control
+// characters in them. The console has all of it.
 const (
 	OutputLines = 50
 	OutputText  = 400 // runes of a line

@@ -98,7 +98,7 @@ func pullFailure(ctx context.Context, ref reference.Named, login runtime.Login, 
 	text := " " + err.Error() + ": " // so that a code alone looks like one with a message behind it
 	switch {
 	case has(text, fullDisk):
-		return runtime.Fail(runtime.NoSpace, err, "the node's disk is full: image %s does not fit", name)
+		return runtime.Fail(runtime.NoSpace, err, "the node's disk is full: image %s does not fit until an admin makes room there", name)
 	case has(text, pullLimited):
 		return runtime.Fail(runtime.RegistryLimited, err, "registry %s allows no more pulls for now, so image %s has to wait", registry, name)
 	case has(text, pullForeign):

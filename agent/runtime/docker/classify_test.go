@@ -95,7 +95,7 @@ func TestPullFailure(t *testing.T) {
 		{"20.10", said(errdefs.ErrNotFound, "image with reference registry.example/a/nope:1 was found but does not match the specified platform: wanted linux/amd64, actual: linux/arm64"), runtime.ImageWrongArch, ""},
 
 		{"20.10, in the stream", errors.New("failed to register layer: Error processing tar file(exit status 1): write /usr/lib/x.so: no space left on device"),
-			runtime.NoSpace, "the node's disk is full: image registry.example/a/nope:1 does not fit"},
+			runtime.NoSpace, "the node's disk is full: image registry.example/a/nope:1 does not fit until an admin makes room there"},
 		{"28, in the stream", errors.New("failed to register layer: write /usr/lib/x.so: no space left on device"), runtime.NoSpace, ""},
 		{"28, containerd's store", errors.New("failed to extract layer sha256:0: write /var/lib/x: disk quota exceeded: unknown"), runtime.NoSpace, ""},
 
