@@ -57,10 +57,23 @@ func TestImportOverHTTP(t *testing.T) {
 	if s := report.Files; len(s) != 3 || s[0].Status != image.Skipped || s[1].Status != image.Updated || s[1].ImageID != id || s[2].Status != image.Refused || s[2].Error == "" {
 		t.Errorf("%+v", report)
 	}
+	old := strings.NewReplacer("Echo", "B\xf6je", "0f2bb2b5", "0f2bb2b6").Replace(smallEgg)
+	b.call(adminKey, "POST", path, object{"files": []object{{"name": "old.yaml", "bytes": []byte(old)}}}).data(http.StatusCreated, &report)
+	if f := report.Files[0]; f.Name != "Böje" || f.Status != image.Imported || !strings.Contains(strings.Join(f.Changes, "\n"), "Windows-1252") {
+		t.Errorf("%+v", report)
+	}
 	for key, want := range map[string]int{"": 401, customer: 403, reader: 403, adminKey: 200} {
 		if a := b.call(key, "GET", "/api/v1/images/"+id+"/export?as=yaml", nil); a.status != want || (want == 200) != strings.Contains(a.body, "version: PLCN_v3") {
 			t.Errorf("%d %s", a.status, a.body)
 		}
+	}
+	for key, want := range map[string]int{"": 401, customer: 403, reader: 403, adminKey: 409} {
+		if a := b.call(key, "POST", "/api/v1/images/"+id+"/update", nil); a.status != want || (want == 409) != strings.Contains(a.body, "names no address for updates") {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	if a := b.call(adminKey, "POST", "/api/v1/images/nobody/update", nil); a.status != http.StatusNotFound {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 	if a := b.get("/api/v1/images/" + id + "/export?format=PTDL_v2"); a.status != http.StatusUnprocessableEntity {
 		t.Errorf("%d %s", a.status, a.body)

@@ -20,6 +20,7 @@ import (
 type imageCommands struct {
 	List   imageList   `cmd:"" help:"List the catalogue."`
 	Import imageImport `cmd:"" help:"Import images: eggs, classic images, Compose files."`
+	Update imageUpdate `cmd:"" help:"Import an image anew from the address that its file names."`
 	Export imageExport `cmd:"" help:"Print an image as a file of another panel."`
 	Delete imageDelete `cmd:"" help:"Delete an image that no instance uses."`
 }
@@ -59,9 +60,12 @@ type imported struct {
 }
 
 type fileBody struct {
-	Name string `json:"name"`
-	Text string `json:"text"`
+	Name  string `json:"name"`
+	Text  string `json:"text,omitempty"`
+	Bytes []byte `json:"bytes,omitempty"`
 }
+
+func (f fileBody) size() int { return len(f.Text) + len(f.Bytes)*4/3 }
 
 func (i imageImport) remote() bool {
 	return strings.HasPrefix(i.Source, "http://") || strings.HasPrefix(i.Source, "https://")
@@ -83,7 +87,7 @@ func (i imageImport) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", i.Source, err)
 	}
-	if err := i.print(out, report); err != nil {
+	if err := printReport(out, report, i.JSON); err != nil {
 		return err
 	}
 	refused := 0
@@ -171,10 +175,18 @@ func readFile(path string) (file fileBody, why string, err error) {
 		return file, "", err
 	case len(text) > fileMost:
 		return file, fmt.Sprintf("it is larger than %d bytes", fileMost), nil
-	case bytes.IndexByte(text, 0) >= 0 || !utf8.Valid(text):
+	case bytes.IndexByte(text, 0) >= 0 && !bytes.HasPrefix(text, []byte("\xff\xfe")) && !bytes.HasPrefix(text, []byte("\xfe\xff")): // but UTF-16 is
 		return file, "it is no text", nil
 	}
-	return fileBody{Name: path, Text: string(text)}, "", nil
+	return newFileBody(path, text), "", nil
+}
+
+// newFileBody sends what JSON can't hold in base64.
+func newFileBody(name string, text []byte) fileBody {
+	if utf8.Valid(text) {
+		return fileBody{Name: name, Text: string(text)}
+	}
+	return fileBody{Name: name, Bytes: text}
 }
 
 func skipped(path, why string) imported {
@@ -187,8 +199,8 @@ func (i imageImport) send(ctx context.Context, files []fileBody) ([]imported, er
 	apart := []string{}
 	for len(files) > 0 {
 		size, n := 0, 0
-		for n < len(files) && n < batchLen && (n == 0 || size+len(files[n].Text) <= batchMost) {
-			size += len(files[n].Text)
+		for n < len(files) && n < batchLen && (n == 0 || size+files[n].size() <= batchMost) {
+			size += files[n].size()
 			n++
 		}
 		body := map[string]any{"files": files[:n], "apart_from": apart}
@@ -233,12 +245,12 @@ func fetch(ctx context.Context, address string) (fileBody, error) {
 	if err == nil && len(text) > fileMost {
 		err = fmt.Errorf("it is larger than %d bytes", fileMost)
 	}
-	return fileBody{Name: u.Scheme + "://" + u.Host + u.EscapedPath(), Text: string(text)}, err // what else it has may be a secret
+	return newFileBody(u.Scheme+"://"+u.Host+u.EscapedPath(), text), err // what else it has may be a secret
 }
 
-// print gives the report as a list of JSON, or as lines for people.
-func (i imageImport) print(out *output, report []imported) error {
-	if i.JSON {
+// printReport gives the report as a list of JSON, or as lines for people.
+func printReport(out *output, report []imported, asJSON bool) error {
+	if asJSON {
 		text, err := json.MarshalIndent(report, "", "  ")
 		if err != nil {
 			return err
@@ -268,6 +280,23 @@ func (i imageImport) print(out *output, report []imported) error {
 	fmt.Fprintf(&b, "%d imported, %d updated, %d skipped, %d refused\n", count["imported"], count["updated"], count["skipped"], count["refused"])
 	_, err := io.WriteString(out.stdout, b.String())
 	return err
+}
+
+type imageUpdate struct {
+	local
+	ID string `arg:"" help:"The image's id."`
+}
+
+func (i imageUpdate) Run(ctx context.Context, out *output) error {
+	data, err := i.call(ctx, http.MethodPost, "/api/v1/images/"+url.PathEscape(i.ID)+"/update", nil)
+	if err != nil {
+		return err
+	}
+	var one imported
+	if err := json.Unmarshal(data, &one); err != nil {
+		return err
+	}
+	return printReport(out, []imported{one}, i.JSON)
 }
 
 type imageExport struct {

@@ -20,9 +20,9 @@ type Classic struct {
 	Author         string           `json:"Author"`
 	AuthorName     string           `json:"AuthorName"`
 	Image          string           `json:"Image"`
-	AltImages      []string         `json:"AltImages"`
+	AltImages      classicList      `json:"AltImages"`
 	Cmd            classicCommand   `json:"Cmd"`
-	Env            []string         `json:"Env"`
+	Env            classicEnv       `json:"Env"`
 	StopCommand    string           `json:"StopCommand"`
 	StartedMessage string           `json:"StartedMessage,omitempty"`
 	Features       classicList      `json:"features"`
@@ -47,6 +47,9 @@ type classicScripts struct {
 
 // UnmarshalJSON keeps Install and install apart, which encoding/json would not.
 func (s *classicScripts) UnmarshalJSON(b []byte) error {
+	if bytes.Equal(b, []byte("[]")) || bytes.Equal(b, []byte(`""`)) {
+		return nil
+	}
 	var parts map[string]json.RawMessage
 	if err := json.Unmarshal(b, &parts); err != nil {
 		return err
@@ -112,10 +115,50 @@ func (t *classicText) UnmarshalJSON(b []byte) error {
 type classicList []string
 
 func (l *classicList) UnmarshalJSON(b []byte) error {
-	if bytes.HasPrefix(b, []byte(`{`)) || bytes.Equal(b, []byte(`""`)) {
+	switch string(b) {
+	case `{}`, `""`, "false":
 		return nil
 	}
+	if bytes.HasPrefix(b, []byte(`"`)) { // one of them
+		*l = make(classicList, 1)
+		return json.Unmarshal(b, &(*l)[0])
+	}
 	return json.Unmarshal(b, (*[]string)(l))
+}
+
+// classicEnv is a list of NAME=value, or an object whose order stays.
+type classicEnv []string
+
+func (e *classicEnv) UnmarshalJSON(b []byte) error {
+	if !bytes.HasPrefix(b, []byte("{")) {
+		return (*classicList)(e).UnmarshalJSON(b)
+	}
+	return inOrder(b, func(name string, d *json.Decoder) error {
+		var value classicText
+		if err := d.Decode(&value); err != nil {
+			return fmt.Errorf("in Env.%s: %w", name, err)
+		}
+		*e = append(*e, name+"="+string(value))
+		return nil
+	})
+}
+
+// inOrder calls f for each field of an object, to decode its value.
+func inOrder(object []byte, f func(name string, d *json.Decoder) error) error {
+	d := json.NewDecoder(bytes.NewReader(object))
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		if err := f(fmt.Sprint(name), d); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // classicVariables is an object whose order is the order of the form.
@@ -124,30 +167,48 @@ type classicVariables []Variable
 type classicVariable struct {
 	Type        classicText `json:"type"`
 	Default     classicText `json:"default"`
-	Required    bool        `json:"required"`
-	Description string      `json:"description,omitempty"`
+	Required    classicFlag `json:"required"`
+	Description classicText `json:"description,omitempty"`
+}
+
+// UnmarshalJSON takes a text or a number for the default.
+func (v *classicVariable) UnmarshalJSON(b []byte) error {
+	if !bytes.HasPrefix(b, []byte("{")) {
+		return v.Default.UnmarshalJSON(b)
+	}
+	type plain classicVariable
+	return json.Unmarshal(b, (*plain)(v))
+}
+
+// classicFlag is true or false, also as a text or a number.
+type classicFlag bool
+
+func (f *classicFlag) UnmarshalJSON(b []byte) error {
+	switch strings.ToLower(strings.Trim(string(b), `"`)) {
+	case "true", "1", "yes", "on":
+		*f = true
+	case "false", "0", "no", "off", "", "null":
+	default:
+		return fmt.Errorf("true or false was expected, not %.20s", b)
+	}
+	return nil
 }
 
 func (v *classicVariables) UnmarshalJSON(b []byte) error {
 	if bytes.Equal(b, []byte("null")) || bytes.Equal(b, []byte("[]")) {
 		return nil
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+	if !bytes.HasPrefix(b, []byte("{")) {
 		return errors.New("the field Variables must be an object")
 	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return err
-		}
+	return inOrder(b, func(name string, d *json.Decoder) error {
 		var c classicVariable
 		if err := d.Decode(&c); err != nil {
-			return fmt.Errorf("in Variables.%v: %w", name, err)
+			return fmt.Errorf("in Variables.%s: %w", name, err)
 		}
-		*v = append(*v, Variable{Name: fmt.Sprint(name), Type: string(c.Type), Default: string(c.Default), Required: c.Required, Description: c.Description})
-	}
-	return nil
+		*v = append(*v, Variable{Name: name, Type: string(c.Type), Default: string(c.Default), Required: bool(c.Required), Description: string(c.Description)})
+		return nil
+	})
 }
 
 func (v classicVariables) MarshalJSON() ([]byte, error) {
@@ -161,7 +222,7 @@ func (v classicVariables) MarshalJSON() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		value, err := json.Marshal(classicVariable{Type: classicText(one.Type), Default: classicText(one.Default), Required: one.Required, Description: one.Description})
+		value, err := json.Marshal(classicVariable{Type: classicText(one.Type), Default: classicText(one.Default), Required: classicFlag(one.Required), Description: classicText(one.Description)})
 		if err != nil {
 			return nil, err
 		}

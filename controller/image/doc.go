@@ -25,7 +25,8 @@
 // expanded. Of the names that are an egg's, an unknown one is empty; any other stays,
 // since it may be meant for the program. In a start line that a shell reads, a name
 // becomes a reference to the environment, so that no value is ever read as a
-// command; what no shell could name is there a second time as BERTH_….
+// command; what no shell could name is there a second time as BERTH_…. In the path of
+// a patch a value is a part of a key, whatever stands in it.
 //
 // An egg's container keeps its own entrypoint, which finds the line in STARTUP.
 // SERVER_IP is 0.0.0.0: what a program in a container can bind to; the address

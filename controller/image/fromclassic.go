@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/berth-panel/berth/controller/image/name"
 	"github.com/berth-panel/berth/shared/problem"
 )
 
@@ -37,15 +38,59 @@ func (classicReader) Reads(text []byte) bool {
 	return votes >= 2
 }
 
-// classicFields are those that mean something here.
-var classicFields = []string{
-	"Id", "Name", "Description", "Author", "AuthorName", "Image", "AltImages", "Cmd", "Env", "StopCommand", "StartedMessage", "features", "Scripts",
-	"ConfigFilePath", "ConfigFileContent", "Variables", "Meta", classicOverlay,
+// form is the fields of an object that mean something here, with theirs; "*" is any.
+type form map[string]form
+
+var classicForm = form{
+	"id": nil, "name": nil, "description": nil, "author": nil, "authorname": nil, "image": nil, "altimages": nil, "cmd": nil, "env": nil, "stopcommand": nil,
+	"startedmessage": nil, "features": nil, "configfilepath": nil, "configfilecontent": nil, strings.ToLower(classicOverlay): nil,
+	"scripts": {"install": {"url": nil, "renameto": nil, "uri": nil, "path": nil}}, "meta": {"version": nil},
+	"variables": {"*": {"type": nil, "default": nil, "required": nil, "description": nil}},
+}
+
+// unknown gives what of an object is none of the form, with its structure, and its
+// paths.
+func (f form) unknown(object map[string]any, at string) (rest map[string]any, paths []string) {
+	for field, value := range object {
+		of, known := f[strings.ToLower(field)]
+		if each, there := f["*"]; there {
+			of, known = each, true
+		}
+		var below []string
+		switch inner := value.(type) {
+		case nil:
+			continue
+		case map[string]any:
+			if known && of != nil {
+				value, below = of.unknown(inner, at+field+".")
+			}
+		case []any:
+			for n, item := range inner {
+				if one, isObject := item.(map[string]any); isObject && of != nil {
+					_, more := of.unknown(one, fmt.Sprintf("%s%s[%d].", at, field, n))
+					below = append(below, more...)
+				}
+			}
+		}
+		switch {
+		case !known:
+			paths = append(paths, at+field)
+		case len(below) == 0:
+			continue
+		default:
+			paths = append(paths, below...)
+		}
+		if rest == nil {
+			rest = map[string]any{}
+		}
+		rest[field] = value
+	}
+	return rest, paths
 }
 
 // Read reads both shapes.
 func (classicReader) Read(_ string, text []byte) (Reading, error) {
-	r := Reading{Format: FormatClassic, Silent: []Part{PartSecrets, PartPull, PartCrash, PartGrace}}
+	r := Reading{Format: FormatClassic, Silent: silent(nil)}
 	var c struct {
 		Classic
 		Berth map[string]any `json:"Berth"`
@@ -54,13 +99,20 @@ func (classicReader) Read(_ string, text []byte) (Reading, error) {
 	if err := json.Unmarshal(text, &c); err != nil {
 		return r, unreadable(text, err)
 	}
-	r.Image.Name = strings.TrimSpace(c.Name)
-	if c.Name == "" || c.Image == "" {
+	change := func(field, format string, args ...any) {
+		r.Changes = append(r.Changes, field+": "+fmt.Sprintf(format, args...))
+	}
+	r.Image.Name = name.Clean(c.Name)
+	if r.Image.Name == "" || strings.TrimSpace(c.Image) == "" {
 		return r, problem.New(problem.Validation, "this is not a classic image: it needs at least Name and Image")
+	}
+	if r.Image.Name != strings.TrimSpace(c.Name) {
+		change("Name", "%.200q is read as %q", c.Name, r.Image.Name)
 	}
 	r.Image.Definition = c.definition()
 	d := &r.Image.Definition
 	d.Source = &Source{Format: FormatClassic, Name: r.Image.Name}
+	d.mendClassic(change)
 	if d.ConfigFile != nil {
 		r.Ignored = append(r.Ignored, "ConfigFilePath", "ConfigFileContent")
 	}
@@ -68,52 +120,57 @@ func (classicReader) Read(_ string, text []byte) (Reading, error) {
 	if err := json.Unmarshal(text, &all); err != nil {
 		return r, unreadable(text, err)
 	}
-	for name, value := range all {
-		known := func(field string) bool { return strings.EqualFold(field, name) }
-		if !slices.ContainsFunc(classicFields, known) && value != nil {
-			d.keep(name, value)
-			r.Ignored = append(r.Ignored, name)
-		}
+	rest, ignored := classicForm.unknown(all, "")
+	for field, value := range rest {
+		d.keep(field, value)
 	}
+	r.Ignored = append(r.Ignored, ignored...)
 	slices.Sort(r.Ignored)
-	if !strings.ContainsAny(d.StopCommand, "\r\n") { // several lines are a mistake, not a habit
-		stop, repaired := repairStop(d.StopCommand)
-		if repaired != "" {
-			r.Changes = append(r.Changes, "StopCommand: "+repaired)
-		}
-		d.StopCommand = stop
-	}
 	if c.Berth != nil {
-		r.Silent = nil
+		r.Silent = silent(c.Berth)
 		if err := d.apply(c.Berth); err != nil {
 			return r, err
 		}
 	}
-	return r, inClassic(text, r.Image.check())
+	return r, inFile(text, r.Image.check(), classicNames)
+}
+
+// mendClassic makes usable what others take as it is.
+func (d *Definition) mendClassic(change func(field, format string, args ...any)) {
+	d.Description = shortened(d.Description, "Description", change)
+	var refs []string
+	for _, ref := range d.References {
+		clean := strings.TrimSpace(ref)
+		if clean == "" {
+			change("AltImages", "an empty one is left out")
+			continue
+		}
+		if clean != ref {
+			change("Image", "%q is read as %q", ref, clean)
+		}
+		refs = append(refs, clean)
+	}
+	d.References = refs
+	d.ReadyLine = strings.Trim(d.ReadyLine, "\r\n")
+	if err := checkReadyLine("StartedMessage", d.ReadyLine); err != nil && d.ReadyLine != "" {
+		change("StartedMessage", "it is left out: %s", problem.From(err).Fields[0].Message)
+		d.ReadyLine = ""
+	}
+	if strings.ContainsAny(d.StopCommand, "\r\n") { // several lines are a mistake, not a habit
+		return
+	}
+	stop, repaired := repairStop(d.StopCommand)
+	if repaired != "" {
+		change("StopCommand", "%s", repaired)
+	}
+	d.StopCommand = stop
 }
 
 // classicNames are the classic form's words for what a check names by ours.
 var classicNames = map[string]string{
-	"name": "Name", "references": "Image", "command_line": "Cmd", "env": "Env", "stop_command": "StopCommand", "ready_line": "StartedMessage",
-	"variables": "Variables", "install": "Scripts", "description": "Description", "kept": "",
-}
-
-// inClassic says of a mistake where it stands in the file.
-func inClassic(text []byte, err error) error {
-	if err == nil {
-		return nil
-	}
-	p := *problem.From(err)
-	if len(p.Fields) != 1 || classicNames[p.Fields[0].Field] == "" {
-		return err
-	}
-	name := classicNames[p.Fields[0].Field]
-	p.Message = name + ": " + p.Fields[0].Message
-	p.Fields = []problem.Field{{Field: name, Message: p.Fields[0].Message}}
-	if at := bytes.Index(text, []byte(`"`+name+`"`)); at >= 0 {
-		p.Message = fmt.Sprintf("line %d: %s", 1+bytes.Count(text[:at], []byte("\n")), p.Message)
-	}
-	return &p
+	"name": "Name", "references": "Image", "command_line": "Cmd", "command": "Cmd", "env": "Env", "stop_command": "StopCommand", "ready_line": "StartedMessage",
+	"variables": "Variables", "install": "Scripts", "description": "Description", "author": "Author", "author_name": "AuthorName", "features": "features",
+	"config_file": "ConfigFileContent", "release": "Meta",
 }
 
 func (c Classic) definition() Definition {

@@ -39,13 +39,20 @@ func (eggReader) Read(_ string, text []byte) (Reading, error) {
 		}
 		return Reading{}, p
 	}
-	return fromEgg(e)
+	reading, err := fromEgg(e)
+	return reading, inFile(text, err, eggNames)
+}
+
+// eggNames are an egg's words for what a check names by ours.
+var eggNames = map[string]string{
+	"name": "name", "references": "docker_images", "labels": "docker_images", "commands": "startup", "stop_command": "config.stop", "ready_line": "config.startup",
+	"ready_lines": "config.startup", "patches": "config.files", "script": "scripts", "variables": "variables", "description": "description", "author": "author",
+	"tags": "tags", "features": "features", "source": "meta", overlayKey: overlayKey,
 }
 
 // fromEgg makes an image of an egg.
 func fromEgg(e *egg.Egg) (Reading, error) {
-	r := Reading{Format: string(e.Version), Changes: slices.Clone(e.Changes), Ignored: slices.Clone(e.Ignored),
-		Silent: []Part{PartSecrets, PartPull, PartCrash, PartGrace}}
+	r := Reading{Format: string(e.Version), Changes: slices.Clone(e.Changes), Ignored: slices.Clone(e.Ignored), Silent: silent(nil)}
 	change := func(field, format string, args ...any) {
 		r.Changes = append(r.Changes, field+": "+fmt.Sprintf(format, args...))
 	}
@@ -53,6 +60,7 @@ func fromEgg(e *egg.Egg) (Reading, error) {
 		Description: e.Description, Author: e.Author, Tags: e.Tags, Features: e.Features, Launch: LaunchEntrypoint, Volume: eggVolume,
 		Source: &Source{Format: string(e.Version), UpdateURL: e.UpdateURL, Name: e.Name}, Kept: e.Kept,
 	}
+	d.Description = shortened(d.Description, "description", change)
 	if id, err := uuid.Parse(e.UUID); err == nil {
 		d.Source.UUID = id.String()
 	} else if e.UUID != "" {
@@ -98,7 +106,7 @@ func fromEgg(e *egg.Egg) (Reading, error) {
 	if over, there := d.Kept[overlayKey].(map[string]any); there {
 		d.Kept = without(d.Kept, overlayKey)
 		r.Ignored = slices.DeleteFunc(r.Ignored, func(s string) bool { return s == overlayKey })
-		r.Silent = nil
+		r.Silent = silent(over)
 		if err := d.apply(over); err != nil {
 			return r, err
 		}
@@ -143,7 +151,7 @@ func (d *Definition) readyLines(lines []string, change func(field, format string
 	var good []string
 	for _, line := range lines {
 		if err := checkReadyLine("it", line); err != nil {
-			change("config.startup.done", "%.80q is left out: %s", line, problem.From(err).Message)
+			change("config.startup.done", "%.80q is left out: %s", line, problem.From(err).Fields[0].Message)
 			continue
 		}
 		if len(good) == maxReadyLines {

@@ -92,3 +92,78 @@ func TestWhatIsKeptHidesWhatIsHidden(t *testing.T) {
 		t.Error("the image that is kept was changed")
 	}
 }
+
+// TestValuesAreNoPaths: in a match a value is a part of a key, whatever means something
+// there.
+func TestValuesAreNoPaths(t *testing.T) {
+	t.Parallel()
+	for parser, want := range map[wire.PatchParser]string{
+		wire.PatchYAML: `servers.\*\.\[0\]\~1\'\"\\.port`, wire.PatchINI: `servers.\*\.\[0\]\~1\'\"\\.port`,
+		wire.PatchFile: `servers.*.[0]~1'"\.port`, wire.PatchProperties: `servers.*.[0]~1'"\.port`,
+	} {
+		d := Definition{Variables: []Variable{{Name: "NAME"}}, Patches: []Patch{{Path: "f", Parser: parser, Set: []PatchSet{{Match: "servers.{{NAME}}.port", Value: 1}}}}}
+		r, err := d.Render(map[string]string{"NAME": `*.[0]~1'"\`}, example())
+		if err != nil || r.Patches[0].Set[0].Match != want {
+			t.Errorf("%s: %s, %v", parser, r.Patches[0].Set[0].Match, err)
+		}
+	}
+}
+
+// TestEveryTextCanNameTheNode: wherever an image names its node, an instance that
+// moves is told of the new one.
+func TestEveryTextCanNameTheNode(t *testing.T) {
+	t.Parallel()
+	const node = "{{config.docker.interface}}"
+	for name, d := range map[string]Definition{
+		"path":       {Patches: []Patch{{Path: node}}},
+		"match":      {Patches: []Patch{{Path: "f", Set: []PatchSet{{Match: "a." + node, Value: true}}}}},
+		"value":      {Patches: []Patch{{Path: "f", Set: []PatchSet{{Match: "a", Value: node}}}}},
+		"condition":  {Patches: []Patch{{Path: "f", Set: []PatchSet{{Match: "a", If: node}}}}},
+		"entrypoint": {Entrypoint: []string{"run", node}},
+		"command":    {Command: []string{node}}, "line": {CommandLine: node}, "choice": {Commands: []Startup{{Line: "x"}, {Line: node}}}, "env": {Env: []string{"A=" + node}},
+		"download": {Install: []Download{{URI: node}}},
+	} {
+		if !d.NamesNode() {
+			t.Errorf("the %s isn't looked at", name)
+		}
+	}
+	if (Definition{CommandLine: "{{server.name}}"}).NamesNode() {
+		t.Error("everything names it")
+	}
+}
+
+// TestShortSecrets: what is too short to be looked for in texts is hidden with the
+// whole text that an image puts it in.
+func TestShortSecrets(t *testing.T) {
+	t.Parallel()
+	d := Definition{Launch: LaunchEntrypoint, CommandLine: "run {{a-b}}", Env: []string{"URL=x://{{env.PIN}}@y", "PLAIN=x17y"},
+		Variables: []Variable{{Name: "PIN", Secret: true}, {Name: "a-b", Secret: true}, {Name: "LEVEL"}}}
+	r, err := d.Render(map[string]string{"PIN": "17", "a-b": "9", "LEVEL": "17"}, example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := strings.Join(d.MaskEnv(r.Env, false), "\n")
+	for _, want := range []string{"URL=" + Masked, "PLAIN=x17y", "PIN=" + Masked, "a-b=" + Masked, "BERTH_A_B=" + Masked, "LEVEL=17"} {
+		if !strings.Contains(shown+"\n", want+"\n") {
+			t.Errorf("no %s in\n%s", want, shown)
+		}
+	}
+}
+
+// TestLockedSecretsAreNotGuessed: who may not change a secret isn't told whether he
+// has found it.
+func TestLockedSecretsAreNotGuessed(t *testing.T) {
+	t.Parallel()
+	d := Definition{Variables: []Variable{{Name: "SEEN", Locked: true, Default: "x"}, {Name: "SECRET", Locked: true, Secret: true, Default: "hunter2"}, {Name: "HIDDEN", Hidden: true, Default: "h"}}}
+	for value, ok := range map[string]bool{"x": true, "y": false} {
+		if err := d.CheckCustomer(nil, map[string]string{"SEEN": value}); (err == nil) != ok {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+	for _, name := range []string{"SECRET", "HIDDEN"} {
+		right, wrong := d.CheckCustomer(nil, map[string]string{name: d.Complete(nil)[name]}), d.CheckCustomer(nil, map[string]string{name: "wrong"})
+		if right == nil || wrong == nil || right.Error() != wrong.Error() {
+			t.Errorf("%s: the right value gives %v, a wrong one %v", name, right, wrong)
+		}
+	}
+}

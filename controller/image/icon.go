@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -45,9 +46,17 @@ func NewIcon(kind string, data []byte) (*Icon, error) {
 // iconOf reads a data: address.
 func iconOf(address string) (*Icon, error) {
 	head, data, ok := strings.Cut(strings.TrimPrefix(address, "data:"), ",")
+	if !ok {
+		return nil, problem.Invalid("icon", "it must be a data: address")
+	}
 	kind, encoded := strings.CutSuffix(head, ";base64")
-	if !ok || !encoded {
-		return nil, problem.Invalid("icon", "it must be a data: address in base64")
+	if !encoded { // as it stands, or with %3C and the like
+		picture, err := url.PathUnescape(data)
+		if err != nil {
+			picture = data
+		}
+		kind, _, _ = strings.Cut(kind, ";") // ";utf8" is no parameter
+		return NewIcon(kind, []byte(picture))
 	}
 	picture, err := base64.StdEncoding.DecodeString(strings.Map(noSpace, data))
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
+	"github.com/berth-panel/berth/controller/image/name"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
@@ -145,7 +145,7 @@ const (
 var (
 	variableName = regexp.MustCompile(`^[^=\x00-\x1f\x7f{}]{1,256}$`)
 	reference    = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,254}$`)
-	signalName   = regexp.MustCompile(`^SIG[A-Z0-9+]{1,12}$`)
+	signalName   = regexp.MustCompile(`^SIG[A-Z0-9+-]{1,12}$`)
 )
 
 // maxText is how large a definition's single texts may be, in bytes.
@@ -153,19 +153,10 @@ const maxText = 64 << 10
 
 // check says what is wrong with an image that is to be kept.
 func (i Image) check() error {
-	if err := checkName(i.Name); err != nil {
+	if err := name.Check(i.Name); err != nil {
 		return err
 	}
 	return i.Definition.check()
-}
-
-const maxName = 200 // characters
-
-func checkName(name string) error {
-	if name == "" || utf8.RuneCountInString(name) > maxName || hasControl(name) || strings.TrimSpace(name) != name {
-		return problem.Invalid("name", "1 to 200 characters, none of them a control character, no space at the ends")
-	}
-	return nil
 }
 
 func (d Definition) check() error {
@@ -200,34 +191,10 @@ func (d Definition) check() error {
 	if err := d.checkStart(); err != nil {
 		return err
 	}
-	return d.checkSmall()
-}
-
-func (d Definition) checkSmall() error {
-	seen := map[string]bool{}
-	for _, v := range d.Variables {
-		if !variableName.MatchString(v.Name) {
-			return problem.Invalid("variables", "%.80q is no name of a variable: no control characters, no = { }", v.Name)
-		}
-		if seen[v.Name] {
-			return problem.Invalid("variables", "%s is there twice", v.Name)
-		}
-		seen[v.Name] = true
-		if strings.ContainsRune(v.Default, 0) {
-			return problem.Invalid("variables", "the default of %s holds a NUL character", v.Name)
-		}
+	if err := d.checkVariables(); err != nil {
+		return err
 	}
-	for _, s := range d.Install {
-		if s.URI == "" || s.Path == "" || strings.ContainsRune(s.Path, 0) {
-			return problem.Invalid("install", "every step needs a uri and a path")
-		}
-	}
-	for field, text := range map[string]string{"description": d.Description, "command_line": d.CommandLine, "stop_command": d.StopCommand} {
-		if len(text) > maxText {
-			return problem.Invalid(field, "at most %d bytes", maxText)
-		}
-	}
-	return nil
+	return d.checkBounds()
 }
 
 // Stop is how the image's containers are asked to end.

@@ -169,23 +169,3 @@ func TestWellKnownImagesAreSound(t *testing.T) {
 		}
 	}
 }
-
-func FuzzParseClassic(f *testing.F) {
-	f.Add([]byte(newer))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		i, err := parseClassic(text)
-		if err != nil {
-			return
-		}
-		out, err := json.Marshal(i.ToClassic())
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := parseClassic(out)
-		before, _ := json.Marshal(i.Definition) // none and empty are the same
-		after, _ := json.Marshal(again.Definition)
-		if err != nil || string(before) != string(after) {
-			t.Fatalf("%v\n%s\n%s", err, before, after)
-		}
-	})
-}

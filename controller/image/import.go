@@ -2,6 +2,7 @@ package image
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/berth-panel/berth/shared/problem"
 )
@@ -25,6 +26,9 @@ type Reading struct {
 	Icon    *Icon
 	Changes []string // what was read otherwise than it stands there: "field: a sentence"
 	Ignored []string // fields that mean nothing here
+	// Names are the file's words for fields of a definition, for what is said about
+	// them; without any they are ours.
+	Names map[string]string
 	// Silent says that the format has no word for these parts of a definition: a
 	// later import leaves them as the catalogue has them.
 	Silent []Part
@@ -41,10 +45,29 @@ const (
 	PartGrace   Part = "grace" // the time that a stop may take
 )
 
+// spoken are the fields of a definition that say something of a part.
+var spoken = map[Part][]string{
+	PartSecrets: {"variables"}, PartPull: {"pull"}, PartCrash: {"crash_policy", "start_timeout_seconds"}, PartGrace: {"stop_grace_seconds"},
+}
+
+// silent are the parts of which a file says nothing whose format has no word for
+// any: what stands beside its format, see overlay.go, may.
+func silent(over map[string]any) []Part {
+	var out []Part
+	for _, p := range []Part{PartSecrets, PartPull, PartCrash, PartGrace} {
+		if !slices.ContainsFunc(spoken[p], func(field string) bool { _, says := over[field]; return says }) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // ImportFile is one file to import.
 type ImportFile struct {
 	Name string `json:"name" maxLength:"1000" doc:"Its name, for the report"`
-	Text string `json:"text" doc:"What it holds"`
+	Text string `json:"text,omitempty" doc:"What it holds"`
+	// Bytes are for texts that are no UTF-8.
+	Bytes []byte `json:"bytes,omitempty" doc:"Instead of text, in base64: what it holds in UTF-16 or Windows-1252, which is found out"`
 }
 
 // ImportBody is what is to be imported: files, or what an address gives. A body

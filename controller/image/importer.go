@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"path"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/tidwall/jsonc"
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/store"
@@ -34,6 +37,17 @@ type candidate struct {
 	uuid    string
 	name    string // as its file has it
 	match   *known // the image that it is a newer form of
+}
+
+func newCandidate(report *ImportedFile, reading Reading) *candidate {
+	c := &candidate{report: report, reading: reading, name: reading.Image.Name}
+	if from := reading.Image.Source; from != nil {
+		c.uuid = from.UUID
+		if from.Name != "" {
+			c.name = from.Name
+		}
+	}
+	return c
 }
 
 // Import takes files in and tells what became of each. Each is taken as a whole
@@ -63,14 +77,7 @@ func (s *Service) Import(ctx context.Context, c access.Caller, o ImportOrder) (I
 	for n, f := range files {
 		report.Files[n] = ImportedFile{File: f.Name, Changes: []string{}, Ignored: []string{}}
 		if reading, ok := read(readers, f, o.Format != "", &report.Files[n]); ok {
-			one := &candidate{report: &report.Files[n], reading: reading, name: reading.Image.Name}
-			if from := reading.Image.Source; from != nil {
-				one.uuid = from.UUID
-				if from.Name != "" {
-					one.name = from.Name
-				}
-			}
-			candidates = append(candidates, one)
+			candidates = append(candidates, newCandidate(&report.Files[n], reading))
 		}
 	}
 	if len(candidates) == 0 {
@@ -100,10 +107,17 @@ func read(readers []Reader, f ImportFile, certain bool, out *ImportedFile) (Read
 		out.Status, out.Error, out.problem = status, p.Message, p
 		return Reading{}, false
 	}
-	if len(f.Text) > fileMost {
+	text := f.Bytes
+	if len(text) == 0 {
+		text = []byte(f.Text)
+	}
+	if len(text) > fileMost {
 		return refuse(Refused, problem.New(problem.TooLarge, "the file is too large; %d bytes are the most", fileMost))
 	}
-	text := []byte(f.Text)
+	text, charset := inUTF8(text)
+	if !certain && !names(text) {
+		readers = nil
+	}
 	for _, r := range readers {
 		if !certain && !r.Reads(text) {
 			continue
@@ -113,8 +127,14 @@ func read(readers []Reader, f ImportFile, certain bool, out *ImportedFile) (Read
 		if out.Format == "" {
 			out.Format = formatGuess(r.Format(), text)
 		}
+		if err == nil {
+			err = inFile(text, reading.Image.check(), reading.Names)
+		}
 		if err != nil {
 			return refuse(Refused, problem.From(err))
+		}
+		if charset != "" {
+			out.Changes = append(out.Changes, "the file: it is in "+charset+", and read as such")
 		}
 		out.Changes, out.Ignored = append(out.Changes, reading.Changes...), append(out.Ignored, reading.Ignored...)
 		return reading, true
@@ -123,6 +143,32 @@ func read(readers []Reader, f ImportFile, certain bool, out *ImportedFile) (Read
 		return refuse(Refused, p)
 	}
 	return refuse(Skipped, problem.New(problem.Validation, "this is not the definition of an image: no egg, no classic image, no Compose file"))
+}
+
+// inFile says of a mistake where it stands in the file, in the file's own words; names
+// are those by ours.
+func inFile(text []byte, err error, names map[string]string) error {
+	if err == nil {
+		return nil
+	}
+	p := *problem.From(err)
+	if len(p.Fields) != 1 {
+		return err
+	}
+	ours, _, _ := strings.Cut(p.Fields[0].Field, ".")
+	ours, _, _ = strings.Cut(ours, "[")
+	field := names[ours]
+	if field == "" {
+		return err
+	}
+	p.Message = field + ": " + p.Fields[0].Message
+	p.Fields = []problem.Field{{Field: field, Message: p.Fields[0].Message}}
+	key := field[strings.LastIndexByte(field, '.')+1:]
+	if at := regexp.MustCompile(`(?m)["']` + key + `["']\s*:|^\s*` + key + `\s*:`).FindIndex(text); at != nil {
+		start := at[1] - len(bytes.TrimLeft(text[at[0]:at[1]], " \t\r\n"))
+		p.Message = fmt.Sprintf("line %d: %s", 1+bytes.Count(text[:start], []byte("\n")), p.Message)
+	}
+	return &p
 }
 
 // formatGuess names the version that a broken egg says it is.
@@ -135,6 +181,26 @@ func formatGuess(format string, text []byte) string {
 	return format
 }
 
+var firstName = regexp.MustCompile(`^(?:(?:"[^"]*"|'[^']*'|[\w.$/-]+)\s*:(?:\s|$)|[&!?]|<<:)`)
+
+// names says whether a text can be JSON, or names with their values as YAML has them:
+// pages about images hold definitions too, between their words.
+func names(text []byte) bool {
+	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")))
+	if bytes.HasPrefix(text, []byte("{")) || bytes.HasPrefix(text, []byte("[")) {
+		return true
+	}
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimSpace(line)
+		switch {
+		case len(line) == 0, line[0] == '#', line[0] == '%', bytes.Equal(line, []byte("---")):
+		default:
+			return firstName.Match(bytes.TrimSpace(bytes.TrimPrefix(line, []byte("--- "))))
+		}
+	}
+	return false
+}
+
 // broken says what is wrong with a file that is called JSON and isn't: somebody
 // meant it to be a definition.
 func broken(name string, text []byte) *problem.Problem {
@@ -145,7 +211,7 @@ func broken(name string, text []byte) *problem.Problem {
 	}
 	var nothing any
 	err := json.Unmarshal(text, &nothing)
-	if ext == "" && name != "body" {
+	if ext == "" && name != "body" || json.Valid(jsonc.ToJSON(text)) { // with comments, as settings of editors have them
 		return nil
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
@@ -201,6 +267,7 @@ func (s *Service) takeOne(ctx context.Context, tx *store.Tx, c access.Caller, ca
 		return err
 	}
 	i.ID, i.CreatedAt, i.UpdatedAt = old.ID, old.CreatedAt, s.now().UTC()
+	one.replaced(old, tell)
 	i.Name = catalogue.nameOf(one, old, tell)
 	i.leave(old, one.reading.Silent)
 	i.keepSecrets(old.Definition)

@@ -19,25 +19,37 @@ func (d Definition) Masks(customer bool) bool {
 
 // MaskEnv is an instance's environment as it may be shown: without the values of
 // secret variables, and for a customer without hidden ones, also where another
-// text of the image has put them.
+// text of the image has put them. Of a text with a value that is too short to be
+// looked for, all is masked.
 func (d Definition) MaskEnv(env []string, customer bool) []string {
 	var values []string
-	names := map[string]bool{}
+	names, secret := map[string]bool{}, map[string]bool{}
 	for _, v := range d.Variables {
 		if v.IsSecret() || customer && v.Hidden {
 			names[v.Name] = true
 		}
 	}
+	short := map[string]bool{} // names
 	for _, e := range env {
-		if name, value, _ := strings.Cut(e, "="); names[name] && len(value) >= shortest {
+		name, value, _ := strings.Cut(e, "=")
+		if !names[name] || value == "" {
+			continue
+		}
+		secret[value] = true
+		if short[name] = len(value) < shortest; !short[name] {
 			values = append(values, value)
+		}
+	}
+	for _, e := range d.Env {
+		if name, text, _ := strings.Cut(e, "="); mentions(text, short) {
+			names[name] = true
 		}
 	}
 	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) }) // the longest first: one may hold another
 	out := make([]string, 0, len(env))
 	for _, e := range env {
 		name, value, _ := strings.Cut(e, "=")
-		if names[name] && value != "" {
+		if value != "" && (names[name] || strings.HasPrefix(name, aliasPrefix) && secret[value]) {
 			value = Masked
 		}
 		for _, secret := range values {
@@ -46,6 +58,18 @@ func (d Definition) MaskEnv(env []string, customer bool) []string {
 		out = append(out, name+"="+value)
 	}
 	return out
+}
+
+// mentions says whether a text names one of the variables.
+func mentions(text string, variables map[string]bool) bool {
+	found := false
+	named(text, func(name string) (string, bool) {
+		for _, prefix := range inEnvironment {
+			found = found || variables[strings.TrimPrefix(name, prefix)]
+		}
+		return "", false
+	})
+	return found
 }
 
 // Shown is the image as somebody who can read the catalogue sees it: defaults of

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/berth-panel/berth/controller/event"
+	"github.com/berth-panel/berth/controller/image/name"
 	"github.com/berth-panel/berth/shared/ident"
 )
 
@@ -23,8 +24,12 @@ type eventType = event.Type
 // the second becomes an image of its own, under a name of its own, and the report
 // says so. Two with different uuids are never the same.
 //
-// Refused: to refuse the second one. Public collections hold the same name for
-// two panels, and one uuid for two eggs; both are wanted.
+// A file that only the uuid finds is told of: authors rename their eggs, and others
+// copy them with the uuid in them. So is one that only its name finds, where neither
+// has an author and they run another container image.
+//
+// Refused: to refuse the second one, or one with another name. Public collections
+// hold the same name for two panels, and one uuid for two eggs; both are wanted.
 type register struct {
 	images []*known
 	names  map[string]bool // that are taken, as SQLite compares them
@@ -66,6 +71,38 @@ func (c *candidate) rule(k *known) int {
 		return 4
 	}
 	return 0
+}
+
+// replaced tells of an image that may be another one than the file's.
+func (c *candidate) replaced(old Image, tell func(field, format string, args ...any)) {
+	byName := c.uuid == "" && c.match.uuid == "" && c.reading.Image.Author == ""
+	switch {
+	case c.rule(c.match) == 2:
+		was := c.match.sourceName
+		if was == "" {
+			was = old.Name
+		}
+		tell("uuid", "it is that of %q%s, which is now %q%s; if they are two images, give this file a uuid of its own and import both again",
+			was, by(c.match.author), c.name, by(c.reading.Image.Author))
+	case byName && repository(old.References[0]) != repository(c.reading.Image.References[0]):
+		tell("name", "the image of this name ran %s and is now this file's; if they are two images, give one another name and import both again", old.References[0])
+	}
+}
+
+func by(author string) string {
+	if author == "" {
+		return ""
+	}
+	return " by " + author
+}
+
+// repository is a reference without its tag and digest.
+func repository(reference string) string {
+	reference, _, _ = strings.Cut(reference, "@")
+	if colon := strings.LastIndexByte(reference, ':'); colon > strings.LastIndexByte(reference, '/') {
+		return reference[:colon]
+	}
+	return reference
 }
 
 // match gives each file its image: rule by rule, so that the better reason wins
@@ -121,25 +158,17 @@ func (r *register) nameOf(c *candidate, old Image, tell func(field, format strin
 	return name
 }
 
-// free is the name, or one like it that isn't taken.
-func (r *register) free(name string, tell func(field, format string, args ...any)) string {
-	if !r.names[strings.ToLower(name)] {
-		return name
+// free is the name that is wanted, or one like it that isn't taken.
+func (r *register) free(wanted string, tell func(field, format string, args ...any)) string {
+	if !r.names[strings.ToLower(wanted)] {
+		return wanted
 	}
 	for n := 2; ; n++ {
 		suffix := fmt.Sprintf(" (%d)", n)
-		other := cut(name, maxName-len(suffix)) + suffix
+		other := name.Cut(wanted, name.Most-len(suffix)) + suffix
 		if !r.names[strings.ToLower(other)] {
-			tell("name", "the catalogue has an image named %q already; this one is %q", name, other)
+			tell("name", "the catalogue has an image named %q already; this one is %q", wanted, other)
 			return other
 		}
 	}
-}
-
-// cut gives at most so many characters of a text.
-func cut(s string, most int) string {
-	if runes := []rune(s); len(runes) > most {
-		return strings.TrimSpace(string(runes[:most]))
-	}
-	return s
 }

@@ -2,6 +2,7 @@ package image_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -169,4 +170,57 @@ func TestEachFileByItself(t *testing.T) {
 		t.Errorf("%+v, %v", all, err)
 	}
 	b.comesBack(all)
+}
+
+// A file that only a copied uuid finds, or only a name without an author, is taken as
+// the newer form, and told of.
+func TestTakenForAnother(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.one("1.json", anEgg(firstID, "a", "Echo"), image.Imported)
+	got := b.one("2.json", anEgg(firstID, "b", "Parrot"), image.Updated)
+	if want := `uuid: it is that of "Echo" by a, which is now "Parrot" by b; if they are two images, give this file a uuid of its own and import both again`; !slices.Contains(got.Changes, want) {
+		t.Errorf("%q", got.Changes)
+	}
+	if got := b.one("2.json", anEgg(firstID, "b", "Parrot"), image.Updated); len(got.Changes) != 0 {
+		t.Errorf("the same once more: %q", got.Changes)
+	}
+	b.one("3.json", anEgg("", "", "Web"), image.Imported)
+	if got := b.one("3.json", strings.ReplaceAll(anEgg("", "", "Web"), "one:1", "one:2"), image.Updated); len(got.Changes) != 0 {
+		t.Errorf("another tag: %q", got.Changes)
+	}
+	got = b.one("4.json", strings.ReplaceAll(anEgg("", "", "Web"), "berth.example/one:1", "localhost:5000/other"), image.Updated)
+	if want := "name: the image of this name ran berth.example/one:2 and is now this file's; if they are two images, give one another name and import both again"; !slices.Contains(got.Changes, want) {
+		t.Errorf("%q", got.Changes)
+	}
+}
+
+// What a file's overlay doesn't say is left as it is, as without one.
+func TestAnOverlaySaysWhatItSays(t *testing.T) {
+	t.Parallel()
+	for name, overlay := range map[string]string{"nothing": `,"berth":{}`, "something else": `,"berth":{"volume":"/data"}`, "none": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			text := func(overlay string) string {
+				return strings.Replace(anEgg(firstID, "a", "Echo"), `"variables":[]`, `"variables":[{"name":"T","env_variable":"TOKEN","default_value":"hunter2"}]`+overlay, 1)
+			}
+			id := b.one("egg.json", text(""), image.Imported).ImageID
+			_, err := b.images.Change(t.Context(), caller(), ids(id)[0], func(i *image.Image) error {
+				i.Variables[0].Secret, i.Pull, i.StopGraceSeconds, i.StartTimeoutSeconds = true, "always", 45, 9
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.one("egg.json", text(overlay), image.Updated)
+			if i := b.get(id); !i.Variables[0].Secret || i.Pull != "always" || i.StopGraceSeconds != 45 || i.StartTimeoutSeconds != 9 {
+				t.Errorf("%+v", i.Definition)
+			}
+			b.one("egg.json", text(`,"berth":{"pull":"never","start_timeout_seconds":null}`), image.Updated)
+			if i := b.get(id); !i.Variables[0].Secret || i.Pull != "never" || i.StopGraceSeconds != 45 || i.StartTimeoutSeconds != 0 {
+				t.Errorf("%+v", i.Definition)
+			}
+		})
+	}
 }

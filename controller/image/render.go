@@ -279,6 +279,9 @@ func (r *rendering) refer(name string) (string, bool) {
 	return "${" + alias + "}", true
 }
 
+// aliasPrefix begins the names of what no shell could name.
+const aliasPrefix = "BERTH_"
+
 // alias is a name for shells that nothing else has.
 func (r *rendering) alias(name string) string {
 	plain := strings.Map(func(c rune) rune {
@@ -289,13 +292,13 @@ func (r *rendering) alias(name string) string {
 			return '_'
 		}
 	}, name)
-	alias := "BERTH_" + strings.ToUpper(plain)
+	alias := aliasPrefix + strings.ToUpper(plain)
 	for n := 2; ; n++ {
 		v, there := r.env[alias]
 		if same, _ := r.meant(name); !there || v == same {
 			return alias
 		}
-		alias = fmt.Sprintf("BERTH_%s_%d", strings.ToUpper(plain), n)
+		alias = fmt.Sprintf("%s%s_%d", aliasPrefix, strings.ToUpper(plain), n)
 	}
 }
 

@@ -31,10 +31,14 @@ func beneath(p string) string {
 	return strings.TrimPrefix(path.Clean("/"+strings.ReplaceAll(strings.ReplaceAll(p, `\`, "/"), "\x00", "")), "/")
 }
 
-// set puts the values into one replacement. In an expression a value stands for
-// its own characters, and what replaces the match of one names no groups.
+// set puts the values into one replacement. In a path and in an expression a value
+// stands for its own characters, and what replaces the match of one names no groups.
 func (r *rendering) set(parser wire.PatchParser, s PatchSet) wire.PatchSet {
-	out := wire.PatchSet{Match: named(s.Match, r.value)}
+	match := r.value
+	if parser != wire.PatchFile && parser != wire.PatchProperties { // whose matches are letters only
+		match = r.escaped(inPath.Replace)
+	}
+	out := wire.PatchSet{Match: named(s.Match, match)}
 	expression, isExpression := strings.CutPrefix(s.If, regexPrefix)
 	if isExpression {
 		out.If = regexPrefix + named(expression, r.escaped(regexp.QuoteMeta))
@@ -65,6 +69,10 @@ func (r *rendering) set(parser wire.PatchParser, s PatchSet) wire.PatchSet {
 	out.Value = encoded(put)
 	return out
 }
+
+// inPath writes a value as a part of a key, whatever stands in it; see
+// wire.PatchSet.
+var inPath = strings.NewReplacer(`\`, `\\`, `.`, `\.`, `[`, `\[`, `]`, `\]`, `*`, `\*`, `'`, `\'`, `"`, `\"`, `~`, `\~`)
 
 var oneLine = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ")
 

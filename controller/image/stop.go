@@ -2,8 +2,11 @@ package image
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // keystrokes are signals that a terminal sends for a key.
@@ -24,13 +27,21 @@ func stopSignal(command string) string {
 		return keystrokes[name]
 	case slices.Contains(signals, name):
 		return "SIG" + name
-	case signalName.MatchString(name):
+	case signalName.MatchString(name) && isSignal(name):
 		return name
 	case len(name) == 1 && name != " ":
 		return "SIGTERM"
 	}
 	return ""
 }
+
+// isSignal says whether the engine knows a signal of this name.
+func isSignal(name string) bool {
+	return unix.SignalNum(name) != 0 || realTime.MatchString(name)
+}
+
+// realTime are the signals without names of their own.
+var realTime = regexp.MustCompile(`^SIGRTM(IN(\+([1-9]|1[0-5]))?|AX(-([1-9]|1[0-4]))?)$`)
 
 // repairStop writes a stop command as we do, and says what was repaired.
 func repairStop(command string) (stop, repaired string) {

@@ -169,7 +169,7 @@ func breaks(fields []problem.Field) error {
 
 // CheckCustomer refuses values that a customer may not set: of variables that the
 // image has not, of hidden and of locked ones. was is what is set now; to say it
-// again is no change.
+// again is no change, but of a secret: nobody shall find out by trying.
 func (d Definition) CheckCustomer(was, given map[string]string) error {
 	var fields []problem.Field
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -181,7 +181,7 @@ func (d Definition) CheckCustomer(was, given map[string]string) error {
 		switch field := "variables." + name; {
 		case !there || v.Hidden: // what is hidden isn't there for him
 			fields = append(fields, problem.Field{Field: field, Message: "the image has no variable of this name", Rule: "unknown"})
-		case v.Locked && given[name] != before:
+		case v.Locked && (v.IsSecret() || given[name] != before):
 			fields = append(fields, problem.Field{Field: field, Message: "only who may write all instances changes it", Rule: "locked"})
 		}
 	}
@@ -207,19 +207,24 @@ func (d Definition) NamesNode() bool {
 	if d.Launch == LaunchEntrypoint {
 		return true // its environment has the node's name
 	}
-	named := func(text string) bool { return strings.Contains(text, "config.docker.") }
-	lines := append(append([]string{d.CommandLine}, d.Command...), d.Env...)
+	return slices.ContainsFunc(d.texts(), func(text string) bool { return strings.Contains(text, "config.docker.") })
+}
+
+// texts are all that may name variables and what an instance is.
+func (d Definition) texts() []string {
+	out := slices.Concat([]string{d.CommandLine}, d.Command, d.Entrypoint, d.Env)
 	for _, c := range d.Commands {
-		lines = append(lines, c.Line)
+		out = append(out, c.Line)
 	}
 	for _, s := range d.Install {
-		lines = append(lines, s.URI, s.Path)
+		out = append(out, s.URI, s.Path)
 	}
 	for _, p := range d.Patches {
+		out = append(out, p.Path)
 		for _, s := range p.Set {
 			text, _ := s.Value.(string)
-			lines = append(lines, text, s.If)
+			out = append(out, s.Match, text, s.If)
 		}
 	}
-	return slices.ContainsFunc(lines, named)
+	return out
 }

@@ -39,7 +39,7 @@ func TestCVE202652855(t *testing.T) {
 			if got := string(r.Patches[0].Set[0].Value); got != jsonText(value+"|"+value+"|"+value) {
 				t.Errorf("%s: the file gets %s", launch, got)
 			}
-			if s := r.Patches[0].Set[0]; s.Match != "a."+value || s.If != value || r.Patches[0].Path != value+".json" {
+			if s := r.Patches[0].Set[0]; s.Match != "a."+inPath.Replace(value) || s.If != value || r.Patches[0].Path != value+".json" {
 				t.Errorf("%s: %+v", launch, s)
 			}
 			if got := r.Install.Downloads[0]; got.URL != "https://example.test/"+value || got.Path != value {
@@ -137,7 +137,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 	if !reflect.DeepEqual(r.Install.Secrets, []string{"hunter22", "12"}) {
 		t.Errorf("secrets for the agent: %q", r.Install.Secrets)
 	}
-	want := []string{"URL=postgres://joe:********@db", "PIN=12", "USER=joe", "PASS=********", "SHORT=********", "H=hidden value", "PRIMARY_PORT=25565"}
+	want := []string{"URL=postgres://joe:********@db", "PIN=********", "USER=joe", "PASS=********", "SHORT=********", "H=hidden value", "PRIMARY_PORT=25565"}
 	if got := i.MaskEnv(r.Env, false); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/allocation"
 	"github.com/berth-panel/berth/controller/image"
+	"github.com/berth-panel/berth/controller/image/name"
 	"github.com/berth-panel/berth/controller/job"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
@@ -52,9 +53,9 @@ func (s *Service) Change(ctx context.Context, c access.Caller, id ident.Instance
 	return o.Instance, o.Job, err
 }
 
-// Edit edits an instance. What its container is made from changes with a job,
-// and restarts it where nothing less does (Changed.Restart); a new name or owner alone needs none, and the
-// job is then the zero one.
+// Edit edits an instance. What its container is made from changes with a job, and
+// restarts it where nothing less does (Changed.Restart); a new name or owner alone
+// needs none, and the job is then the zero one.
 func (s *Service) Edit(ctx context.Context, c access.Caller, id ident.Instance, p Patch) (Changed, error) {
 	if p.managed() && !c.Can(access.WriteInstances) {
 		return Changed{}, problem.New(problem.Forbidden, "only who may write all instances may change limits, ports, network, reference, pull policy, digest, drift policy and owner")
@@ -106,25 +107,14 @@ func (s *Service) patch(ctx context.Context, tx *store.Tx, c access.Caller, i *I
 	if p.Name != nil {
 		i.Name = *p.Name
 	}
-	if err := checkName(i.Name); err != nil {
+	if err := name.Check(i.Name); err != nil {
 		return err
 	}
-	if p.Owner != nil && *p.Owner != i.Owner {
-		if err := mayOwn(ctx, tx, *p.Owner); err != nil {
-			return err
-		}
-		i.Owner = *p.Owner
-		if err := s.Jobs.Bequeath(ctx, tx, i.ID, i.Owner); err != nil {
-			return err
-		}
+	if err := s.setOwner(ctx, tx, i, p.Owner); err != nil {
+		return err
 	}
-	if p.Drift != nil {
-		if *p.Drift != wire.DriftRepair && *p.Drift != wire.DriftReport {
-			return problem.Invalid("drift_policy", "must be repair or report")
-		}
-		if *p.Drift != i.policy() {
-			i.Drift, i.Spec.Drift = *p.Drift, *p.Drift
-		}
+	if err := i.setDrift(p.Drift); err != nil {
+		return err
 	}
 	if p.Crash != nil {
 		if err := setCrash(ctx, tx, i, *p.Crash); err != nil {
@@ -233,6 +223,31 @@ func setCrash(ctx context.Context, q store.Querier, i *Instance, policy image.Cr
 		return err
 	}
 	i.Crash, i.Spec.Crash = policy, wire.Crash(policy.Over(img.CrashDefaults()))
+	return nil
+}
+
+// setOwner gives the instance and its jobs to another; what its subusers lose, edit
+// sees to.
+func (s *Service) setOwner(ctx context.Context, tx *store.Tx, i *Instance, owner *ident.User) error {
+	if owner == nil || *owner == i.Owner {
+		return nil
+	}
+	if err := mayOwn(ctx, tx, *owner); err != nil {
+		return err
+	}
+	i.Owner = *owner
+	return s.Jobs.Bequeath(ctx, tx, i.ID, i.Owner)
+}
+
+func (i *Instance) setDrift(policy *wire.Drift) error {
+	switch {
+	case policy == nil:
+		return nil
+	case *policy != wire.DriftRepair && *policy != wire.DriftReport:
+		return problem.Invalid("drift_policy", "must be repair or report")
+	case *policy != i.policy():
+		i.Drift, i.Spec.Drift = *policy, *policy
+	}
 	return nil
 }
 

@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/allocation"
 	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/controller/image"
+	"github.com/berth-panel/berth/controller/image/name"
 	"github.com/berth-panel/berth/controller/job"
 	"github.com/berth-panel/berth/controller/node"
 	"github.com/berth-panel/berth/controller/preset"
@@ -53,13 +51,12 @@ const (
 	maxMiB         = 1 << 30
 	minNanoCPUs    = 10_000_000 // a hundredth of a core: the kernel's smallest quota
 	maxNanoCPUs    = 1024 * 1e9
-	maxName        = 200
 )
 
 // Create deploys an instance: it is there, installing, with its ports and its
 // job, or nothing is.
 func (s *Service) Create(ctx context.Context, c access.Caller, n New) (i Instance, j job.Job, err error) {
-	if err := checkName(n.Name); err != nil {
+	if err := name.Check(n.Name); err != nil {
 		return i, j, err
 	}
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
@@ -239,22 +236,6 @@ func mayOwn(ctx context.Context, q store.Querier, owner ident.User) error {
 		return problem.Invalid("owner_id", "user %s is disabled", u.Username)
 	}
 	return asField(err, "owner_id", "there is no such user")
-}
-
-func checkName(name string) error {
-	if name == "" || utf8.RuneCountInString(name) > maxName || strings.TrimSpace(name) != name ||
-		strings.ContainsFunc(name, misleads) || !strings.ContainsFunc(name, unicode.IsGraphic) {
-		return problem.Invalid("name", "1 to %d characters, none of them a control character, no space at the ends", maxName)
-	}
-	return nil
-}
-
-// misleads says whether a character can make a name look like another's: one that
-// isn't seen, or that turns the direction of what is. The joiners are let pass;
-// emoji and some scripts are written with them.
-func misleads(r rune) bool {
-	const nonJoiner, joiner = '\u200c', '\u200d'
-	return !unicode.IsPrint(r) && r != nonJoiner && r != joiner
 }
 
 func checkLimits(memoryMiB, nanoCPUs, diskMiB int64) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/berth-panel/berth/controller/allocation"
 	"github.com/berth-panel/berth/controller/event"
 	"github.com/berth-panel/berth/controller/image"
+	"github.com/berth-panel/berth/controller/image/name"
 	"github.com/berth-panel/berth/controller/job"
 	"github.com/berth-panel/berth/controller/node"
 	"github.com/berth-panel/berth/controller/store"
@@ -229,7 +230,7 @@ func (s *Service) Adopt(ctx context.Context, c access.Caller, on ident.Node, id 
 	if a.Name == "" {
 		a.Name = string(id)
 	}
-	if err := checkName(a.Name); err != nil {
+	if err := name.Check(a.Name); err != nil {
 		return i, j, err
 	}
 	_, host, err := s.stray(ctx, s.DB.Snapshot(), on, id)

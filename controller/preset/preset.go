@@ -3,10 +3,9 @@ package preset
 import (
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/berth-panel/berth/controller/image"
+	"github.com/berth-panel/berth/controller/image/name"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 )
@@ -41,8 +40,8 @@ type PresetPort struct {
 
 // check says what is wrong with a preset of the image.
 func (p Preset) check(img image.Image) error {
-	if p.Name == "" || utf8.RuneCountInString(p.Name) > 200 || strings.TrimSpace(p.Name) != p.Name || strings.ContainsFunc(p.Name, unicode.IsControl) {
-		return problem.Invalid("name", "1 to 200 characters, none of them a control character, no space at the ends")
+	if err := name.Check(p.Name); err != nil {
+		return err
 	}
 	if p.Reference != "" {
 		if err := img.HasReference(p.Reference); err != nil {

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-panel/berth/controller/image"
+	"github.com/berth-panel/berth/controller/image/name"
 	"github.com/berth-panel/berth/shared/wire"
 )
 
@@ -33,7 +35,7 @@ func (f *file) convert(s types.ServiceConfig) (image.Reading, error) {
 	out.Pull = f.pull(s.PullPolicy)
 	out.Crash = f.restart(s.Restart)
 	out.Description = f.ports(s)
-	reading := image.Reading{Format: "compose", Image: out, Changes: f.changes, Ignored: f.ignored}
+	reading := image.Reading{Format: "compose", Image: out, Changes: f.changes, Ignored: f.ignored, Names: words}
 	if reading.Changes == nil {
 		reading.Changes = []string{}
 	}
@@ -43,12 +45,19 @@ func (f *file) convert(s types.ServiceConfig) (image.Reading, error) {
 	return reading, nil
 }
 
+// words are the file's for what an image's check names by its own.
+var words = map[string]string{
+	"name": "services", "references": "image", "command": "command", "entrypoint": "entrypoint", "env": "environment", "variables": "environment",
+	"volume": "volumes", "stop_command": "stop_signal", "stop_grace_seconds": "stop_grace_period",
+}
+
 // called is the image's name: the project's, else the service's.
 func (f *file) called() string {
-	if name, _ := f.top["name"].(string); name != "" && !strings.Contains(name, "$") {
-		return name
+	project, _ := f.top["name"].(string)
+	if strings.Contains(project, "$") {
+		project = ""
 	}
-	return f.service
+	return cmp.Or(name.Clean(project), name.Clean(f.service), "Compose")
 }
 
 // environment is what of the environment is more than a variable of its own.

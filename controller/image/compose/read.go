@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"regexp"
 	"slices"
@@ -135,9 +136,13 @@ func (f *file) field(key string) string { return "services." + f.service + "." +
 // parse reads the document as YAML, by the parser that compose-go itself has: it
 // gives up where anchors repeat more than was written.
 func (f *file) parse() error {
-	var raw any
-	if err := yaml.Unmarshal([]byte(f.text), &raw); err != nil {
+	var raw, more any
+	documents := yaml.NewDecoder(strings.NewReader(f.text))
+	if err := documents.Decode(&raw); err != nil {
 		return refused("%s", plain(err)).Because(err)
+	}
+	if err := documents.Decode(&more); !errors.Is(err, io.EOF) {
+		f.changed("the file", "it holds several documents, of which only the first is read")
 	}
 	top, ok := raw.(map[string]any)
 	if !ok {
@@ -209,17 +214,7 @@ func (f *file) load() (types.ServiceConfig, error) {
 		}
 	}
 	f.settle()
-	project, err := loader.LoadWithContext(offline(), types.ConfigDetails{
-		ConfigFiles: []types.ConfigFile{{Filename: "compose.yaml", Config: map[string]any{"services": map[string]any{f.service: f.says}}}},
-		Environment: types.Mapping{},
-	}, func(o *loader.Options) {
-		o.SkipNormalization, o.SkipConsistencyCheck, o.SkipExtends, o.SkipInclude = true, true, true, true
-		o.SkipResolveEnvironment, o.SkipResolveLabels, o.ResolvePaths = true, true, false
-		o.Interpolate = &interpolation.Options{LookupValue: nothing, TypeCastMapping: o.Interpolate.TypeCastMapping, Substitute: func(text string, m template.Mapping) (string, error) {
-			return template.SubstituteWithOptions(text, m, template.WithoutLogging)
-		}}
-		o.SetProjectName("berth", true)
-	})
+	project, err := f.project()
 	if err != nil {
 		return types.ServiceConfig{}, f.explain(err)
 	}
@@ -230,13 +225,39 @@ func (f *file) load() (types.ServiceConfig, error) {
 	return types.ServiceConfig{}, f.at("services", "its service is in no active profile")
 }
 
+// project is what the parser makes of the service.
+func (f *file) project() (*types.Project, error) {
+	return loader.LoadWithContext(offline(), types.ConfigDetails{
+		ConfigFiles: []types.ConfigFile{{Filename: "compose.yaml", Config: map[string]any{"services": map[string]any{f.service: f.says}}}},
+		Environment: types.Mapping{},
+	}, func(o *loader.Options) {
+		o.SkipNormalization, o.SkipConsistencyCheck, o.SkipExtends, o.SkipInclude = true, true, true, true
+		o.SkipResolveEnvironment, o.SkipResolveLabels, o.ResolvePaths = true, true, false
+		o.Interpolate = &interpolation.Options{LookupValue: nothing, TypeCastMapping: o.Interpolate.TypeCastMapping, Substitute: func(text string, m template.Mapping) (string, error) {
+			return template.SubstituteWithOptions(text, m, template.WithoutLogging)
+		}}
+		o.SetProjectName("berth", true)
+	})
+}
+
 // explain is what a refusal of the parser says to people.
 func (f *file) explain(err error) error {
 	var missing *template.MissingRequiredError
 	if errors.As(err, &missing) {
 		return refused("${%s} has no default outside of command, entrypoint and environment: write the value there", missing.Variable)
 	}
+	for _, key := range slices.Sorted(maps.Keys(f.says)) { // which it is the parser doesn't say
+		if alone := (&file{service: f.service, says: map[string]any{"image": "x", key: f.says[key]}}); key != "image" && alone.refuses() {
+			return f.at(f.field(key), "%s", plain(err)).Because(err)
+		}
+	}
 	return refused("%s", plain(err)).Because(err)
+}
+
+// refuses says whether the parser can't read the service.
+func (f *file) refuses() bool {
+	_, err := f.project()
+	return err != nil
 }
 
 // plain takes off what the parser says of the file that it believes to read.

@@ -7,7 +7,7 @@ import (
 )
 
 func (r *reader) config(n *node) {
-	if n.none() {
+	if n = r.unpack(n, "config"); n.none() {
 		return
 	}
 	if n.kind != object {
@@ -16,8 +16,16 @@ func (r *reader) config(n *node) {
 	}
 	r.unknown(n, []string{"files", "startup", "logs", "stop"}, "config")
 	r.files(r.unpack(n.get("files"), "config.files"))
-	r.done(r.unpack(n.get("startup"), "config.startup"))
-	if logs := r.unpack(n.get("logs"), "config.logs"); !logs.none() {
+	r.startup(n.get("startup"))
+	logs := n.get("logs")
+	for !logs.none() && logs.kind == text {
+		packed, err := parseJSON([]byte(logs.text))
+		if err != nil {
+			break
+		}
+		logs = packed
+	}
+	if !logs.none() {
 		r.keep(logs, "config", "logs")
 	}
 	r.egg.Stop = strings.TrimSpace(r.text(n.get("stop"), "config.stop"))
@@ -59,8 +67,20 @@ func (n *node) move(line int) {
 	}
 }
 
-func (r *reader) done(n *node) {
-	if n.none() {
+// startup reads what says that it is up; a text that holds no object is such a
+// line itself.
+func (r *reader) startup(n *node) {
+	if n != nil && n.kind == text && strings.TrimSpace(n.text) != "" && !strings.HasPrefix(strings.TrimSpace(n.text), "{") {
+		if packed, err := parseJSON([]byte(n.text)); err == nil && (packed.kind == text || packed.none()) {
+			packed.move(n.line)
+			n = packed // twice, or nothing
+		} else {
+			r.changed("config.startup", "it is no object, and read as its done")
+			r.done(n)
+			return
+		}
+	}
+	if n = r.unpack(n, "config.startup"); n.none() {
 		return
 	}
 	if n.kind != object {
@@ -68,7 +88,17 @@ func (r *reader) done(n *node) {
 		return
 	}
 	r.unknown(n, []string{"done"}, "config", "startup")
-	for _, line := range r.texts(n.get("done"), "config.startup.done") {
+	r.done(n.get("done"))
+}
+
+// done reads the lines themselves, also as a list of JSON inside of text.
+func (r *reader) done(n *node) {
+	if n != nil && n.kind == text && strings.HasPrefix(strings.TrimSpace(n.text), "[") {
+		if lines, err := parseJSON([]byte(n.text)); err == nil && !slices.ContainsFunc(lines.items, func(l *node) bool { return l.kind != text }) {
+			n = lines
+		}
+	}
+	for _, line := range r.texts(n, "config.startup.done") {
 		first, _, more := strings.Cut(strings.Trim(line, "\r\n"), "\n")
 		first = strings.TrimSuffix(first, "\r")
 		if more {
@@ -167,8 +197,8 @@ func (r *reader) replacement(n *node, field string) any {
 	switch n.kind {
 	case text:
 		return r.upgrade(r.text(n, field))
-	case list:
-		r.fail(n, field, "a value must be text, a number, true, false or nothing, not a list")
+	case list, object:
+		r.fail(n, field, "a value must be text, a number, true, false or nothing, not %s", kindNames[n.kind])
 		return nil
 	default:
 		return n.value()

@@ -28,6 +28,7 @@ type node struct {
 	fields []field // of an object, in order
 	line   int     // from 1
 	plain  bool    // a scalar of YAML without quotes
+	more   int     // of a file: documents of YAML behind it
 }
 
 type field struct {

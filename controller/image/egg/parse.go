@@ -173,7 +173,7 @@ func (p *jsonParser) explain(err error) error {
 	return err
 }
 
-// parseYAML reads the first document.
+// parseYAML reads the first document, and counts those behind it.
 func parseYAML(file []byte) (n *node, problem *Error) {
 	defer func() { // of a parser that is not ours
 		if e := recover(); e != nil {
@@ -194,16 +194,21 @@ func parseYAML(file []byte) (n *node, problem *Error) {
 	}
 	p := &yamlParser{anchors: map[string]ast.Node{}}
 	for _, doc := range parsed.Docs {
-		if doc.Body == nil {
+		if _, directive := doc.Body.(*ast.DirectiveNode); doc.Body == nil || directive {
 			continue
 		}
-		n, err := p.value(doc.Body, 0)
-		if err != nil {
+		if n != nil {
+			n.more++
+			continue
+		}
+		if n, err = p.value(doc.Body, 0); err != nil {
 			return nil, &Error{Line: lineOf(doc.Body), Reason: "not YAML that can be read: " + err.Error()}
 		}
-		return n, nil
 	}
-	return nil, &Error{Reason: "the file is empty"}
+	if n == nil {
+		return nil, &Error{Reason: "the file is empty"}
+	}
+	return n, nil
 }
 
 // tooDeep gives the line where brackets are nested too deep: the parser's time
@@ -274,6 +279,8 @@ func (p *yamlParser) value(n ast.Node, depth int) (*node, error) {
 	case *ast.AnchorNode:
 		p.anchors[n.Name.GetToken().Value] = n.Value
 		return p.value(n.Value, depth)
+	case *ast.MappingKeyNode: // "? key"
+		return p.value(n.Value, depth+1)
 	case *ast.AliasNode:
 		target, there := p.anchors[n.Value.GetToken().Value]
 		if !there {
@@ -312,14 +319,16 @@ func (p *yamlParser) tagged(n *ast.TagNode, depth int) (*node, error) {
 }
 
 func (p *yamlParser) mapping(out *node, values []*ast.MappingValueNode, depth int) error {
+	merged := false
 	for _, v := range values {
 		item, err := p.value(v.Value, depth+1)
 		if err != nil {
 			return err
 		}
 		if _, merge := v.Key.(*ast.MergeKeyNode); merge {
-			if item.kind == object {
-				out.fields = append(append([]field{}, item.fields...), out.fields...)
+			merged = true
+			for _, from := range append([]*node{item}, item.items...) { // of a list the first one counts
+				out.fields = append(append([]field{}, from.fields...), out.fields...)
 			}
 			continue
 		}
@@ -331,6 +340,19 @@ func (p *yamlParser) mapping(out *node, values []*ast.MappingValueNode, depth in
 			return errors.New("a key must be text")
 		}
 		out.fields = append(out.fields, field{name: key.text, value: item, line: lineOf(v.Key)})
+	}
+	if merged { // what stands there itself counts, and what was merged first
+		last := map[string]int{}
+		for at, f := range out.fields {
+			last[f.name] = at
+		}
+		var fields []field
+		for at, f := range out.fields {
+			if last[f.name] == at {
+				fields = append(fields, f)
+			}
+		}
+		out.fields = fields
 	}
 	return nil
 }

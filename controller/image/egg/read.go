@@ -7,8 +7,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/berth-panel/berth/controller/image/name"
 )
 
 // marks are words of which every egg has one: texts without are not parsed.
@@ -21,11 +21,13 @@ func Is(file []byte) bool {
 	}
 	n, err := parse(file)
 	if err != nil {
-		return bytes.Contains(file, []byte("PTDL_v")) || bytes.Contains(file, []byte("PLCN_v")) ||
-			(bytes.Contains(file, []byte("docker_images")) && bytes.Contains(file, []byte("startup")))
+		return meant.Match(file)
 	}
 	return looks(n)
 }
+
+// meant are fields that a broken egg has, and pages about eggs have not.
+var meant = regexp.MustCompile(`(?im)["']?version["']?\s*:\s*["']?(?:PTDL|PLCN)_v|^\s*["']?docker_images["']?\s*:`)
 
 func looks(n *node) bool {
 	if v := n.get("meta").get("version"); v != nil && (strings.HasPrefix(v.text, "PTDL_") || strings.HasPrefix(v.text, "PLCN_")) {
@@ -167,18 +169,20 @@ func (r *reader) flag(n *node, field string) bool {
 
 func (r *reader) all(n *node) {
 	e := r.egg
+	if n.more > 0 {
+		r.changed("the file", "it holds %d documents, of which only the first is read", n.more+1)
+	}
 	r.version(n)
-	e.Name = strings.TrimSpace(r.text(n.get("name"), "name"))
-	switch {
-	case e.Name == "":
+	if e.Name = r.name(r.text(n.get("name"), "name"), "name"); e.Name == "" {
 		r.fail(n, "name", "an egg needs one")
-	case !label(e.Name):
-		r.fail(n.get("name"), "name", "at most 200 characters, none of them a control character")
 	}
 	e.UUID = strings.ToLower(strings.TrimSpace(r.text(n.get("uuid"), "uuid")))
 	e.Author = strings.TrimSpace(r.text(n.get("author"), "author"))
 	e.Description = r.text(n.get("description"), "description")
-	e.Tags = r.texts(n.get("tags"), "tags")
+	if e.Tags = r.texts(n.get("tags"), "tags"); len(e.Tags) > mostTags {
+		r.changed("tags", "only the first %d are taken", mostTags)
+		e.Tags = e.Tags[:mostTags]
+	}
 	e.Features = r.texts(n.get("features"), "features")
 	r.images(n)
 	r.commands(n)
@@ -199,6 +203,9 @@ func (r *reader) version(n *node) {
 	switch {
 	case slices.Contains(versions, Version(said)):
 		r.egg.Version = Version(said)
+	case slices.ContainsFunc(versions, func(v Version) bool { return strings.EqualFold(string(v), said) }):
+		r.egg.Version = Version(strings.Replace(strings.ToUpper(said), "_V", "_v", 1))
+		r.changed("meta.version", "%q is read as %s", said, r.egg.Version)
 	case said != "":
 		r.fail(meta.get("version"), "meta.version", "%.40q is none of PTDL_v1, PTDL_v2, PLCN_v1, PLCN_v2, PLCN_v3", said)
 	case !looks(n):
@@ -267,13 +274,19 @@ const (
 	mostVariables = 1000
 	mostFiles     = 100
 	mostFinds     = 2000
+	mostTags      = 50
 )
 
 var referenceForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,254}$`)
 
-// label says whether a text can be what people call a thing.
-func label(s string) bool {
-	return utf8.RuneCountInString(s) <= 200 && !strings.ContainsFunc(s, unicode.IsControl)
+// name reads what people call a thing.
+func (r *reader) name(text, field string) string {
+	text = strings.TrimSpace(text)
+	clean := name.Clean(text)
+	if clean != text {
+		r.changed(field, "%.200q is read as %q", text, clean)
+	}
+	return clean
 }
 
 // reference adds one; a tilde says only that it isn't to be pulled, blanks are
@@ -290,8 +303,9 @@ func (r *reader) reference(name, ref string, n *node, field string) {
 	if !referenceForm.MatchString(clean) {
 		r.fail(n, field, "%.80q is not the name of a container image", clean)
 	}
-	name = strings.TrimSpace(name)
-	if name == "" {
+	if name = strings.TrimSpace(name); name == clean || name == strings.TrimSpace(ref) {
+		name = clean
+	} else if name = r.name(name, field); name == "" {
 		name = clean
 	}
 	for _, i := range r.egg.Images {
@@ -322,43 +336,47 @@ func (r *reader) addImage(i Image, field string) {
 	r.egg.Images = append(r.egg.Images, i)
 }
 
+// commands reads the start commands: of older versions the one.
 func (r *reader) commands(n *node) {
-	v := n.get("startup_commands")
+	r.commandsOf(n.get("startup_commands"), "startup_commands")
+	old := n.get("startup")
 	switch {
-	case v.none():
-	case v.kind == object:
-		for _, f := range v.fields {
-			if !label(f.name) {
-				r.fail(f.value, "startup_commands", "the name of a command has at most 200 characters, none of them a control character")
-			}
-			r.command(f.name, r.text(f.value, "startup_commands."+f.name))
-		}
-	case v.kind == list:
-		for i, item := range v.items {
-			name := DefaultCommand
-			if i > 0 {
-				name = fmt.Sprintf("%s %d", DefaultCommand, i+1)
-			}
-			r.command(name, r.text(item, fmt.Sprintf("startup_commands[%d]", i)))
-		}
-	default:
-		r.command(DefaultCommand, r.text(v, "startup_commands"))
-	}
-	if old := n.get("startup"); !old.none() {
-		if line := r.text(old, "startup"); len(r.egg.Commands) == 0 {
-			r.command(DefaultCommand, line)
-		} else if !slices.ContainsFunc(r.egg.Commands, func(c Command) bool { return c.Line == line }) {
-			r.keep(old, "startup")
-		}
+	case old.none():
+	case len(r.egg.Commands) == 0:
+		r.commandsOf(old, "startup")
+	case !slices.ContainsFunc(r.egg.Commands, func(c Command) bool { return old.scalar() && c.Line == old.text }):
+		r.keep(old, "startup")
 	}
 }
 
-func (r *reader) command(name, line string) {
-	if len(r.egg.Commands) == mostCommands {
-		r.fail(nil, "startup_commands", "at most %d", mostCommands)
+func (r *reader) commandsOf(n *node, field string) {
+	if n.none() {
 		return
 	}
-	if name = strings.TrimSpace(name); name == "" {
+	switch n.kind {
+	case object:
+		for _, f := range n.fields {
+			r.command(f.name, r.text(f.value, field+"."+f.name), field)
+		}
+	case list:
+		for i, item := range n.items {
+			called := DefaultCommand
+			if i > 0 {
+				called = fmt.Sprintf("%s %d", DefaultCommand, i+1)
+			}
+			r.command(called, r.text(item, fmt.Sprintf("%s[%d]", field, i)), field)
+		}
+	default:
+		r.command(DefaultCommand, r.text(n, field), field)
+	}
+}
+
+func (r *reader) command(name, line, field string) {
+	if len(r.egg.Commands) == mostCommands {
+		r.fail(nil, field, "at most %d", mostCommands)
+		return
+	}
+	if name = r.name(name, field); name == "" {
 		name = DefaultCommand
 	}
 	taken := func(name string) bool {
@@ -366,16 +384,17 @@ func (r *reader) command(name, line string) {
 	}
 	if taken(name) {
 		apart := apart(name, taken)
-		r.changed("startup_commands", "there are two called %q; one is %q", name, apart)
+		r.changed(field, "there are two called %q; one is %q", name, apart)
 		name = apart
 	}
 	r.egg.Commands = append(r.egg.Commands, Command{Name: name, Line: r.upgrade(line)})
 }
 
 // apart makes a name that isn't taken.
-func apart(name string, taken func(string) bool) string {
+func apart(called string, taken func(string) bool) string {
 	for i := 2; ; i++ {
-		if other := fmt.Sprintf("%s (%d)", name, i); !taken(other) {
+		suffix := fmt.Sprintf(" (%d)", i)
+		if other := name.Cut(called, name.Most-len(suffix)) + suffix; !taken(other) {
 			return other
 		}
 	}
@@ -395,7 +414,7 @@ func (r *reader) script(scripts *node) {
 	r.unknown(n, []string{"script", "container", "entrypoint"}, "scripts", "installation")
 	s := Script{
 		Text:       r.text(n.get("script"), at+".script"),
-		Container:  strings.TrimSpace(r.text(n.get("container"), at+".container")),
+		Container:  strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(r.text(n.get("container"), at+".container")), "~")),
 		Entrypoint: strings.TrimSpace(r.text(n.get("entrypoint"), at+".entrypoint")),
 	}
 	if strings.TrimSpace(s.Text) == "" {

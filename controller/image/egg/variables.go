@@ -1,6 +1,7 @@
 package egg
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -32,7 +33,7 @@ func (r *reader) variables(n *node) {
 		return
 	}
 	type sorted struct {
-		at int
+		at float64
 		v  Variable
 	}
 	var all []sorted
@@ -43,13 +44,14 @@ func (r *reader) variables(n *node) {
 			return
 		}
 		v := r.variable(item, field)
-		at := -1 // those without a place stand first, as in the panels that have it
+		at := -1.0 // those without a place stand first, as in the panels that have it
 		if s := item.get("sort"); !s.none() {
-			n, err := strconv.Atoi(r.text(s, field+".sort"))
-			if err != nil {
-				r.fail(s, field+".sort", "it must be a number")
+			place, err := strconv.ParseFloat(r.text(s, field+".sort"), 64)
+			if err != nil || place != place {
+				r.changed(field+".sort", "%.40q is no number; it stands where the file has it", s.text)
+			} else {
+				at = place
 			}
-			at = n
 		}
 		if twice := slices.IndexFunc(all, func(s sorted) bool { return s.v.Env == v.Env }); twice >= 0 {
 			r.changed(field+".env_variable", "%s is there twice: the second one counts", v.Env)
@@ -58,7 +60,7 @@ func (r *reader) variables(n *node) {
 		}
 		all = append(all, sorted{at, v})
 	}
-	slices.SortStableFunc(all, func(a, b sorted) int { return a.at - b.at })
+	slices.SortStableFunc(all, func(a, b sorted) int { return cmp.Compare(a.at, b.at) })
 	for _, s := range all {
 		r.egg.Variables = append(r.egg.Variables, s.v)
 	}
@@ -83,16 +85,28 @@ func (r *reader) variable(n *node, field string) Variable {
 	case strings.ContainsAny(v.Env, "={}") || strings.ContainsFunc(v.Env, func(c rune) bool { return c < ' ' || c == 0x7f }) || len(v.Env) > 256:
 		r.fail(n.get("env_variable"), field+".env_variable", "%.80q can't be the name of a variable: no = { } and no control characters", v.Env)
 	}
-	value := n.get("default_value")
-	switch {
-	case value == nil:
-	case value.kind == null && value.plain && value.text != "~": // of YAML: as it stands there
-		v.Default = value.text
-	default:
-		v.Default = r.text(value, field+".default_value")
-	}
+	v.Default = r.standard(n.get("default_value"), field+".default_value")
 	r.unknown(n, []string{"name", "description", "env_variable", "default_value", "user_viewable", "user_editable", "rules", "field_type", "sort"}, "variables", v.Env)
 	return v
+}
+
+// standard reads a default.
+func (r *reader) standard(n *node, field string) string {
+	switch {
+	case n.none() && (n == nil || n.kind != null || !n.plain || n.text == "~"):
+		return ""
+	case n.kind == null: // of YAML: as it stands there
+		return n.text
+	case n.scalar():
+		return n.text
+	}
+	packed, err := plain(n.value())
+	if err != nil {
+		r.fail(n, field, "it must be text, not %s", kindNames[n.kind])
+		return ""
+	}
+	r.changed(field, "%s is read as text: %.80s", kindNames[n.kind], packed)
+	return string(packed)
 }
 
 // rules reads the list or the text with bars between; a bar inside of an
@@ -128,7 +142,12 @@ func (r *reader) rules(n *node, field string) []string {
 			add(item.fields[0].name + ":" + r.text(item.fields[0].value, field))
 			continue
 		}
-		add(r.text(item, fmt.Sprintf("%s[%d]", field, i)))
+		one := r.text(item, fmt.Sprintf("%s[%d]", field, i))
+		if name, _, _ := strings.Cut(one, ":"); strings.Contains(name, "|") { // several in one text
+			out = append(out, rule.Split(one)...)
+			continue
+		}
+		add(one)
 	}
 	return out
 }

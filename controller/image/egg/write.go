@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -51,11 +52,10 @@ func (e *Egg) tree(at time.Time) yaml.MapSlice {
 		script = yaml.MapSlice{item("script", e.Script.Text), item("container", e.Script.Container), item("entrypoint", e.Script.Entrypoint)}
 	}
 	var done any = ""
-	switch len(e.Done) {
-	case 0:
-	case 1:
+	switch {
+	case len(e.Done) == 1 && !strings.HasPrefix(e.Done[0], "["): // which would be read as a list
 		done = e.Done[0]
-	default:
+	case len(e.Done) > 0:
 		done = e.Done
 	}
 	meta := yaml.MapSlice{item("version", string(PLCN3)), item("update_url", orNothing(e.UpdateURL))}

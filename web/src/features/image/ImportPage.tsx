@@ -1,12 +1,13 @@
 import { Anchor, Button, Group, Progress, Stack, TextInput } from '@mantine/core';
-import { IconAlertTriangle, IconCircleCheck, IconCircleMinus, IconFileImport, IconRefresh, IconUpload, type Icon } from '@tabler/icons-react';
+import { IconFileImport, IconUpload } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
 import { useRef, useState, type DragEvent } from 'react';
 import { Link } from 'wouter';
 import { call, keys } from '@/api';
-import { number, t, tAny } from '@/text';
-import { CopyButton, EmptyState, ErrorNotice, Filters, FormEnd, PageHeader, SearchField, Section, useSubmit } from '@/ui';
-import { calls, chosen, dropped, worthReading, type Picked } from './picked';
+import { number, t } from '@/text';
+import { CopyButton, EmptyState, ErrorNotice, Filters, Form, FormEnd, PageHeader, SearchField, Section, useSubmit } from '@/ui';
+import { calls, chosen, dropped, held, worthReading, type Picked } from './picked';
+import { ReportLine } from './ReportLine';
 import { asTable, counted, narrowed, statuses, type Line, type Status } from './report';
 import css from './image.module.css';
 
@@ -34,7 +35,7 @@ export default function ImportPage() {
     step({ lines: left, done: left.length });
     try {
       for (const part of calls(worth.filter(([, is]) => is === 'yes').map(([each]) => each))) {
-        const files = await Promise.all(part.map(async ({ name, file }) => ({ name, text: await file.text() })));
+        const files = await Promise.all(part.map(async ({ name, file }) => ({ name, ...(await held(file)) })));
         const before = now.lines.flatMap((line) => line.image_id ?? []);
         const report = await call('post', '/api/v1/images/import', { body: { files, ...(before.length > 0 ? { apart_from: before } : {}) } });
         step({ lines: [...now.lines, ...(report.files ?? [])], done: now.done + part.length });
@@ -133,17 +134,12 @@ function ByAddress({ busy, took }: { busy: boolean; took: (lines: Line[]) => voi
     took(report.files ?? []);
   }, ['url']);
   return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        void submit.run();
-      }}
-    >
+    <Form run={submit.run}>
       <TextInput label={t('image.importUrl')} description={t('image.importUrlHint')} type="url" placeholder="https://" value={url} error={submit.of('url')} onChange={(e) => setUrl(e.currentTarget.value)} />
       <FormEnd submit={submit} disabled={busy || url.trim() === ''} apart>
         {t('image.import')}
       </FormEnd>
-    </form>
+    </Form>
   );
 }
 
@@ -193,46 +189,5 @@ function Report({ run }: { run: Run }) {
       )}
       {shown.length > 500 && <p className="quiet" style={{ padding: '0 var(--s4)' }}>{t('image.reportMore', { count: shown.length - 500 })}</p>}
     </Section>
-  );
-}
-
-const signs: Record<Status, Icon> = { imported: IconCircleCheck, updated: IconRefresh, skipped: IconCircleMinus, refused: IconAlertTriangle };
-
-function ReportLine({ line }: { line: Line }) {
-  const Shape = signs[line.status];
-  const told = [
-    ['image.reportChanges', line.changes ?? []],
-    ['image.reportIgnored', line.ignored ?? []],
-  ] as const;
-  return (
-    <li className={css.line}>
-      <span className={css.status} data-status={line.status}>
-        <Shape size={14} aria-hidden />
-        {t(`image.status_${line.status}`)}
-      </span>
-      <div>
-        <div className={css.lineHead}>
-          {line.image_id ? <Link href={`/images/${line.image_id}`}>{line.name}</Link> : line.name && <strong>{line.name}</strong>}
-          <span className="mono quiet">{line.file}</span>
-        </div>
-        {line.error && <p style={{ margin: 0 }}>{line.error}</p>}
-        {told.map(
-          ([title, what]) =>
-            what.length > 0 && (
-              <details key={title} open={title === 'image.reportChanges' && what.length < 4}>
-                <summary className="quiet">
-                  {t(title)}: {number(what.length)}
-                </summary>
-                <ul>
-                  {what.map((each, at) => (
-                    <li key={at}>{each}</li>
-                  ))}
-                </ul>
-              </details>
-            ),
-        )}
-      </div>
-      <span className="quiet">{line.format && tAny(`image.format_${line.format}`, line.format)}</span>
-    </li>
   );
 }

@@ -55,6 +55,19 @@ export function worthReading({ name, file }: Picked): 'yes' | 'large' | 'other' 
   return file.size > fileMost ? 'large' : 'yes';
 }
 
+/** What a file holds: its text, or in base64 what is no UTF-8. */
+export async function held(file: File): Promise<{ text: string } | { bytes: string }> {
+  const text = await file.text();
+  if (!text.includes('\ufffd')) return { text };
+  const address = await new Promise<string>((done, fail) => {
+    const reader = new FileReader();
+    reader.onload = () => done(reader.result as string);
+    reader.onerror = () => fail(reader.error ?? new Error());
+    reader.readAsDataURL(file);
+  });
+  return { bytes: address.slice(address.indexOf(',') + 1) };
+}
+
 /** Files in their order, in calls that are neither too large nor too many. */
 export function calls(picked: readonly Picked[]): Picked[][] {
   const found: Picked[][] = [];

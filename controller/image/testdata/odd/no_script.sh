@@ -1,0 +1,3 @@
+#!/bin/bash
+# startup of docker_images PTDL_v2
+set -e
