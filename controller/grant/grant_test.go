@@ -131,7 +131,7 @@ func TestExpiryIsFoundInRounds(t *testing.T) {
 	b := setup(t)
 	own := grant.NewService(b.grants.Deps)
 	grant.Hurry(own, 10*time.Millisecond)
-	at := b.clock.now().Add(time.Hour)
+	at := b.clock.Now().Add(time.Hour)
 	c := b.key(b.owner.User, access.ScopeRead, &at)
 	held, release, err := own.Hold(t.Context(), c, mine, access.ReadConsole)
 	if err != nil {
@@ -163,7 +163,7 @@ func TestExpiryIsFoundInRounds(t *testing.T) {
 	if held.Err() != nil || checked.Err() != nil {
 		t.Fatal("a fault of the database ended a hold")
 	}
-	b.clock.add(time.Hour)
+	b.clock.Add(time.Hour)
 	b.ends(held, problem.Unauthorized, grant.ErrRevoked)
 	mu.Lock()
 	also = problem.New(problem.Unauthorized, "the key was removed").Because(fine)
@@ -242,7 +242,7 @@ func TestTickets(t *testing.T) {
 	issue := func(id ident.Instance) string {
 		t.Helper()
 		ticket, err := b.grants.Issue(t.Context(), b.owner, id, access.ReadConsole, "console")
-		if err != nil || len(ticket.Text) < 43 || !ticket.Expires.Equal(b.clock.now().Add(grant.TicketLife)) {
+		if err != nil || len(ticket.Text) < 43 || !ticket.Expires.Equal(b.clock.Now().Add(grant.TicketLife)) {
 			t.Fatalf("%v, %v", ticket, err)
 		}
 		return ticket.Text
@@ -269,7 +269,7 @@ func TestTickets(t *testing.T) {
 	refused("the right door after the wrong one", redeem(text, "console", mine))
 	refused("another instance", redeem(issue(mine), "console", other))
 	text = issue(mine)
-	b.clock.add(grant.TicketLife)
+	b.clock.Add(grant.TicketLife)
 	refused("too late", redeem(text, "console", mine))
 	text = issue(mine)
 	if err := b.users.RevokeKey(b.local(), b.owner.Key); err != nil {
@@ -287,7 +287,7 @@ func TestTickets(t *testing.T) {
 	if _, err := b.grants.Issue(t.Context(), b.admin, mine, access.ReadConsole, "console"); !problem.Is(err, problem.RateLimited) {
 		t.Errorf("too many: %v", err)
 	}
-	b.clock.add(grant.TicketLife)
+	b.clock.Add(grant.TicketLife)
 	if _, err := b.grants.Issue(t.Context(), b.admin, mine, access.ReadConsole, "console"); err != nil {
 		t.Errorf("after a while: %v", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/berth-panel/berth/controller/grant"
 	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/controller/instance"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -34,24 +34,6 @@ const (
 	mine     = ident.Instance("00000001")
 	other    = ident.Instance("00000002")
 )
-
-// clock is a time that a test moves.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
 
 // instances are instances in memory; what changes is told as an event, in a
 // transaction, as the real ones do.
@@ -92,7 +74,7 @@ type bundle struct {
 	t         *testing.T
 	db        *store.DB
 	events    *event.Log
-	clock     *clock
+	clock     *roomtest.Clock
 	users     *identity.Service
 	instances *instances
 	grants    *grant.Service
@@ -106,25 +88,18 @@ type bundle struct {
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "berth.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	b := &bundle{t: t, db: db, clock: &clock{at: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}, instances: &instances{of: map[ident.Instance]instance.Instance{}}}
-	b.events = event.New(b.clock.now)
-	if b.users, err = identity.New(identity.Config{DB: db, Events: b.events, Logger: log, Now: b.clock.now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}}); err != nil {
-		t.Fatal(err)
-	}
-	b.grants = grant.NewService(grant.Deps{DB: db, Events: b.events, Instances: b.instances, Callers: b.users, Log: log, Now: b.clock.now})
+	db := roomtest.Store(t)
+	b := &bundle{t: t, db: db, clock: roomtest.NewClock(), instances: &instances{of: map[ident.Instance]instance.Instance{}}}
+	b.events = event.New(b.clock.Now)
+	var err error
+	b.users, err = identity.New(identity.Config{DB: db, Events: b.events, Logger: log, Now: b.clock.Now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}})
+	roomtest.Must(t, err)
+	b.grants = grant.NewService(grant.Deps{DB: db, Events: b.events, Instances: b.instances, Callers: b.users, Log: log, Now: b.clock.Now})
 	b.admin, b.owner, b.stranger = b.user("admin", true), b.user("owner", false), b.user("stranger", false)
 	b.user("reserve", true) // so that the admin can be demoted
 	b.instances.of[mine] = instance.Instance{ID: mine, Owner: b.owner.User, Phase: instance.Ready}
 	b.instances.of[other] = instance.Instance{ID: other, Owner: b.admin.User, Phase: instance.Ready}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); b.grants.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
+	roomtest.Run(t, b.grants.Run)
 	<-grant.Ready(b.grants)
 	return b
 }

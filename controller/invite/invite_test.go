@@ -103,15 +103,15 @@ func TestLinksExpire(t *testing.T) {
 	b := setup(t, false)
 	anna, bob := b.user("anna", ""), b.user("bob", "bobs password")
 	invitation, reset := b.byHand(anna.ID), b.byHand(bob.ID)
-	b.clock.add(time.Hour)
+	b.clock.Add(time.Hour)
 	if a := b.browser().use(reset, "another password"); a.status != 404 {
 		t.Fatal(a.text)
 	}
-	b.clock.add(7*24*time.Hour - time.Hour - time.Second)
+	b.clock.Add(7*24*time.Hour - time.Hour - time.Second)
 	if a := b.browser().call("POST", "/links/look", `{"token":"`+invitation+`"}`); a.status != 200 {
 		t.Fatal(a.text)
 	}
-	b.clock.add(time.Second)
+	b.clock.Add(time.Second)
 	if a := b.browser().use(invitation, "annas password"); a.status != 404 {
 		t.Fatal(a.text)
 	}
@@ -281,7 +281,7 @@ func TestForgettingIsSlowedDown(t *testing.T) {
 	if a.status != 429 || a.header.Get("Retry-After") == "" {
 		t.Fatal(a.status, a.text)
 	}
-	b.clock.add(24 * time.Hour)
+	b.clock.Add(24 * time.Hour)
 	if a := b.browser().call("POST", "/forgot", `{"email":"carl@example.test"}`); a.status != 200 {
 		t.Fatal(a.text)
 	}

@@ -5,12 +5,9 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +21,7 @@ import (
 	"github.com/berth-panel/berth/controller/login"
 	"github.com/berth-panel/berth/controller/mail"
 	"github.com/berth-panel/berth/controller/mail/mailtest"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/secret"
 	"github.com/berth-panel/berth/controller/setting"
 	"github.com/berth-panel/berth/controller/store"
@@ -45,23 +43,6 @@ const (
 	patience  = time.Minute
 )
 
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
-
 type bundle struct {
 	t      testing.TB
 	db     *store.DB
@@ -69,7 +50,7 @@ type bundle struct {
 	users  *identity.Service
 	logins *login.Service
 	svc    *invite.Service
-	clock  *clock
+	clock  *roomtest.Clock
 	url    string
 	server *mailtest.Server // nil without mail
 }
@@ -77,33 +58,28 @@ type bundle struct {
 // setup makes a panel with its first admin, and a mail server when mails is said.
 func setup(t testing.TB, mails bool) *bundle {
 	t.Helper()
-	b := &bundle{t: t, clock: &clock{at: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}}
+	b := &bundle{t: t, clock: roomtest.NewClock()}
 	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
-	var err error
 	must := func(err error) {
 		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+		roomtest.Must(t, err)
 	}
-	b.db, err = store.Open(t.Context(), filepath.Join(dir, "berth.db"))
-	must(err)
-	t.Cleanup(func() { _ = b.db.Close() })
+	b.db = roomtest.StoreIn(t, dir)
 	box, err := secret.Open(dir)
 	must(err)
-	b.events = event.New(b.clock.now)
-	b.users, err = identity.New(identity.Config{DB: b.db, Events: b.events, Logger: log, Now: b.clock.now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}})
+	b.events = event.New(b.clock.Now)
+	b.users, err = identity.New(identity.Config{DB: b.db, Events: b.events, Logger: log, Now: b.clock.Now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}})
 	must(err)
 	_, err = b.users.Bootstrap(t.Context(), adminKey, "correct horse battery")
 	must(err)
-	b.logins, err = login.New(login.Deps{DB: b.db, Events: b.events, Users: b.users, Secrets: box, PublicURL: publicURL, Log: log, Now: b.clock.now})
+	b.logins, err = login.New(login.Deps{DB: b.db, Events: b.events, Users: b.users, Secrets: box, PublicURL: publicURL, Log: log, Now: b.clock.Now})
 	must(err)
 	b.users.AttachLogins(b.logins)
-	set, err := setting.New(setting.Config{DB: b.db, Events: b.events, Box: box, Now: b.clock.now})
+	set, err := setting.New(setting.Config{DB: b.db, Events: b.events, Box: box, Now: b.clock.Now})
 	must(err)
-	post, err := mail.New(mail.Config{DB: b.db, Events: b.events, Settings: set, Log: log, Now: b.clock.now})
+	post, err := mail.New(mail.Config{DB: b.db, Events: b.events, Settings: set, Log: log, Now: b.clock.Now})
 	must(err)
-	b.svc, err = invite.New(invite.Deps{DB: b.db, Events: b.events, Users: b.users, Mail: post, Sessions: b.logins, PublicURL: publicURL + "/", Log: log, Now: b.clock.now})
+	b.svc, err = invite.New(invite.Deps{DB: b.db, Events: b.events, Users: b.users, Mail: post, Sessions: b.logins, PublicURL: publicURL + "/", Log: log, Now: b.clock.Now})
 	must(err)
 	b.logins.AttachEmails(b.svc)
 	b.users.AttachLinks(b.svc)
@@ -114,37 +90,16 @@ func setup(t testing.TB, mails bool) *bundle {
 			return nil
 		})
 		must(err)
-		b.background(post.Run)
+		roomtest.Run(t, post.Run)
 	}
-	api, err := httpapi.New(httpapi.Config{Authenticator: b.users, Sessions: b.logins, PublicURL: publicURL, DB: b.db, Logger: log, Now: b.clock.now})
+	api, err := httpapi.New(httpapi.Config{Authenticator: b.users, Sessions: b.logins, PublicURL: publicURL, DB: b.db, Logger: log, Now: b.clock.Now})
 	must(err)
 	b.users.Mount(api)
 	b.logins.Mount(api)
 	b.svc.Mount(api)
 	must(api.Err())
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(err)
-	b.url = "http://" + ln.Addr().String()
-	b.background(func(ctx context.Context) {
-		if err := api.Serve(ctx, ln); err != nil {
-			t.Error(err)
-		}
-	})
+	b.url = roomtest.Serve(t, api)
 	return b
-}
-
-// background runs f until the test's end.
-func (b *bundle) background(f func(ctx context.Context)) {
-	ctx, cancel := context.WithCancel(b.t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f(ctx)
-	}()
-	b.t.Cleanup(func() {
-		cancel()
-		<-done
-	})
 }
 
 // as is a context in which the local admin calls.

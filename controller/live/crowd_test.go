@@ -9,6 +9,7 @@ import (
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/event"
 	"github.com/berth-panel/berth/controller/live"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -45,10 +46,10 @@ func TestFigures(t *testing.T) {
 	})
 	b.farm.set(func() { b.farm.node["i3"] = "n1" }) // it moves, which is an event
 	b.happens(event.Event{Type: "instance.moved", Instance: "i3"})
-	eventually(t, "only one node is asked", func() bool { return live.Sources(b.live) == 1 })
+	roomtest.Until(t, "only one node is asked", func() bool { return live.Sources(b.live) == 1 })
 	c.until("i3 elsewhere", func(m told) bool { return m.InstanceID == "i3" })
 	c.say(map[string]any{"type": "watch"})
-	eventually(t, "nobody is asked", func() bool { return live.Sources(b.live) == 0 })
+	roomtest.Until(t, "nobody is asked", func() bool { return live.Sources(b.live) == 0 })
 }
 
 // Two hundred pages, one of which takes nothing: the others are told all of it,

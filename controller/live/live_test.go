@@ -15,6 +15,7 @@ import (
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/event"
 	"github.com/berth-panel/berth/controller/live"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -201,7 +202,7 @@ func TestRightsChange(t *testing.T) {
 			t.Errorf("after the right was taken: %+v", m)
 		}
 	}
-	eventually(t, "nobody asks the node any more", func() bool { return live.Sources(b.live) == 0 })
+	roomtest.Until(t, "nobody asks the node any more", func() bool { return live.Sources(b.live) == 0 })
 }
 
 func TestEnds(t *testing.T) {

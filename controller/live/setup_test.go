@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +21,7 @@ import (
 	"github.com/berth-panel/berth/controller/instance"
 	"github.com/berth-panel/berth/controller/live"
 	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -139,11 +139,7 @@ func caller(user ident.User, admin bool) access.Caller {
 
 func setup(t testing.TB, options ...func(*live.Service)) *bench {
 	t.Helper()
-	db, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "berth.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := roomtest.Store(t)
 	b := &bench{t: t, db: db, events: event.New(time.Now), people: &people{of: map[string]access.Caller{}}, farm: &farm{
 		owner: map[ident.Instance]ident.User{"i1": "anna", "i2": "anna", "i3": "bob"},
 		node:  map[ident.Instance]ident.Node{"i1": "n1", "i2": "n1", "i3": "n2"},
@@ -293,17 +289,5 @@ func (c *client) ends(code problem.Code, closed int) {
 	var end *websocket.CloseError
 	if !errors.As(err, &end) || end.Code != closed {
 		c.t.Errorf("the end is %v, want %d", err, closed)
-	}
-}
-
-// eventually waits for what has no signal of its own.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited for nothing: %s", what)
-		}
-		time.Sleep(2 * time.Millisecond)
 	}
 }

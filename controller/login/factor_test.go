@@ -20,7 +20,7 @@ import (
 // code is what the app shows now.
 func (b *bundle) code(secret string) string {
 	b.t.Helper()
-	text, err := totp.GenerateCode(secret, b.clock.now())
+	text, err := totp.GenerateCode(secret, b.clock.Now())
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func (w *browser) withTOTP() (secret string, recovery []string) {
 		RecoveryCodes []string `json:"recovery_codes"`
 	}
 	w.call(http.MethodPost, "/me/totp/confirm", object{"code": w.b.code(setup.Secret)}).data(http.StatusOK, &codes)
-	w.b.clock.add(time.Minute)
+	w.b.clock.Add(time.Minute)
 	return setup.Secret, codes.RecoveryCodes
 }
 
@@ -101,9 +101,9 @@ func TestCodesOfOtherSteps(t *testing.T) {
 	t.Parallel()
 	b := setup(t, "")
 	secret, _ := b.in("anna").withTOTP()
-	b.clock.add(time.Hour)
+	b.clock.Add(time.Hour)
 	try := func(off time.Duration) int {
-		text, err := totp.GenerateCode(secret, b.clock.now().Add(off))
+		text, err := totp.GenerateCode(secret, b.clock.Now().Add(off))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestACodeWorksOnce(t *testing.T) {
 		if entered.Load() != 1 || refused.Load() != 4 || b.rows("sessions") != before+1 {
 			t.Errorf("%d: %d got in, %d were refused", what, entered.Load(), refused.Load())
 		}
-		b.clock.add(24 * time.Hour) // those tries are forgotten
+		b.clock.Add(24 * time.Hour) // those tries are forgotten
 	}
 	left, err := store.Count(t.Context(), b.db.Snapshot(), `SELECT COUNT(*) FROM recovery_codes WHERE used_at IS NULL`)
 	if err != nil || left != 9 {
@@ -173,7 +173,7 @@ func TestGuessingCodes(t *testing.T) {
 	if tried != 6 {
 		t.Errorf("%d codes could be tried at once", tried)
 	}
-	b.clock.add(5 * time.Minute)
+	b.clock.Add(5 * time.Minute)
 	b.browser().login("anna", object{"code": b.code(secret)})
 }
 
@@ -198,7 +198,7 @@ func TestRecoveryCodes(t *testing.T) {
 		t.Error("old, new, used: not as they should be")
 	}
 	for _, code := range renewed.RecoveryCodes[1:] {
-		b.clock.add(10 * time.Minute)
+		b.clock.Add(10 * time.Minute)
 		if got := try(strings.ReplaceAll(code, "-", " ")); got != 200 {
 			t.Fatalf("%d", got)
 		}
@@ -215,7 +215,7 @@ func TestFactorsNeedAProof(t *testing.T) {
 	b := setup(t, "")
 	w := b.in("anna")
 	secret, _ := w.withTOTP()
-	b.clock.add(login.ProofLife)
+	b.clock.Add(login.ProofLife)
 	for _, c := range [][2]string{
 		{"POST", "/me/totp/begin"}, {"DELETE", "/me/totp"}, {"POST", "/me/recovery-codes"}, {"POST", "/me/passkeys/begin"}, {"DELETE", "/me/passkeys/x"},
 	} {

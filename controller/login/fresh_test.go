@@ -40,7 +40,7 @@ func TestWhatOutlastsALoginNeedsAProof(t *testing.T) {
 		{http.MethodPatch, me, object{"email": "else@example.test"}, http.StatusOK},
 		{http.MethodDelete, me + "/second-factor", nil, http.StatusOK},
 	}
-	b.clock.add(login.ProofLife)
+	b.clock.Add(login.ProofLife)
 	w.call(http.MethodPatch, theirs, object{"quota": object{"instances": 3}}).is(http.StatusOK) // opens nothing
 	var seen int64
 	b.happened(&seen)
@@ -67,7 +67,7 @@ func TestAProofTakesTheSecondFactor(t *testing.T) {
 	b := setup(t, "")
 	w := b.in("anna")
 	secret, recovery := w.withTOTP()
-	b.clock.add(login.ProofLife)
+	b.clock.Add(login.ProofLife)
 	refused := func(field string, body object) {
 		t.Helper()
 		a := w.call(http.MethodPost, "/me/prove", body)
@@ -84,9 +84,9 @@ func TestAProofTakesTheSecondFactor(t *testing.T) {
 	w.call(http.MethodPost, "/me/password", object{"password": password, "new_password": "another password"}).is(http.StatusForbidden)
 	w.call(http.MethodPost, "/me/prove", object{"password": password, "code": b.code(secret)}).is(http.StatusOK)
 	w.call(http.MethodPost, "/me/password", object{"password": "wrong", "new_password": "another password"}).is(http.StatusUnprocessableEntity)
-	b.clock.add(login.ProofLife)
+	b.clock.Add(login.ProofLife)
 	w.call(http.MethodPost, "/me/prove", object{"password": password, "recovery_code": recovery[0]}).is(http.StatusOK)
-	b.clock.add(login.ProofLife)
+	b.clock.Add(login.ProofLife)
 	refused("recovery_code", object{"password": password, "recovery_code": recovery[0]})
 	w.call(http.MethodPost, "/me/prove", object{"password": password, "code": b.code(secret)}).is(http.StatusOK)
 	w.call(http.MethodPost, "/me/password", object{"password": password, "new_password": "another password"}).is(http.StatusOK)

@@ -141,7 +141,7 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 	finish(good, 200)
 	finish(good, 409) // again
 	old := d.answer(b.browser().challenge())
-	b.clock.add(login.CeremonyLife)
+	b.clock.Add(login.CeremonyLife)
 	finish(old, 409)
 	swapped := d.answer(b.browser().challenge())
 	swapped["ceremony"] = b.browser().challenge().Ceremony
@@ -204,7 +204,7 @@ func TestProofByPasskey(t *testing.T) {
 	d.add(w, "phone").is(http.StatusCreated)
 	theirs, e := b.in("bert"), b.device()
 	e.add(theirs, "phone").is(http.StatusCreated)
-	b.clock.add(login.ProofLife)
+	b.clock.Add(login.ProofLife)
 	if a := w.call(http.MethodPost, "/me/recovery-codes", nil); a.status != 403 || a.details() != "proof=password proof=recovery proof=passkey" {
 		t.Errorf("%d %s", a.status, a.body)
 	}
@@ -234,7 +234,7 @@ func TestChallengesAreBounded(t *testing.T) {
 	if _, err := b.svc.BeginPasskeyLogin(access.With(t.Context(), access.Caller{Actor: access.Actor{Address: "192.0.2.1"}})); err != nil || given != 64 || login.Held(b.svc) != 65 {
 		t.Errorf("%d were given, %d are held, another gets %v", given, login.Held(b.svc), err)
 	}
-	b.clock.add(login.CeremonyLife)
+	b.clock.Add(login.CeremonyLife)
 	if _, err := b.svc.BeginPasskeyLogin(t.Context()); err != nil || login.Held(b.svc) != 1 {
 		t.Errorf("%d are held, %v", login.Held(b.svc), err)
 	}
@@ -251,7 +251,7 @@ func FuzzPasskeyAnswer(f *testing.F) {
 	f.Add(raw)
 	f.Add([]byte(`{"id":"","rawId":"","type":"public-key","response":{}}`))
 	f.Fuzz(func(t *testing.T, response []byte) {
-		b.clock.add(time.Second) // nobody has to wait
+		b.clock.Add(time.Second) // nobody has to wait
 		c, err := b.svc.BeginPasskeyLogin(t.Context())
 		if err != nil {
 			t.Fatal(err)

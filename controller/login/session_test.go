@@ -235,14 +235,14 @@ func TestSessionsEnd(t *testing.T) {
 	b := setup(t, "")
 	w := b.in("anna")
 	for range 6 { // it is used, every 13 days
-		b.clock.add(13 * 24 * time.Hour)
+		b.clock.Add(13 * 24 * time.Hour)
 		w.session()
 		b.flush()
 	}
-	b.clock.add(13 * 24 * time.Hour)
+	b.clock.Add(13 * 24 * time.Hour)
 	w.call(http.MethodGet, "/session", nil).is(http.StatusUnauthorized) // 91 days in all
 	w.login("anna", nil)
-	b.clock.add(14 * 24 * time.Hour)
+	b.clock.Add(14 * 24 * time.Hour)
 	w.call(http.MethodGet, "/session", nil).is(http.StatusUnauthorized) // 14 days without use
 	b.flush()
 	if n := b.rows("sessions"); n != 0 {
@@ -346,7 +346,7 @@ func TestSessionsAreBounded(t *testing.T) {
 		if n == 0 {
 			first = last
 		}
-		b.clock.add(time.Second)
+		b.clock.Add(time.Second)
 	}
 	if n := b.rows("sessions"); n != 50 {
 		t.Errorf("%d sessions", n)
@@ -406,7 +406,7 @@ func TestChangingOnesAccount(t *testing.T) {
 	w := b.in("anna")
 	w.call(http.MethodPatch, "/me", object{"username": "hanna", "locale": "de"}).is(http.StatusOK)
 	w.call(http.MethodPatch, "/me", object{"locale": "<b>"}).is(http.StatusUnprocessableEntity)
-	b.clock.add(login.ProofLife)
+	b.clock.Add(login.ProofLife)
 	a := w.call(http.MethodPatch, "/me", object{"email": "hanna@example.test"})
 	a.is(http.StatusForbidden)
 	if a.details() != "proof=password" {

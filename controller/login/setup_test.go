@@ -9,10 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +21,7 @@ import (
 	"github.com/berth-panel/berth/controller/httpapi"
 	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/controller/login"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/secret"
 	"github.com/berth-panel/berth/controller/store"
 )
@@ -32,31 +31,13 @@ const (
 	password = "correct horse battery"
 )
 
-// clock is a time that tests move.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
-
 type bundle struct {
 	t      testing.TB
 	db     *store.DB
 	events *event.Log
 	users  *identity.Service
 	svc    *login.Service
-	clock  *clock
+	clock  *roomtest.Clock
 	url    string // of the listener
 	public string
 	anna   identity.User // a customer with the password
@@ -65,34 +46,23 @@ type bundle struct {
 // setup serves logins on a loopback port, for a panel at public ("" there).
 func setup(t testing.TB, public string) *bundle {
 	t.Helper()
-	b := &bundle{t: t, clock: &clock{at: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}, public: public}
+	b := &bundle{t: t, clock: roomtest.NewClock(), public: public}
 	dir := t.TempDir()
-	var err error
-	if b.db, err = store.Open(t.Context(), filepath.Join(dir, "berth.db")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.db.Close() })
+	b.db = roomtest.StoreIn(t, dir)
 	box, err := secret.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	roomtest.Must(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	roomtest.Must(t, err)
 	b.url = "http://" + ln.Addr().String()
 	if public == "" {
 		b.public = b.url
 	}
 	logger := slog.New(slog.DiscardHandler)
-	b.events = event.New(b.clock.now)
-	if b.users, err = identity.New(identity.Config{DB: b.db, Events: b.events, Logger: logger, Now: b.clock.now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}}); err != nil {
-		t.Fatal(err)
-	}
-	b.svc, err = login.New(login.Deps{DB: b.db, Events: b.events, Users: b.users, Secrets: box, PublicURL: b.public, Log: logger, Now: b.clock.now})
-	if err != nil {
-		t.Fatal(err)
-	}
+	b.events = event.New(b.clock.Now)
+	b.users, err = identity.New(identity.Config{DB: b.db, Events: b.events, Logger: logger, Now: b.clock.Now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}})
+	roomtest.Must(t, err)
+	b.svc, err = login.New(login.Deps{DB: b.db, Events: b.events, Users: b.users, Secrets: box, PublicURL: b.public, Log: logger, Now: b.clock.Now})
+	roomtest.Must(t, err)
 	b.users.AttachLogins(b.svc)
 	b.serve(ln, logger)
 	b.anna = b.user("anna", false)
@@ -101,7 +71,7 @@ func setup(t testing.TB, public string) *bundle {
 
 // serve puts the rooms on an API, with a stream and a socket that only wait.
 func (b *bundle) serve(ln net.Listener, logger *slog.Logger) {
-	api, err := httpapi.New(httpapi.Config{Authenticator: b.users, Sessions: b.svc, PublicURL: b.public, DB: b.db, Logger: logger, Now: b.clock.now})
+	api, err := httpapi.New(httpapi.Config{Authenticator: b.users, Sessions: b.svc, PublicURL: b.public, DB: b.db, Logger: logger, Now: b.clock.Now})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -117,18 +87,8 @@ func (b *bundle) serve(ln net.Listener, logger *slog.Logger) {
 	httpapi.HandleSocket(api, op, func(context.Context, *httpapi.Request) (httpapi.Socket, error) {
 		return func(_ context.Context, conn *websocket.Conn) { _, _, _ = conn.ReadMessage() }, nil
 	})
-	if err := api.Err(); err != nil {
-		b.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(b.t.Context())
-	done := make(chan error, 1)
-	go func() { done <- api.Serve(ctx, ln) }()
-	b.t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			b.t.Error(err)
-		}
-	})
+	roomtest.Must(b.t, api.Err())
+	roomtest.ServeOn(b.t, api, ln)
 }
 
 // ctx is one in which the local admin calls.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/mail"
 	"github.com/berth-panel/berth/controller/mail/mailtest"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/problem"
 )
@@ -27,7 +28,7 @@ func TestAMailIsOrderedAndSent(t *testing.T) {
 	if m.Header.Get("Auto-Submitted") != "auto-generated" || !strings.HasSuffix(m.Header.Get("Message-Id"), "@example.test>") {
 		t.Fatalf("%v", m.Header)
 	}
-	b.until("the queue is empty", func() bool { return b.waiting() == 0 })
+	roomtest.Until(b.t, "the queue is empty", func() bool { return b.waiting() == 0 })
 }
 
 func TestLanguages(t *testing.T) {
@@ -66,7 +67,7 @@ func TestAnAddressThatIsMoreThanOneIsGivenUp(t *testing.T) {
 		b.order(greeting{To: to, Link: "https://x.test/link#a"})
 	}
 	b.run()
-	b.until("all are given up", func() bool { return b.waiting() == 0 })
+	roomtest.Until(b.t, "all are given up", func() bool { return b.waiting() == 0 })
 	if n := strings.Count(b.happened(), "mail.failed"); n != 4 || b.server.Count() != 0 {
 		t.Fatalf("%d, %d:\n%s", n, b.server.Count(), b.happened())
 	}
@@ -143,12 +144,12 @@ func TestABadDayOfTheServerIsWaitedFor(t *testing.T) {
 	b.run()
 	b.order(greeting{To: "anna@example.test", Name: "Anna", Link: "https://x.test/link#a"})
 	b.server.WaitRefused(1)
-	b.until("the attempt is kept", func() bool { return b.attempts() == 1 })
+	roomtest.Until(b.t, "the attempt is kept", func() bool { return b.attempts() == 1 })
 	b.server.Refuse(0, "")
-	b.clock.add(time.Minute)
+	b.clock.Add(time.Minute)
 	b.order(greeting{}) // rouses it; is about nothing
 	first := b.server.Next()
-	b.until("the queue is empty", func() bool { return b.waiting() == 0 })
+	roomtest.Until(b.t, "the queue is empty", func() bool { return b.waiting() == 0 })
 	if b.server.Count() != 1 || strings.Contains(b.happened(), "mail.failed") {
 		t.Fatalf("%+v\n%s", first, b.happened())
 	}
@@ -170,7 +171,7 @@ func TestARefusalForGoodIsTold(t *testing.T) {
 	b.server.Refuse(550, "no such\tmailbox \x1b[31m")
 	b.run()
 	b.order(greeting{To: "anna@example.test", Name: "Anna", Link: "https://x.test/link#secret"})
-	b.until("it is given up", func() bool { return b.waiting() == 0 })
+	roomtest.Until(b.t, "it is given up", func() bool { return b.waiting() == 0 })
 	h := b.happened()
 	if b.server.Refused() != 1 || !strings.Contains(h, `mail.failed {"attempts":1,"kind":"hello"`) || strings.Contains(h, "secret") || strings.Contains(h, `\u001b`) {
 		t.Fatalf("%d:\n%s", b.server.Refused(), h)
@@ -183,9 +184,9 @@ func TestAMailThatIsTooOldIsGivenUp(t *testing.T) {
 	b.use(asIs)
 	b.server.Refuse(451, "try later")
 	b.order(greeting{To: "anna@example.test", Link: "https://x.test/link#a"})
-	b.clock.add(time.Hour)
+	b.clock.Add(time.Hour)
 	b.run()
-	b.until("it is given up", func() bool { return b.waiting() == 0 })
+	roomtest.Until(b.t, "it is given up", func() bool { return b.waiting() == 0 })
 	if !strings.Contains(b.happened(), "mail.failed") {
 		t.Fatal(b.happened())
 	}
@@ -198,13 +199,13 @@ func TestARestartLosesNothing(t *testing.T) {
 	b.server.Refuse(451, "try later")
 	stop := b.run()
 	b.order(greeting{To: "anna@example.test", Name: "Anna", Link: "https://x.test/link#a"})
-	b.until("the attempt is kept", func() bool { return b.attempts() == 1 })
+	roomtest.Until(b.t, "the attempt is kept", func() bool { return b.attempts() == 1 })
 	stop()
 	if err := b.db.Close(); err != nil {
 		t.Fatal(err)
 	}
 	b.server.Refuse(0, "")
-	b.clock.add(10 * time.Minute)
+	b.clock.Add(10 * time.Minute)
 	b.open()
 	b.run()
 	if m := b.server.Next(); m.To != "anna@example.test" {
@@ -239,9 +240,9 @@ func TestWithoutAServerItWaits(t *testing.T) {
 	}
 	b.run()
 	b.order(greeting{To: "anna@example.test", Name: "Anna", Link: "https://x.test/link#a"})
-	b.until("the attempt is kept", func() bool { return b.attempts() == 1 })
+	roomtest.Until(b.t, "the attempt is kept", func() bool { return b.attempts() == 1 })
 	b.use(asIs)
-	b.clock.add(time.Minute)
+	b.clock.Add(time.Minute)
 	b.order(greeting{})
 	b.server.Next()
 }

@@ -12,13 +12,14 @@ import (
 	"github.com/berth-panel/berth/controller/event"
 	"github.com/berth-panel/berth/controller/mail"
 	"github.com/berth-panel/berth/controller/mail/mailtest"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/store"
 )
 
 // local gives what calls the API on its own socket, as an admin does there.
 func (b *bundle) local() func(method, path, body string) (int, string) {
 	b.t.Helper()
-	socket := filepath.Join(filepath.Dir(b.path), "s")
+	socket := filepath.Join(b.dir, "s")
 	ln, err := net.Listen("unix", socket)
 	if err != nil {
 		b.t.Fatal(err)
@@ -173,7 +174,7 @@ func TestAdminsHearOfANodeThatIsGone(t *testing.T) {
 		}
 	}
 	// Who listens has no other sign of it: told until a mail is there.
-	b.until("a mail", func() bool { gone(); return b.server.Count() > 0 })
+	roomtest.Until(b.t, "a mail", func() bool { gone(); return b.server.Count() > 0 })
 	got := map[string]string{}
 	for len(got) < 2 { // each fact orders one for each of them
 		m := b.server.Next()

@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"github.com/berth-panel/berth/controller/httpapi"
 	"github.com/berth-panel/berth/controller/mail"
 	"github.com/berth-panel/berth/controller/mail/mailtest"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/secret"
 	"github.com/berth-panel/berth/controller/setting"
 	"github.com/berth-panel/berth/controller/store"
@@ -32,32 +31,15 @@ func TestMain(m *testing.M) {
 	)
 }
 
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
-
 type bundle struct {
 	t      testing.TB
-	path   string
+	dir    string
 	db     *store.DB
 	events *event.Log
 	set    *setting.Store
 	svc    *mail.Service
 	api    *httpapi.API
-	clock  *clock
+	clock  *roomtest.Clock
 	server *mailtest.Server
 }
 
@@ -71,7 +53,7 @@ func (nobody) Authenticate(context.Context, string) (access.Caller, error) {
 // setup makes a mail room and a server; it isn't set yet.
 func setup(t testing.TB, o mailtest.Options) *bundle {
 	t.Helper()
-	b := &bundle{t: t, path: filepath.Join(t.TempDir(), "berth.db"), clock: &clock{at: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}, server: mailtest.New(t, o)}
+	b := &bundle{t: t, dir: t.TempDir(), clock: roomtest.NewClock(), server: mailtest.New(t, o)}
 	b.open()
 	return b
 }
@@ -79,27 +61,20 @@ func setup(t testing.TB, o mailtest.Options) *bundle {
 // open opens the database, again after a restart.
 func (b *bundle) open() {
 	b.t.Helper()
-	var err error
-	if b.db, err = store.Open(b.t.Context(), b.path); err != nil {
-		b.t.Fatal(err)
-	}
-	db := b.db
-	b.t.Cleanup(func() { _ = db.Close() })
-	box, err := secret.Open(filepath.Dir(b.path))
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	b.db = roomtest.StoreIn(b.t, b.dir)
+	box, err := secret.Open(b.dir)
+	roomtest.Must(b.t, err)
 	log := slog.New(slog.DiscardHandler)
-	b.events = event.New(b.clock.now)
-	if b.set, err = setting.New(setting.Config{DB: b.db, Events: b.events, Box: box, Now: b.clock.now}); err != nil {
+	b.events = event.New(b.clock.Now)
+	if b.set, err = setting.New(setting.Config{DB: b.db, Events: b.events, Box: box, Now: b.clock.Now}); err != nil {
 		b.t.Fatal(err)
 	}
-	b.svc, err = mail.New(mail.Config{DB: b.db, Events: b.events, Settings: b.set, Log: log, Now: b.clock.now, Roots: b.server.Roots})
+	b.svc, err = mail.New(mail.Config{DB: b.db, Events: b.events, Settings: b.set, Log: log, Now: b.clock.Now, Roots: b.server.Roots})
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	b.svc.Register("hello", hello)
-	if b.api, err = httpapi.New(httpapi.Config{Authenticator: nobody{}, DB: b.db, Logger: log, Now: b.clock.now}); err != nil {
+	if b.api, err = httpapi.New(httpapi.Config{Authenticator: nobody{}, DB: b.db, Logger: log, Now: b.clock.Now}); err != nil {
 		b.t.Fatal(err)
 	}
 	b.svc.Mount(b.api)
@@ -142,19 +117,7 @@ func asIs(*mail.Server) {}
 // run sends mails until the test's end, or until stop.
 func (b *bundle) run() (stop func()) {
 	b.t.Helper()
-	ctx, cancel := context.WithCancel(b.t.Context())
-	done := make(chan struct{})
-	svc := b.svc
-	go func() {
-		defer close(done)
-		svc.Run(ctx)
-	}()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		<-done
-	})
-	b.t.Cleanup(stop)
-	return stop
+	return roomtest.Run(b.t, b.svc.Run)
 }
 
 func (b *bundle) order(g greeting) {
@@ -189,19 +152,4 @@ func (b *bundle) waiting() int {
 		b.t.Fatal(err)
 	}
 	return n
-}
-
-// until waits for a condition.
-func (b *bundle) until(what string, ok func() bool) {
-	b.t.Helper()
-	deadline := time.After(time.Minute)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			b.t.Fatalf("never: %s", what)
-		}
-	}
 }

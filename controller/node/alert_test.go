@@ -9,6 +9,7 @@ import (
 
 	"github.com/berth-panel/berth/controller/fleet"
 	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/wire"
@@ -86,7 +87,7 @@ func (b *bundle) lastOffline(id ident.Node) offline {
 func bubble(t *testing.T, test func(b *bundle)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bundle{t: t, dir: t.TempDir(), fleet: &presences{of: map[ident.Node]fleet.Presence{}}, guests: &guests{refuse: map[int64]error{}}, log: &logBook{}}
+		b := &bundle{t: t, dir: t.TempDir(), fleet: &presences{of: map[ident.Node]fleet.Presence{}}, guests: &guests{refuse: map[int64]error{}}, log: &roomtest.Log{}}
 		b.open(b.fleet, time.Now)
 		test(b)
 	})

@@ -48,7 +48,7 @@ type panel struct {
 func setupPanel(t *testing.T, more ...func(b *bundle, a *httpapi.API)) *panel {
 	t.Helper()
 	b := setup(t)
-	api, err := httpapi.New(httpapi.Config{Authenticator: keys{}, DB: b.db, Logger: slog.New(slog.NewTextHandler(b.log, nil)), Now: b.clock.now})
+	api, err := httpapi.New(httpapi.Config{Authenticator: keys{}, DB: b.db, Logger: slog.New(slog.NewTextHandler(b.log, nil)), Now: b.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestNodeOverHTTP(t *testing.T) {
 	if err := json.Unmarshal([]byte(enrolled.text), &bare); err != nil || enrolled.status != 201 || bare.Node != made.ID {
 		t.Fatalf("%d %s, %v", enrolled.status, enrolled.text, err)
 	}
-	p.fleet.set(made.ID, fleet.Presence{Reason: "no answer within 5 s", Since: p.clock.now()})
+	p.fleet.set(made.ID, fleet.Presence{Reason: "no answer within 5 s", Since: p.clock.Now()})
 	p.settle(made.ID, 3)
 	path := "/api/v1/nodes/" + string(made.ID)
 	var shown nodeView
@@ -197,7 +197,7 @@ func TestNodeOverHTTP(t *testing.T) {
 		t.Fatalf("%+v", shown)
 	}
 	p.connect(p.get(made.ID), "one", 0)
-	p.fleet.set(made.ID, fleet.Presence{Online: true, Since: p.clock.now(), Heard: p.clock.now()})
+	p.fleet.set(made.ID, fleet.Presence{Online: true, Since: p.clock.Now(), Heard: p.clock.Now()})
 	shown = nodeView{}
 	p.ok(200, "GET", path, "", &shown)
 	if shown.State != "online" || shown.Reason != "" || shown.Release != "0.1.0" || shown.Engine.Version != "20.10" || shown.LastSeenAt == nil {

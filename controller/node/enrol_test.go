@@ -207,10 +207,10 @@ func TestUsedAndOutdatedKeysAreToldApartOnlyWithTheProof(t *testing.T) {
 	_, late := b.make("late")
 	_, err := b.nodes.Enrol(t.Context(), b.request(used), home)
 	wantProblem(t, err, problem.Forbidden, "used already")
-	b.clock.add(time.Hour - time.Millisecond)
+	b.clock.Add(time.Hour - time.Millisecond)
 	_, err = b.nodes.Enrol(t.Context(), b.request(used), home)
 	wantProblem(t, err, problem.Forbidden, "used already")
-	b.clock.add(time.Millisecond)
+	b.clock.Add(time.Millisecond)
 	_, err = b.nodes.Enrol(t.Context(), b.request(late), home)
 	wantProblem(t, err, problem.Forbidden, "ran out")
 	for _, key := range []wire.EnrolmentKey{used, late} {
@@ -281,7 +281,7 @@ func TestLostAnswerIsGivenAgain(t *testing.T) {
 	if b.dump() != before || b.fleet.refreshes() != 1 {
 		t.Fatal("repeating it changed something")
 	}
-	b.clock.add(time.Hour)
+	b.clock.Add(time.Hour)
 	_, err = b.nodes.Enrol(t.Context(), r, home)
 	wantProblem(t, err, problem.Forbidden, "ran out")
 }
@@ -359,7 +359,7 @@ func TestFailuresAreSlowedPerAddress(t *testing.T) {
 		_, err := b.nodes.Enrol(t.Context(), b.request(key), from)
 		wantProblem(t, err, problem.RateLimited, "wait a minute")
 	}
-	b.clock.add(time.Minute)
+	b.clock.Add(time.Minute)
 	if _, err := b.nodes.Enrol(t.Context(), b.request(wrong), attacker); !problem.Is(err, problem.Unauthorized) {
 		t.Fatalf("after a minute: %v", err)
 	}

@@ -37,7 +37,7 @@ func FuzzEnrol(f *testing.F) {
 		if r.KeyID == key.ID && wire.Proves(r.MAC, key.SignRequest(r)) { // the right one, spelt differently
 			return
 		}
-		b.clock.add(1 << 40) // tries are counted by the minute; this is a quarter of an hour
+		b.clock.Add(1 << 40) // tries are counted by the minute; this is a quarter of an hour
 		_, err := b.nodes.Enrol(t.Context(), r, home)
 		after, lost := b.nodes.Get(t.Context(), n.ID)
 		if err == nil || problem.From(err).Code == problem.Internal || lost != nil || after.Certificate != "" {

@@ -123,13 +123,13 @@ func TestJoinKeysEnd(t *testing.T) {
 	_, err = b.nodes.Enrol(t.Context(), b.request(b.parse(gone)), home)
 	wantProblem(t, err, problem.Unauthorized, "not known here")
 	wantProblem(t, b.nodes.DeleteJoinKey(t.Context(), admin, gone.KeyID), problem.NotFound, "no such join key")
-	b.clock.add(2 * time.Hour)
+	b.clock.Add(2 * time.Hour)
 	_, err = b.nodes.Enrol(t.Context(), b.request(b.parse(e)), home)
 	wantProblem(t, err, problem.Forbidden, "ran out at 2026-11-22T14:00:00Z")
 	if keys, total, err := b.nodes.JoinKeys(t.Context(), 50, 0); err != nil || total != 1 || keys[0].Name != "short" || keys[0].UsesLeft != 1000 {
 		t.Fatalf("join keys %+v of %d, %v", keys, total, err)
 	}
-	b.clock.add(8 * 24 * time.Hour)
+	b.clock.Add(8 * 24 * time.Hour)
 	b.make("another") // making a key forgets the ones that ran out long ago
 	if _, total, err := b.nodes.JoinKeys(t.Context(), 50, 0); err != nil || total != 0 {
 		t.Fatalf("%d join keys are kept, %v", total, err)

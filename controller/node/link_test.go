@@ -70,7 +70,7 @@ func TestCursorAndEffectsSurviveTogether(t *testing.T) {
 	if err := b.db.Close(); err != nil { // before anything was acknowledged
 		t.Fatal(err)
 	}
-	b.open(b.fleet, b.clock.now)
+	b.open(b.fleet, b.clock.Now)
 	if after := b.connect(n, "one", 3); after != 2 {
 		t.Fatalf("after the restart it goes on after %d", after)
 	}
@@ -180,8 +180,8 @@ func TestComingAndGoingIsTold(t *testing.T) {
 	if err := b.nodes.Synced(ctx, n.ID, inventory); err != nil {
 		t.Fatal(err)
 	}
-	b.clock.add(time.Minute)
-	heard := b.clock.now().Add(-5 * time.Second)
+	b.clock.Add(time.Minute)
+	heard := b.clock.Now().Add(-5 * time.Second)
 	b.fleet.set(n.ID, fleet.Presence{Reason: "the connection broke off", Heard: heard})
 	b.nodes.Disconnected(ctx, n.ID, errors.New("read 10.0.0.5:8443: inner workings"))
 	b.connect(n, "one", 0)
@@ -275,14 +275,14 @@ func TestLastContactIsNotWrittenForEachEvent(t *testing.T) {
 	n := b.enrolled("a")
 	b.connect(n, "one", 0)
 	first := *b.get(n.ID).LastSeenAt
-	b.clock.add(9 * time.Second)
+	b.clock.Add(9 * time.Second)
 	b.take(n, "one", states(1)...)
 	if seen := b.get(n.ID).LastSeenAt; !seen.Equal(first) {
 		t.Fatalf("written after 9 s: %v", seen)
 	}
-	b.clock.add(time.Second)
+	b.clock.Add(time.Second)
 	b.take(n, "one", states(2)...)
-	if seen := b.get(n.ID).LastSeenAt; !seen.Equal(b.clock.now()) {
+	if seen := b.get(n.ID).LastSeenAt; !seen.Equal(b.clock.Now()) {
 		t.Fatalf("after 10 s it still says %v", seen)
 	}
 }

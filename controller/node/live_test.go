@@ -10,6 +10,7 @@ import (
 	"github.com/berth-panel/berth/controller/fleet"
 	"github.com/berth-panel/berth/controller/fleet/fleettest"
 	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
@@ -23,7 +24,7 @@ type live struct {
 
 func setupLive(t *testing.T) *live {
 	t.Helper()
-	b := &bundle{t: t, dir: t.TempDir(), guests: &guests{refuse: map[int64]error{}}, log: &logBook{}}
+	b := &bundle{t: t, dir: t.TempDir(), guests: &guests{refuse: map[int64]error{}}, log: &roomtest.Log{}}
 	authority, err := fleet.OpenAuthority(b.dir, time.Now)
 	if err != nil {
 		t.Fatal(err)

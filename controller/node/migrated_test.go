@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/roomtest"
 )
 
 // The nodes and instances of a database of the release before are counted when
@@ -18,7 +19,7 @@ func TestLoadsOfAMigratedDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bundle{t: t, dir: t.TempDir(), fleet: &presences{}, guests: &guests{}, log: &logBook{}}
+	b := &bundle{t: t, dir: t.TempDir(), fleet: &presences{}, guests: &guests{}, log: &roomtest.Log{}}
 	old, err := sql.Open("sqlite3", filepath.Join(b.dir, "berth.db"))
 	if err != nil {
 		t.Fatal(err)

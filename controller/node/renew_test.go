@@ -12,6 +12,7 @@ import (
 	"github.com/berth-panel/berth/controller/fleet"
 	"github.com/berth-panel/berth/controller/fleet/fleettest"
 	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 )
@@ -31,7 +32,7 @@ type clocked struct {
 
 func setupClocked(t *testing.T) *clocked {
 	t.Helper()
-	b := &bundle{t: t, dir: t.TempDir(), guests: &guests{refuse: map[int64]error{}}, log: &logBook{}, clock: &clock{at: time.Now()}}
+	b := &bundle{t: t, dir: t.TempDir(), guests: &guests{refuse: map[int64]error{}}, log: &roomtest.Log{}, clock: roomtest.ClockAt(time.Now())}
 	c := &clocked{live: &live{bundle: b}}
 	c.start()
 	t.Cleanup(func() { c.halt() })
@@ -40,7 +41,7 @@ func setupClocked(t *testing.T) *clocked {
 		t.Fatal(err)
 	}
 	c.agent = fleettest.Listen(t)
-	c.agent.Clock(b.clock.now)
+	c.agent.Clock(b.clock.Now)
 	c.id = c.admit(c.agent, c.parse(e))
 	c.online()
 	return c
@@ -49,12 +50,12 @@ func setupClocked(t *testing.T) *clocked {
 // start opens the data directory and runs the connections; again after halt.
 func (c *clocked) start() {
 	c.t.Helper()
-	authority, err := fleet.OpenAuthority(c.dir, c.clock.now)
+	authority, err := fleet.OpenAuthority(c.dir, c.clock.Now)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	c.real = fleet.New(fleet.Options{Authority: authority, Logger: slog.New(slog.NewTextHandler(c.log, nil)), Now: c.clock.now})
-	c.open(c.real, c.clock.now)
+	c.real = fleet.New(fleet.Options{Authority: authority, Logger: slog.New(slog.NewTextHandler(c.log, nil)), Now: c.clock.Now})
+	c.open(c.real, c.clock.Now)
 	ctx, cancel := context.WithCancel(c.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- c.real.Run(ctx, c.nodes, c.nodes) }()
@@ -97,7 +98,7 @@ func (c *clocked) settled(renewals int) {
 	if told := strings.Count(c.facts(), "node.certificate_renewed"); told != min(renewals, 1) && told != renewals {
 		c.t.Fatalf("%s", c.facts())
 	}
-	if n.CertificateEndsAt == nil || n.CertificateEndsAt.Before(c.clock.now()) {
+	if n.CertificateEndsAt == nil || n.CertificateEndsAt.Before(c.clock.Now()) {
 		c.t.Fatalf("it ends at %v", n.CertificateEndsAt)
 	}
 }
@@ -106,18 +107,18 @@ func TestCertificateIsRenewedAtTwoThirdsOfItsLife(t *testing.T) {
 	t.Parallel()
 	c := setupClocked(t)
 	first := c.get(c.id)
-	c.clock.add(dueAfter - day)
+	c.clock.Add(dueAfter - day)
 	if err := c.renew(); err != nil {
 		t.Fatal(err)
 	}
 	c.settled(0)
-	c.clock.add(2 * day)
+	c.clock.Add(2 * day)
 	if err := c.renew(); err != nil {
 		t.Fatal(err)
 	}
 	c.settled(1)
 	n := c.get(c.id)
-	if n.Certificate == first.Certificate || n.CertificateEndsAt.Sub(c.clock.now()) < 364*day {
+	if n.Certificate == first.Certificate || n.CertificateEndsAt.Sub(c.clock.Now()) < 364*day {
 		t.Fatalf("%+v", n)
 	}
 	if err := c.renew(); err != nil { // nothing is due any more
@@ -139,7 +140,7 @@ func TestRenewalBeginsWhenANodeConnects(t *testing.T) {
 		defer close(ended)
 		c.nodes.Renew(ctx, c.real)
 	}()
-	c.clock.add(dueAfter + day)
+	c.clock.Add(dueAfter + day)
 	c.reconnect()
 	eventually(t, "renewed", func() bool { return strings.Contains(c.facts(), "node.certificate_renewed") })
 	c.settled(1)
@@ -197,7 +198,7 @@ func TestRenewalThatIsCutShort(t *testing.T) {
 			t.Run(name+", "+next, func(t *testing.T) {
 				t.Parallel()
 				c := setupClocked(t)
-				c.clock.add(dueAfter + day)
+				c.clock.Add(dueAfter + day)
 				if err := how.cut(c); err == nil {
 					t.Fatal("nothing was cut short")
 				}
@@ -246,7 +247,7 @@ func TestRevokeVoidsBothCertificates(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				c := setupClocked(t)
-				c.clock.add(dueAfter + day)
+				c.clock.Add(dueAfter + day)
 				c.agent.OnRenew(func(method string) *fleettest.Answer {
 					if method == http.MethodPost {
 						return nil
@@ -280,7 +281,7 @@ func TestRevokeVoidsBothCertificates(t *testing.T) {
 func TestCertificateThatRanOut(t *testing.T) {
 	t.Parallel()
 	c := setupClocked(t)
-	c.clock.add(366 * day)
+	c.clock.Add(366 * day)
 	c.agent.Drop()
 	eventually(t, "the reason", func() bool {
 		_, presence := c.nodes.State(c.get(c.id))

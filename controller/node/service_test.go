@@ -22,7 +22,7 @@ func TestCreateFillsInDefaults(t *testing.T) {
 		t.Fatalf("%+v", n)
 	}
 	kept := b.get(n.ID)
-	if kept.Name != "a" || !kept.CreatedAt.Equal(b.clock.now()) || kept.Capacity() != (node.Capacity{MemoryMiB: 4096, DiskMiB: 40960}) {
+	if kept.Name != "a" || !kept.CreatedAt.Equal(b.clock.Now()) || kept.Capacity() != (node.Capacity{MemoryMiB: 4096, DiskMiB: 40960}) {
 		t.Fatalf("%+v", kept)
 	}
 	if len(key.Secret) != 32 || string(key.Fingerprint) != string(b.authority.Fingerprint()) {
@@ -151,7 +151,7 @@ func TestChangeIsFollowed(t *testing.T) {
 	n := b.enrolled("a")
 	b.make("b")
 	before := b.fleet.refreshes()
-	b.clock.add(1e9)
+	b.clock.Add(1e9)
 	after, err := b.nodes.Change(t.Context(), admin, n.ID, func(s *node.Spec) { s.Name, s.Address, s.MemoryMiB = "A", "10.0.0.9", 1 })
 	if err != nil || after.Name != "A" || after.Address != "10.0.0.9" || !after.UpdatedAt.After(n.UpdatedAt) || !after.CreatedAt.Equal(n.CreatedAt) {
 		t.Fatalf("%+v, %v", after, err)
@@ -254,7 +254,7 @@ func TestListNarrowsAndSorts(t *testing.T) {
 			t.Fatal(err)
 		}
 		ids[name] = n.ID
-		b.clock.add(1e9)
+		b.clock.Add(1e9)
 	}
 	for _, name := range []string{"Beta", "gamma_1", "delta"} {
 		e, err := b.nodes.NewKey(t.Context(), admin, ids[name])

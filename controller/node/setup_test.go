@@ -13,7 +13,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +24,7 @@ import (
 	"github.com/berth-panel/berth/controller/event"
 	"github.com/berth-panel/berth/controller/fleet"
 	"github.com/berth-panel/berth/controller/node"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/secret"
 	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
@@ -38,24 +38,6 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 	)
-}
-
-// clock is a time that tests move.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
 }
 
 // presences stands in for the fleet where no connection is needed.
@@ -132,24 +114,6 @@ func (g *guests) fail(seq int64, err error) {
 	g.refuse[seq] = err
 }
 
-// logBook keeps the log for a look.
-type logBook struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logBook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 type bundle struct {
 	t         testing.TB
 	dir       string
@@ -157,8 +121,8 @@ type bundle struct {
 	authority *fleet.Authority
 	fleet     *presences
 	guests    *guests
-	clock     *clock
-	log       *logBook
+	clock     *roomtest.Clock
+	log       *roomtest.Log
 	nodes     *node.Service
 }
 
@@ -167,24 +131,18 @@ func setup(t testing.TB) *bundle {
 	b := &bundle{
 		t: t, dir: t.TempDir(), fleet: &presences{of: map[ident.Node]fleet.Presence{}},
 		guests: &guests{refuse: map[int64]error{}},
-		clock:  &clock{at: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}, log: &logBook{},
+		clock:  roomtest.NewClock(), log: &roomtest.Log{},
 	}
-	b.open(b.fleet, b.clock.now)
+	b.open(b.fleet, b.clock.Now)
 	return b
 }
 
 // open opens the data directory, again after a restart.
 func (b *bundle) open(connections node.Fleet, now func() time.Time) {
 	b.t.Helper()
-	db, err := store.Open(b.t.Context(), filepath.Join(b.dir, "berth.db"))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(func() { _ = db.Close() })
+	db := roomtest.StoreIn(b.t, b.dir)
 	box, err := secret.Open(b.dir)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	roomtest.Must(b.t, err)
 	if b.authority, err = fleet.OpenAuthority(b.dir, now); err != nil {
 		b.t.Fatal(err)
 	}

@@ -183,7 +183,7 @@ func TestAFlowBelongsToItsBrowser(t *testing.T) {
 	}
 	late := b.browser()
 	back = b.consent("victim", late.start(""))
-	b.clock.add(10 * time.Minute)
+	b.clock.Add(10 * time.Minute)
 	if a := late.call("GET", back, ""); a.location != over {
 		t.Fatal(a.location)
 	}
@@ -254,7 +254,7 @@ func TestLinkingNeedsTheLoginAndItsProof(t *testing.T) {
 		t.Fatal("a stranger's page began a link", a.status)
 	}
 	w.csrf = csrf
-	b.clock.add(11 * time.Minute)
+	b.clock.Add(11 * time.Minute)
 	if a := w.call("POST", "/me/oidc", ""); a.status != 403 {
 		t.Fatal("no fresh proof was asked for", a.status)
 	}
@@ -276,7 +276,7 @@ func TestLinkingNeedsTheLoginAndItsProof(t *testing.T) {
 		t.Fatal(a.location)
 	}
 	late := ticket()
-	b.clock.add(time.Minute)
+	b.clock.Add(time.Minute)
 	if a := w.call("GET", "/auth/oidc/start"+late, ""); a.location != "/account/security?problem=oidc_expired" {
 		t.Fatal(a.location)
 	}

@@ -10,11 +10,8 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -24,6 +21,7 @@ import (
 	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/controller/login"
 	"github.com/berth-panel/berth/controller/oidc"
+	"github.com/berth-panel/berth/controller/roomtest"
 	"github.com/berth-panel/berth/controller/secret"
 	"github.com/berth-panel/berth/controller/setting"
 	"github.com/berth-panel/berth/controller/store"
@@ -60,31 +58,13 @@ const (
 	clientSecret = "client-secret-of-the-tests"
 )
 
-// clock is the real time, moved on.
-type clock struct {
-	mu sync.Mutex
-	by time.Duration
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Add(c.by)
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.by += d
-}
-
 type bundle struct {
 	t       testing.TB
 	db      *store.DB
 	events  *event.Log
 	users   *identity.Service
 	set     *setting.Store
-	clock   *clock
+	clock   *roomtest.Clock
 	url     string
 	address string
 	client  string                  // its id at the provider
@@ -113,50 +93,38 @@ func setup(t testing.TB, change func(*oidc.Settings)) *bundle {
 // panel makes one without another login.
 func panel(t testing.TB) *bundle {
 	t.Helper()
-	b := &bundle{t: t, clock: &clock{}, there: map[string]*http.Client{}}
+	b := &bundle{t: t, clock: roomtest.RealClock(), there: map[string]*http.Client{}}
 	dir, log := t.TempDir(), slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	must := func(err error) {
 		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+		roomtest.Must(t, err)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(err)
 	b.address = ln.Addr().String()
 	b.url = "http://" + b.address
-	b.db, err = store.Open(t.Context(), filepath.Join(dir, "berth.db"))
-	must(err)
-	t.Cleanup(func() { _ = b.db.Close() })
+	b.db = roomtest.StoreIn(t, dir)
 	box, err := secret.Open(dir)
 	must(err)
-	b.events = event.New(b.clock.now)
-	b.users, err = identity.New(identity.Config{DB: b.db, Events: b.events, Logger: log, Now: b.clock.now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}})
+	b.events = event.New(b.clock.Now)
+	b.users, err = identity.New(identity.Config{DB: b.db, Events: b.events, Logger: log, Now: b.clock.Now, Hash: identity.Cost{MemoryKiB: 8, Passes: 1}})
 	must(err)
 	_, err = b.users.Bootstrap(t.Context(), adminKey, "correct horse battery")
 	must(err)
-	logins, err := login.New(login.Deps{DB: b.db, Events: b.events, Users: b.users, Secrets: box, PublicURL: b.url, Log: log, Now: b.clock.now})
+	logins, err := login.New(login.Deps{DB: b.db, Events: b.events, Users: b.users, Secrets: box, PublicURL: b.url, Log: log, Now: b.clock.Now})
 	must(err)
 	b.users.AttachLogins(logins)
-	b.set, err = setting.New(setting.Config{DB: b.db, Events: b.events, Box: box, Now: b.clock.now})
+	b.set, err = setting.New(setting.Config{DB: b.db, Events: b.events, Box: box, Now: b.clock.Now})
 	must(err)
-	svc, err := oidc.New(oidc.Deps{DB: b.db, Events: b.events, Users: b.users, Logins: logins, Settings: b.set, Box: box, PublicURL: b.url, Timeout: patience, Log: log, Now: b.clock.now})
+	svc, err := oidc.New(oidc.Deps{DB: b.db, Events: b.events, Users: b.users, Logins: logins, Settings: b.set, Box: box, PublicURL: b.url, Timeout: patience, Log: log, Now: b.clock.Now})
 	must(err)
-	api, err := httpapi.New(httpapi.Config{Authenticator: b.users, Sessions: logins, PublicURL: b.url, DB: b.db, Logger: log, Now: b.clock.now})
+	api, err := httpapi.New(httpapi.Config{Authenticator: b.users, Sessions: logins, PublicURL: b.url, DB: b.db, Logger: log, Now: b.clock.Now})
 	must(err)
 	b.users.Mount(api)
 	logins.Mount(api)
 	svc.Mount(api)
 	must(api.Err())
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- api.Serve(ctx, ln) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	roomtest.ServeOn(t, api, ln)
 	return b
 }
 
