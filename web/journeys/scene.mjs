@@ -38,9 +38,12 @@ async function instances(berth, { anna, ben }, { greeter, absent }, away) {
   await berth.reaches(failed.id, 'failed');
   const broken = await berth.addInstance(anna, { name: 'crashed' });
   await berth.call('patch', `/api/v1/instances/${broken.id}`, { crash_policy: { restart: 'never' } });
-  const { container_id } = await berth.call('get', `/api/v1/instances/${broken.id}`);
-  await ask('POST', `/containers/${container_id}/kill`);
-  await berth.reaches(broken.id, 'crashed');
+  // Until its node has heard of that it is started again.
+  await until('the instance to have crashed', async () => {
+    const { status, container_id } = await berth.call('get', `/api/v1/instances/${broken.id}`);
+    if (status === 'running') await ask('POST', `/containers/${container_id}/kill`).catch(() => {});
+    return status === 'crashed';
+  });
   const lost = await berth.addInstance(anna, { name: 'lost', node_id: away.id });
   await away.agent.kill();
   await berth.call('delete', `/api/v1/instances/${lost.id}?forget=true`);
