@@ -276,6 +276,9 @@ func imageCommands(t *testing.T, data string) {
 	if code, out, errs := run(t, data, "image", "import", bad); code != 1 || !strings.Contains(out, "not JSON: line 1") || !strings.Contains(errs, "1 of 1 files were refused") {
 		t.Errorf("a file that isn't JSON: %d %q %q", code, out, errs)
 	}
+	if code, _, errs := run(t, data, "image", "update", imported[0].ImageID); code != 1 || !strings.Contains(errs, "names no address for updates") {
+		t.Errorf("an image without an address for updates: %d %q", code, errs)
+	}
 	if out := works(t, data, "image", "export", imported[0].ImageID, "--yaml"); !strings.Contains(out, "version: PLCN_v3") {
 		t.Errorf("%s", out)
 	}

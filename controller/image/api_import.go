@@ -35,6 +35,10 @@ func (s *Service) mountImport(a *httpapi.API) {
 			{Name: "format", Doc: "egg, classic or compose; absent: found out"},
 			{Name: "name", Doc: "The file's name, where the body is one file"},
 		}}, s.handleImport)
+	httpapi.Handle(a, httpapi.Operation{ID: "updateImage", Method: http.MethodPost, Path: base + "/{id}/update", Tag: tag, Access: write, Timeout: importTime,
+		Summary: "Import an image anew from the address that its file names",
+		Description: "Its `source.update_url`, which must be on the public internet. What is there must be the same image: by uuid, else by author and name. " +
+			"The answer tells what became of it, as for an import."}, s.handleUpdate)
 	httpapi.HandleTransfer(a, httpapi.Operation{ID: "exportImage", Method: http.MethodGet, Path: base + "/{id}/export", Tag: tag, Access: write,
 		Summary: "Get an image as a file", Params: []httpapi.Param{
 			{Name: "format", Doc: "PLCN_v3 (when absent) or classic"},
@@ -80,6 +84,10 @@ func (s *Service) handleImport(ctx context.Context, r *httpapi.Request) (httpapi
 		return httpapi.Reply{}, only[0].problem
 	}
 	return httpapi.Reply{Body: importAnswer{Success: true, Data: report}}, nil
+}
+
+func (s *Service) handleUpdate(ctx context.Context, in *ImagePath) (ImportedFile, error) {
+	return s.Update(ctx, access.From(ctx), ident.Image(in.ID))
 }
 
 func (s *Service) handleExport(ctx context.Context, t *httpapi.Transfer) (httpapi.Answer, error) {
