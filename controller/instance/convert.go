@@ -40,7 +40,7 @@ func (s *Service) Convert(ctx context.Context, c access.Caller, id ident.Instanc
 	if err != nil || done {
 		return i, j, err
 	}
-	return s.change(ctx, c, id, access.EditInstance, KindConvert, "instance.convert_volume_ordered", func(tx *store.Tx, i *Instance) error {
+	return s.order(ctx, c, id, access.EditInstance, KindConvert, "instance.convert_volume_ordered", func(tx *store.Tx, i *Instance) error {
 		if err := s.moves.Settled(ctx, tx, i.ID); err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ import (
 // Power gives a power order. A suspended instance refuses it; a busy one too,
 // but for Kill.
 func (s *Service) Power(ctx context.Context, c access.Caller, id ident.Instance, v Verb) (Instance, job.Job, error) {
-	return s.change(ctx, c, id, access.PowerRight, job.Kind("instance."+v), event.Type("instance."+v+"_ordered"), func(tx *store.Tx, i *Instance) error {
+	return s.order(ctx, c, id, access.PowerRight, job.Kind("instance."+v), event.Type("instance."+v+"_ordered"), func(tx *store.Tx, i *Instance) error {
 		if i.Suspended {
 			return problem.New(problem.Conflict, "instance %s is suspended%s; unsuspend it first", i.ID, because(i.SuspendReason))
 		}
@@ -42,7 +42,7 @@ func (s *Service) Suspend(ctx context.Context, c access.Caller, id ident.Instanc
 	if i, err = s.repeat(ctx, c, id, true, reason); err != nil || i.ID != "" {
 		return i, j, err
 	}
-	return s.change(ctx, c, id, access.EditInstance, KindSuspend, "instance.suspended", func(tx *store.Tx, i *Instance) error {
+	return s.order(ctx, c, id, access.EditInstance, KindSuspend, "instance.suspended", func(tx *store.Tx, i *Instance) error {
 		i.Suspended, i.SuspendReason = true, reason
 		return s.Jobs.Supersede(ctx, tx, id, "the instance was suspended")
 	})
@@ -56,7 +56,7 @@ func (s *Service) Unsuspend(ctx context.Context, c access.Caller, id ident.Insta
 	if i, err = s.repeat(ctx, c, id, false, ""); err != nil || i.ID != "" {
 		return i, j, err
 	}
-	return s.change(ctx, c, id, access.EditInstance, KindUnsuspend, "instance.unsuspended", func(tx *store.Tx, i *Instance) error {
+	return s.order(ctx, c, id, access.EditInstance, KindUnsuspend, "instance.unsuspended", func(tx *store.Tx, i *Instance) error {
 		i.Suspended, i.SuspendReason = false, ""
 		if i.Power == wire.WantRunning {
 			i.order(Start)
@@ -84,8 +84,9 @@ func (s *Service) repeat(ctx context.Context, c access.Caller, id ident.Instance
 	return out, err
 }
 
-// change is the one way of a verb: find, edit, next generation, job, event.
-func (s *Service) change(ctx context.Context, c access.Caller, id ident.Instance, right access.Right, kind job.Kind, fact event.Type,
+// order is the one way of a verb: find, edit, next generation, job, event. Settings
+// go another, see edit.
+func (s *Service) order(ctx context.Context, c access.Caller, id ident.Instance, right access.Right, kind job.Kind, fact event.Type,
 	edit func(tx *store.Tx, i *Instance) error) (i Instance, j job.Job, err error) {
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
 		if i, err = entitled(ctx, tx, c, id, right); err != nil {

@@ -32,7 +32,7 @@ func (s *Service) handleReinstall(ctx context.Context, in *reinstallInput) (Inst
 // The job is not taken back when it is cancelled: what is thrown away is gone. A
 // retry goes on with the order that failed.
 func (s *Service) Reinstall(ctx context.Context, c access.Caller, id ident.Instance, wipe bool) (Instance, job.Job, error) {
-	return s.change(ctx, c, id, access.EditInstance, KindReinstall, "instance.reinstall_ordered", func(tx *store.Tx, i *Instance) error {
+	return s.order(ctx, c, id, access.EditInstance, KindReinstall, "instance.reinstall_ordered", func(tx *store.Tx, i *Instance) error {
 		if i.Suspended {
 			return problem.New(problem.Conflict, "instance %s is suspended%s; unsuspend it first", i.ID, because(i.SuspendReason))
 		}
