@@ -7,6 +7,7 @@ import "slices"
 // concurrent use.
 type words struct {
 	nodes []wordNode
+	first [256]int // the root's edges, where most of a text passes
 	edges map[wordEdge]int
 }
 
@@ -41,6 +42,11 @@ func newWords(list []string) *words {
 		}
 		w.nodes[at].longest = len(word)
 	}
+	for e, to := range w.edges {
+		if e.from == 0 {
+			w.first[e.by] = to
+		}
+	}
 	w.link()
 	return w
 }
@@ -65,13 +71,11 @@ func (w *words) link() {
 
 // next is the node after one more byte.
 func (w *words) next(at int, c byte) int {
-	for {
+	for at != 0 {
 		if to, there := w.edges[wordEdge{at, c}]; there {
 			return to
 		}
-		if at == 0 {
-			return 0
-		}
 		at = w.nodes[at].fail
 	}
+	return w.first[c]
 }
