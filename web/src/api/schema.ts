@@ -620,6 +620,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/images/{id}/update": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import an image anew from the address that its file names
+         * @description Its `source.update_url`, which must be on the public internet. What is there must be the same image: by uuid, else by author and name. The answer tells what became of it, as for an import.
+         */
+        post: operations["updateImage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/images/import": {
         parameters: {
             query?: never;
@@ -3743,10 +3763,12 @@ export interface components {
             status: "imported" | "updated" | "skipped" | "refused";
         };
         ImportFile: {
+            /** @description Instead of text, in base64: what it holds in UTF-16 or Windows-1252, which is found out */
+            bytes?: string;
             /** @description Its name, for the report */
             name: string;
             /** @description What it holds */
-            text: string;
+            text?: string;
         };
         ImportReport: {
             files: components["schemas"]["ImportedFile"][];
@@ -7223,6 +7245,42 @@ export interface operations {
                 content: {
                     "application/json": {
                         data: components["schemas"]["ImageSchemaView"];
+                        /** @enum {boolean} */
+                        success: true;
+                    };
+                };
+            };
+            /** @description An error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["APIError"];
+                };
+            };
+        };
+    };
+    updateImage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The image's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ImportedFile"];
                         /** @enum {boolean} */
                         success: true;
                     };
