@@ -26,6 +26,7 @@ export const image = {
   status_updated: 'Erneuert',
   status_skipped: 'Übergangen',
   status_refused: 'Abgelehnt',
+  update: 'Von seiner Adresse erneuern',
   export: 'Exportieren',
   exportJson: 'Egg (PLCN_v3, JSON)',
   exportYaml: 'Egg (PLCN_v3, YAML)',

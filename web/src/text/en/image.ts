@@ -28,6 +28,7 @@ export const image = {
   status_skipped: 'Skipped',
   status_refused: 'Refused',
   // the page of one
+  update: 'Update from its address',
   export: 'Export',
   exportJson: 'Egg (PLCN_v3, JSON)',
   exportYaml: 'Egg (PLCN_v3, YAML)',
