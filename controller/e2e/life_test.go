@@ -192,15 +192,23 @@ func TestReady(t *testing.T) {
 
 // checked is the probe's image with a health check.
 func (h *host) checked(test []string) (reference string) {
+	h.panel.t.Helper()
+	return h.recast(h.loadProbeAs(""), map[string]any{
+		"Entrypoint": []string{"/probe"}, "Healthcheck": map[string]any{"Test": test, "Interval": 200 * time.Millisecond, "Retries": 1},
+	})
+}
+
+// recast is an image with the files of another and a configuration of its own, in
+// Docker's words; it needs an entrypoint.
+func (h *host) recast(image string, config map[string]any) (reference string) {
 	t := h.panel.t
 	t.Helper()
-	repository := "berth-test/checked-" + string(ident.NewInstance())
+	repository := "berth-test/recast-" + string(ident.NewInstance())
 	var box struct{ ID string }
-	if status := h.engineCall("POST", "/containers/create", map[string]any{"Image": h.loadProbeAs("")}, &box); status != http.StatusCreated {
+	if status := h.engineCall("POST", "/containers/create", map[string]any{"Image": image, "Cmd": []string{"is never run"}}, &box); status != http.StatusCreated {
 		t.Fatalf("create: %d", status)
 	}
 	defer h.engineCall("DELETE", "/containers/"+box.ID, nil, nil)
-	config := map[string]any{"Entrypoint": []string{"/probe"}, "Healthcheck": map[string]any{"Test": test, "Interval": 200 * time.Millisecond, "Retries": 1}}
 	if status := h.engineCall("POST", "/commit?container="+box.ID+"&repo="+repository+"&tag=1", config, nil); status != http.StatusCreated {
 		t.Fatalf("commit: %d", status)
 	}

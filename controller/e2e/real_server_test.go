@@ -14,23 +14,22 @@ import (
 	"time"
 
 	"github.com/berth-panel/berth/agent/runtime"
-	"github.com/berth-panel/berth/agent/runtime/docker"
 	"github.com/berth-panel/berth/agent/runtime/runtimetest"
 	"github.com/berth-panel/berth/shared/ident"
 )
 
 // Servers as people really run them, from the distribution's packages: nginx as
 // root with a master that drops to www-data, Redis as its own user, with its
-// data in the volume over a suspension.
+// data in the volume over a suspension; and six programs from eggs.
 func TestRealServers(t *testing.T) {
 	t.Parallel()
-	p := startPanel(t, "")
-	h := p.addHost("a")
-	root := debianRoot(t, "nginx-light", "redis-server")
-	owner := p.user("anna")
+	p, h, owner := setup(t)
+	root := debianRoot(t, realPackages...)
+	base := h.loadRoot(t, root)
 
+	t.Run("eggs", func(t *testing.T) { h.playEggs(t, base, root, owner) })
 	t.Run("nginx", func(t *testing.T) {
-		reference := h.loadRoot(t, root, runtime.ImageConfig{Entrypoint: []string{"nginx", "-g", "daemon off;"}})
+		reference := h.recast(base, map[string]any{"Entrypoint": []string{"nginx", "-g", "daemon off;"}})
 		image := p.image(map[string]any{"name": "Web " + reference, "references": []string{reference}, "volume": "/var/www/html", "stop_command": "^SIGQUIT"})
 		port := runtimetest.FreePort(t)
 		id := p.deployV1(map[string]any{"name": "web", "owner_id": owner, "node_id": h.id, "image_id": image, "memory": 64, "cpu": 0.5,
@@ -44,7 +43,7 @@ func TestRealServers(t *testing.T) {
 		})
 	})
 	t.Run("redis", func(t *testing.T) {
-		reference := h.loadRoot(t, root, runtime.ImageConfig{User: "redis", Entrypoint: []string{"redis-server"}})
+		reference := h.recast(base, map[string]any{"User": "redis", "Entrypoint": []string{"redis-server"}})
 		image := p.image(map[string]any{"name": "Redis " + reference, "references": []string{reference}, "volume": "/data",
 			"command_line": "--dir /data --appendonly yes --appendfsync always --bind 0.0.0.0 --requirepass {{PASSWORD}}",
 			"variables":    []map[string]any{{"name": "PASSWORD", "required": true}}})
@@ -102,15 +101,23 @@ func aptSource(t *testing.T) (mirror, suite string) {
 	return "", suite
 }
 
-// loadRoot makes an image out of a directory and gives its reference.
-func (h *host) loadRoot(t *testing.T, dir string, config runtime.ImageConfig) string {
+// loadRoot makes an image out of a root filesystem, which runs nothing until it is
+// recast, and gives its reference. It can be used for eggs too: it has their user
+// and what runs their start command.
+func (h *host) loadRoot(t *testing.T, dir string) string {
 	t.Helper()
-	engine, err := docker.New(docker.Options{Host: h.docker, Node: h.id, Logger: logger(t, "engine"), Now: time.Now})
+	entrypoint, err := os.ReadFile(filepath.Join("testdata", "programs", "entrypoint.sh"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = engine.Close() })
-	tar := exec.CommandContext(t.Context(), "tar", "-C", dir, "--one-file-system", "--exclude=./var/cache/apt/*", "-c", ".")
+	if err := os.WriteFile(filepath.Join(dir, "entrypoint.sh"), entrypoint, 0o755); err != nil { //nolint:gosec // it is run
+		t.Fatal(err)
+	}
+	add := exec.CommandContext(t.Context(), "chroot", dir, "useradd", "--uid", "4242", "--home-dir", "/home/container", "--create-home", "container")
+	if out, err := add.CombinedOutput(); err != nil {
+		t.Fatalf("useradd: %v: %s", err, out)
+	}
+	tar := exec.CommandContext(t.Context(), "tar", "-C", dir, "--one-file-system", "--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/*", "--exclude=./usr/share/doc/*", "-c", ".")
 	stdout, err := tar.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +126,7 @@ func (h *host) loadRoot(t *testing.T, dir string, config runtime.ImageConfig) st
 		t.Fatal(err)
 	}
 	reference := "berth-test/root-" + string(ident.NewInstance()) + ":1"
-	if err := engine.Load(t.Context(), reference, stdout, config); err != nil {
+	if err := h.engine().Load(t.Context(), reference, stdout, runtime.ImageConfig{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := tar.Wait(); err != nil {
