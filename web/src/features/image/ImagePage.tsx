@@ -13,6 +13,7 @@ import { Install } from './Install';
 import { Patches } from './Patches';
 import { Presets } from './Presets';
 import { Start } from './Start';
+import { Update } from './Update';
 import { Variables } from './Variables';
 import css from './image.module.css';
 
@@ -50,6 +51,7 @@ function Head({ image }: { image: Image }) {
                 {t('deploy.submit')}
               </Button>
             )}
+            {may('images.write') && image.source?.update_url && <Update image={image} />}
             <ExportMenu id={image.id} />
             {may('images.write') && <IconMenu image={image} />}
             {may('images.write') && <Delete image={image} />}
