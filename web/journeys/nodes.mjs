@@ -138,7 +138,7 @@ journey('a node with an older agent is told, and updated while its instance runs
 
 journey('a node is drained: its instances go to another with all they have, while their owner looks on', async (visitor, { berth, arrive }) => {
   // What is on its way can't be asked for figures.
-  visitor.foresee(/^(503|409) GET \/api\/v1\//);
+  visitor.foresee(/^(503|409|423) GET \/api\/v1\//);
   const from = await berth.addNode();
   const owner = await berth.addUser();
   const [runs, rests] = [await berth.addInstance(owner, { node_id: from.id }), await berth.addInstance(owner, { node_id: from.id, start: false })];
@@ -146,7 +146,7 @@ journey('a node is drained: its instances go to another with all they have, whil
   const put = await fetch(kept, { method: 'PUT', headers: { 'x-api-key': berth.key, 'content-type': 'application/octet-stream' }, body: 'as it was' });
   assert.equal(put.ok, true, String(put.status));
   const guest = await arrive();
-  guest.foresee(/^(503|409) GET \/api\/v1\//);
+  guest.foresee(/^(503|409|423) GET \/api\/v1\//, /WebSocket connection to .* (503|409)$/);
   const seen = await guest.login(owner, `/instances/${runs.id}`);
   await command(seen, 'before');
   await printed(seen, 'You said: before');

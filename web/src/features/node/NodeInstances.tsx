@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { useLocation } from 'wouter';
+import { Link, useLocation } from 'wouter';
 import { keys, list } from '@/api';
 import { UserName } from '@/parts';
 import { cores, mebibytes, t } from '@/text';
@@ -22,7 +22,7 @@ export function NodeInstances({ node }: { node: Node }) {
         onRow={(each) => go(`/instances/${each.id}`)}
         empty={<EmptyState title={t('node.instanceNone')} />}
         columns={[
-          { key: 'name', title: t('common.name'), cell: (each) => each.name },
+          { key: 'name', title: t('common.name'), cell: (each) => <Link href={`/instances/${each.id}`}>{each.name}</Link> },
           { key: 'state', title: t('node.state'), cell: (each) => <StateBadge state={each.status} /> },
           { key: 'owner', title: t('node.straysOwner'), wide: true, cell: (each) => <UserName id={each.owner_id} /> },
           { key: 'memory', title: t('common.memory'), end: true, wide: true, cell: (each) => mebibytes(each.memory) },
