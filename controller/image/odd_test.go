@@ -34,7 +34,8 @@ func TestOddFiles(t *testing.T) {
 		files = append(files, image.ImportFile{Name: filepath.Base(path), Bytes: text})
 	}
 	var report strings.Builder
-	for _, f := range b.take(files...) {
+	reports := b.take(files...)
+	for _, f := range reports {
 		fmt.Fprintf(&report, "%s: %s", f.File, f.Status)
 		if f.Name != "" {
 			fmt.Fprintf(&report, " %s (%s)", f.Name, f.Format)
@@ -59,6 +60,11 @@ func TestOddFiles(t *testing.T) {
 	want, err := os.ReadFile(golden)
 	if err != nil || report.String() != string(want) {
 		t.Errorf("%s is not what it was (go test -run Odd -update-odd writes it), %v:\n%s", golden, err, firstDifference(string(want), report.String()))
+	}
+	for n, f := range b.take(files...) {
+		if first := reports[n]; first.Status == image.Imported && (f.Status != image.Updated || f.ImageID != first.ImageID) {
+			t.Errorf("once more: %+v, at first %+v", f, first)
+		}
 	}
 	all, err := b.images.All(t.Context())
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 // convert makes the image.
 func (f *file) convert(s types.ServiceConfig) (image.Reading, error) {
 	out := image.Image{Name: f.called()}
-	out.Source = &image.Source{Format: "compose"}
+	out.Source = &image.Source{Format: "compose", Name: out.Name}
 	out.References = []string{s.Image}
 	out.Command, out.Entrypoint = s.Command, s.Entrypoint
 	out.NoTTY = !s.Tty
