@@ -25,6 +25,14 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 800,
+    rolldownOptions: {
+      output: {
+        // What every page begins with is one file: each by itself is a round to the
+        // controller, and another thing to start. Small pieces that pages share stay by
+        // themselves: put together, each page would load more than its own.
+        codeSplitting: { groups: [{ name: 'first', tags: ['$initial'] }] },
+      },
+    },
   },
   server: {
     proxy: {

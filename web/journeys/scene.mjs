@@ -1,7 +1,6 @@
 // What make screenshots takes pictures of: a small hoster's day, with what went
 // well and what did not.
 import { egg } from './egg.mjs';
-import { ask } from './engine.mjs';
 import { drop } from './page.mjs';
 import { unique, until } from './wait.mjs';
 
@@ -36,20 +35,12 @@ async function instances(berth, { anna, ben }, { greeter, absent }, away) {
   await berth.reaches(greeting.id, 'running');
   const failed = (await berth.call('post', '/api/v1/instances', body('absent', { image_id: absent.id }))).instance;
   await berth.reaches(failed.id, 'failed');
-  const broken = await berth.addInstance(anna, { name: 'crashed' });
-  await berth.call('patch', `/api/v1/instances/${broken.id}`, { crash_policy: { restart: 'never' } });
-  // Until its node has heard of that it is started again.
-  await until('the instance to have crashed', async () => {
-    const { status, container_id } = await berth.call('get', `/api/v1/instances/${broken.id}`);
-    if (status === 'running') await ask('POST', `/containers/${container_id}/kill`).catch(() => {});
-    return status === 'crashed';
-  });
   const lost = await berth.addInstance(anna, { name: 'lost', node_id: away.id });
   await away.agent.kill();
   await berth.call('delete', `/api/v1/instances/${lost.id}?forget=true`);
   const back = berth.restart(away.agent);
   await until('the stray to be found', async () => (await berth.call('get', `/api/v1/nodes/${away.id}/strays`)).length > 0);
-  return { web, late, shared, greeting, failed, broken, back };
+  return { web, late, shared, greeting, failed, back };
 }
 
 async function files(berth, web) {
@@ -101,7 +92,7 @@ export async function hoster(berth) {
     shot('deploy', '/instances/new'), shot('deploy-filled', `/instances/new?image=${images.greeter}`, { act: wrongValues }), shot('deploy-failed', `/instances/new?image=${images.absent.id}`, { act: failing }),
     shot('instance', at(them.web), { both: true }), shot('files', at(them.web, 'files'), { both: true }), shot('editor', `${at(them.web, 'files')}?file=/notes.md`), shot('stats', at(them.web, 'stats')), shot('startup', at(them.web, 'startup')), shot('network', at(them.web, 'network')),
     shot('subusers', at(them.shared, 'subusers')), shot('subusers-none', at(them.web, 'subusers')), shot('subuser-add', at(them.web, 'subusers'), { act: pressing('Add somebody', dialog) }), shot('instance-activity', at(them.web, 'activity')), shot('instance-settings', at(them.web, 'settings')),
-    shot('startup-wrong', at(them.greeting, 'startup'), { act: wrongValues }), shot('instance-failed', at(them.failed)), shot('instance-crashed', at(them.broken)), shot('instance-suspended', at(them.late), { who: 'anna' }), shot('instance-shared', at(them.shared), { who: 'ben' }), shot('instance-gone', '/instances/nowhere1'),
+    shot('startup-wrong', at(them.greeting, 'startup'), { act: wrongValues }), shot('instance-failed', at(them.failed)), shot('instance-suspended', at(them.late), { who: 'anna' }), shot('instance-shared', at(them.shared), { who: 'ben' }), shot('instance-gone', '/instances/nowhere1'),
     shot('nodes', '/nodes'), shot('node', `/nodes/${node.id}`), shot('node-ports', `/nodes/${node.id}?tab=ports`), shot('node-settings', `/nodes/${node.id}?tab=settings`), shot('node-strays', `/nodes/${away.id}?tab=strays`), shot('node-new', '/nodes/new'),
     shot('images', '/images', { both: true }), shot('images-import', '/images/import'), shot('images-report', '/images/import', { act: importing }), shot('image-new', '/images/new'),
     ...['general', 'start', 'variables', 'files', 'install', 'presets'].map((tab) => shot(`image-${tab}`, image(tab))), shot('preset-edit', image('presets'), { act: pressing('Edit Small', dialog) }),

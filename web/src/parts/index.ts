@@ -2,6 +2,7 @@
 // ui doesn't, and a feature knows no other.
 export { JobLive } from './JobLive';
 export { NodeCommand } from './NodeCommand';
+export { NodeSelect, useTakingNodes } from './NodeSelect';
 export { UserName, UserSelect } from './UserSelect';
 export { bodyOf, emptyForm, referenceChoices, withImage, type DeployForm } from './deploy';
 export { ChoiceFields, LimitFields, PortFields, PresetField, VariableFields } from './DeployFields';

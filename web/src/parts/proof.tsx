@@ -1,10 +1,10 @@
-import { Button, Group, Modal, PasswordInput, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Group, PasswordInput, Stack, Text, TextInput } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { IconFingerprint } from '@tabler/icons-react';
 import { useState, type ReactNode } from 'react';
 import { ApiError, call, passkeysSupported, renew, showPasskey } from '@/api';
 import { t } from '@/text';
-import { ErrorNotice, useSubmit } from '@/ui';
+import { Dialog, ErrorNotice, Form, useSubmit } from '@/ui';
 
 interface Asked {
   /** password, passkey; and totp, recovery: the password goes with a code of one of these. */
@@ -35,9 +35,9 @@ export function useProof(): { guard: Guard; dialog: ReactNode } {
     }
   };
   const dialog = (
-    <Modal opened={!!asked} onClose={() => asked?.stop()} title={t('account.proofTitle')}>
-      {asked && <Question {...asked} />}
-    </Modal>
+    <Dialog of={asked} onClose={() => asked?.stop()} title={() => t('account.proofTitle')}>
+      {(one) => <Question {...one} />}
+    </Dialog>
   );
   return { guard, dialog };
 }
@@ -56,12 +56,7 @@ function Question({ ways, done, stop }: Asked) {
     done();
   });
   return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        void byPassword.run();
-      }}
-    >
+    <Form run={byPassword.run}>
       <Stack gap="md">
         <Text>{t('account.proofHint')}</Text>
         {ways.includes('password') && (
@@ -100,7 +95,7 @@ function Question({ ways, done, stop }: Asked) {
           )}
         </Group>
       </Stack>
-    </form>
+    </Form>
   );
 }
 

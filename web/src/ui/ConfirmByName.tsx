@@ -1,7 +1,9 @@
-import { Button, Group, Modal, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Group, Stack, Text, TextInput } from '@mantine/core';
 import { useState, type ReactNode } from 'react';
 import { t } from '@/text';
+import { Dialog } from './Dialog';
 import { ErrorNotice } from './ErrorNotice';
+import { Form } from './Form';
 
 interface Props {
   opened: boolean;
@@ -18,9 +20,9 @@ interface Props {
 /** Asks before what cannot be undone: the thing's name has to be typed. */
 export function ConfirmByName(props: Props) {
   return (
-    <Modal opened={props.opened} onClose={props.onClose} title={props.title}>
-      {props.opened && <Question {...props} />}
-    </Modal>
+    <Dialog of={props.opened ? props : undefined} onClose={props.onClose} title={(of) => of.title}>
+      {(of) => <Question {...of} />}
+    </Dialog>
   );
 }
 
@@ -41,12 +43,7 @@ function Question({ onClose, children, name, confirm, run }: Props) {
     }
   };
   return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        if (!busy && (!name || typed === name)) void go();
-      }}
-    >
+    <Form run={() => !busy && (!name || typed === name) && go()}>
       <Stack gap="md">
         <Text component="div">{children}</Text>
         {name && (
@@ -67,6 +64,6 @@ function Question({ onClose, children, name, confirm, run }: Props) {
           </Button>
         </Group>
       </Stack>
-    </form>
+    </Form>
   );
 }

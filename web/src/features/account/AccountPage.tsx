@@ -1,21 +1,17 @@
 import { Tabs } from '@mantine/core';
 import { IconDevices, IconKey, IconShieldLock, IconTerminal2, IconUser, type Icon } from '@tabler/icons-react';
-import type { ComponentType } from 'react';
+import { lazy, Suspense, type ComponentType } from 'react';
 import { useLocation, useParams } from 'wouter';
 import { t, type TextKey } from '@/text';
-import { PageHeader } from '@/ui';
-import { Keys } from './Keys';
+import { PageHeader, RowSkeletons } from '@/ui';
 import { Profile } from './Profile';
-import { Security } from './Security';
-import { Sessions } from './Sessions';
-import { SshKeys } from './SshKeys';
 
 const tabs: [string, TextKey, Icon, ComponentType][] = [
   ['profile', 'account.profile', IconUser, Profile],
-  ['security', 'account.security', IconShieldLock, Security],
-  ['sessions', 'account.sessions', IconDevices, Sessions],
-  ['keys', 'account.keys', IconKey, Keys],
-  ['ssh-keys', 'account.sshKeys', IconTerminal2, SshKeys],
+  ['security', 'account.security', IconShieldLock, lazy(() => import('./Security').then((m) => ({ default: m.Security })))],
+  ['sessions', 'account.sessions', IconDevices, lazy(() => import('./Sessions').then((m) => ({ default: m.Sessions })))],
+  ['keys', 'account.keys', IconKey, lazy(() => import('./Keys').then((m) => ({ default: m.Keys })))],
+  ['ssh-keys', 'account.sshKeys', IconTerminal2, lazy(() => import('./SshKeys').then((m) => ({ default: m.SshKeys })))],
 ];
 
 /** One's own account: who one is, how one logs in, and what may act in one's name. */
@@ -36,7 +32,9 @@ export default function AccountPage() {
         </Tabs.List>
         {tabs.map(([name, , , Part]) => (
           <Tabs.Panel key={name} value={name}>
-            <Part />
+            <Suspense fallback={<RowSkeletons />}>
+              <Part />
+            </Suspense>
           </Tabs.Panel>
         ))}
       </Tabs>

@@ -2,7 +2,7 @@ import { Button, Group, Modal, Radio, Select, Stack, Text, Textarea, TextInput }
 import { useState } from 'react';
 import { call, once, useMe } from '@/api';
 import { t, tAny } from '@/text';
-import { CopyField, FormEnd, useSubmit } from '@/ui';
+import { CopyField, Form, FormEnd, useSubmit } from '@/ui';
 import type { Guard } from '@/parts';
 
 const lifetimes = ['30', '90', '365', 'never'] as const;
@@ -25,12 +25,7 @@ export function KeyForm({ guard, onClose, onIssued }: { guard: Guard; onClose: (
   }, ['name', 'scopes', 'addresses', 'expires_at']);
   const scopes = me.admin || me.permissions.length > 0 ? (['read', 'write', 'admin'] as const) : (['read', 'write'] as const);
   return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        void send.run();
-      }}
-    >
+    <Form run={send.run}>
       <Stack gap="md">
         <TextInput
           data-autofocus
@@ -77,7 +72,7 @@ export function KeyForm({ guard, onClose, onIssued }: { guard: Guard; onClose: (
           {t('account.keyAdd')}
         </FormEnd>
       </Stack>
-    </form>
+    </Form>
   );
 }
 

@@ -1,10 +1,10 @@
-import { Button, Modal } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { IconKey } from '@tabler/icons-react';
 import { useState } from 'react';
 import { call, keys, list as listOf, useMe, type View } from '@/api';
 import { t } from '@/text';
-import { ConfirmByName, DataTable, EmptyState, notifyDone, RelativeTime, Section, useCommands } from '@/ui';
+import { ConfirmByName, DataTable, Dialog, EmptyState, notifyDone, RelativeTime, Section, useCommands } from '@/ui';
 import { KeyForm, KeyIssued } from './KeyForm';
 import { useProof } from '@/parts';
 
@@ -68,8 +68,8 @@ export function Keys() {
           },
         ]}
       />
-      <Modal opened={making} onClose={() => setMaking(false)} title={t('account.keyAdd')}>
-        {making && (
+      <Dialog of={making || undefined} onClose={() => setMaking(false)} title={() => t('account.keyAdd')}>
+        {() => (
           <KeyForm
             guard={guard}
             onClose={() => setMaking(false)}
@@ -80,7 +80,7 @@ export function Keys() {
             }}
           />
         )}
-      </Modal>
+      </Dialog>
       {dialog}
       <KeyIssued value={issued} onClose={() => setIssued(undefined)} />
       <ConfirmByName

@@ -1,9 +1,9 @@
-import { Button, Group, Modal, Stack, TextInput } from '@mantine/core';
+import { Button, Group, Stack, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { ApiError, call, keys, makePasskey, passkeysSupported, usePanel, type View } from '@/api';
 import { t } from '@/text';
-import { ConfirmByName, DataTable, EmptyState, FormEnd, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
+import { ConfirmByName, DataTable, Dialog, EmptyState, Form, FormEnd, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
 import { browserName } from './browser';
 import { Codes } from './Codes';
 import { useProof } from '@/parts';
@@ -62,24 +62,24 @@ export function Passkeys() {
           },
         ]}
       />
-      <Modal opened={!!naming} onClose={() => setNaming(undefined)} title={naming === 'new' ? t('account.passkeyAdd') : t('common.rename')}>
-        {naming && (
+      <Dialog of={naming} onClose={() => setNaming(undefined)} title={(one) => t(one === 'new' ? 'account.passkeyAdd' : 'common.rename')}>
+        {(one) => (
           <Naming
-            of={naming}
+            of={one}
             onClose={() => setNaming(undefined)}
             save={async (name) => {
-              if (naming === 'new') {
+              if (one === 'new') {
                 setCodes(await guard(() => add(name)));
                 notifyDone(t('account.passkeyAdded'));
               } else {
-                await guard(() => call('patch', '/api/v1/me/passkeys/{id}', { path: { id: naming.id }, body: { name } }));
+                await guard(() => call('patch', '/api/v1/me/passkeys/{id}', { path: { id: one.id }, body: { name } }));
               }
               await fresh();
               setNaming(undefined);
             }}
           />
         )}
-      </Modal>
+      </Dialog>
       <ConfirmByName
         opened={!!removing}
         onClose={() => setRemoving(undefined)}
@@ -114,12 +114,7 @@ function Naming({ of, save, onClose }: { of: Passkey | 'new'; save: (name: strin
   const [name, setName] = useState(() => (of === 'new' ? browserName(navigator.userAgent) : of.name));
   const send = useSubmit(() => save(name), ['name']);
   return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        void send.run();
-      }}
-    >
+    <Form run={send.run}>
       <Stack gap="md">
         <TextInput
           data-autofocus
@@ -136,6 +131,6 @@ function Naming({ of, save, onClose }: { of: Passkey | 'new'; save: (name: strin
           {of === 'new' ? t('common.continue') : t('common.save')}
         </FormEnd>
       </Stack>
-    </form>
+    </Form>
   );
 }

@@ -3,7 +3,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call, renew, useMe, type View } from '@/api';
 import { cores, isLanguage, languages, mebibytes, number, preferred, speak, t } from '@/text';
-import { ErrorNotice, Meter, notifyDone, Section, useSubmit } from '@/ui';
+import { ErrorNotice, Form, Meter, notifyDone, Section, useSubmit } from '@/ui';
 import { useProof } from '@/parts';
 import css from './account.module.css';
 
@@ -45,13 +45,7 @@ function Person() {
   ];
   return (
     <Section title={t('account.profile')} hint={me.role_name && `${t('account.role')}: ${me.role_name}`}>
-      <form
-        className={css.form}
-        onSubmit={(e) => {
-          e.preventDefault();
-          void send.run();
-        }}
-      >
+      <Form className={css.form} run={send.run}>
         <TextInput
           label={t('account.username')}
           autoComplete="username"
@@ -84,7 +78,7 @@ function Person() {
         <Button type="submit" variant="filled" loading={send.busy}>
           {t('common.save')}
         </Button>
-      </form>
+      </Form>
       {dialog}
     </Section>
   );

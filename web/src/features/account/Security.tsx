@@ -3,7 +3,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call, keys, useMe } from '@/api';
 import { t } from '@/text';
-import { ErrorNotice, notifyDone, Section, useSubmit } from '@/ui';
+import { ErrorNotice, Form, notifyDone, Section, useSubmit } from '@/ui';
 import { OtherLogin } from './OtherLogin';
 import { Passkeys } from './Passkeys';
 import { useProof } from '@/parts';
@@ -36,13 +36,7 @@ function Password() {
   }, ['password', 'new_password']);
   return (
     <Section title={t('account.password')} hint={t('account.passwordHint')}>
-      <form
-        className={css.form}
-        onSubmit={(e) => {
-          e.preventDefault();
-          void send.run();
-        }}
-      >
+      <Form className={css.form} run={send.run}>
         <input type="text" hidden autoComplete="username" value={me.user.username} readOnly />
         <PasswordInput
           label={t('account.passwordNow')}
@@ -66,7 +60,7 @@ function Password() {
         <Button type="submit" variant="filled" loading={send.busy}>
           {t('account.passwordChange')}
         </Button>
-      </form>
+      </Form>
       {dialog}
     </Section>
   );

@@ -1,10 +1,10 @@
-import { Button, Modal, Stack, Textarea, TextInput } from '@mantine/core';
+import { Button, Stack, Textarea, TextInput } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { IconTerminal2 } from '@tabler/icons-react';
 import { useState } from 'react';
 import { call, keys, list, useMe, type View } from '@/api';
 import { t } from '@/text';
-import { ConfirmByName, DataTable, EmptyState, FormEnd, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
+import { ConfirmByName, DataTable, Dialog, EmptyState, Form, FormEnd, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
 import { useProof, type Guard } from '@/parts';
 
 type SshKey = View<'SSHKeyView'>;
@@ -59,8 +59,8 @@ export function SshKeys() {
           },
         ]}
       />
-      <Modal opened={adding} onClose={() => setAdding(false)} title={t('account.sshAdd')}>
-        {adding && (
+      <Dialog of={adding || undefined} onClose={() => setAdding(false)} title={() => t('account.sshAdd')}>
+        {() => (
           <SshForm
             guard={guard}
             user={id}
@@ -70,7 +70,7 @@ export function SshKeys() {
             }}
           />
         )}
-      </Modal>
+      </Dialog>
       {dialog}
       <ConfirmByName
         opened={!!removing}
@@ -98,12 +98,7 @@ function SshForm({ user, guard, onClose }: { user: string; guard: Guard; onClose
     onClose();
   }, ['name', 'public_key']);
   return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        void send.run();
-      }}
-    >
+    <Form run={send.run}>
       <Stack gap="md">
         <Textarea
           data-autofocus
@@ -131,6 +126,6 @@ function SshForm({ user, guard, onClose }: { user: string; guard: Guard; onClose
           {t('common.add')}
         </FormEnd>
       </Stack>
-    </form>
+    </Form>
   );
 }

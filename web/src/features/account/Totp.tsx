@@ -1,9 +1,9 @@
-import { Button, Modal, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Stack, Text, TextInput } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call, keys, useMe, type View } from '@/api';
 import { t } from '@/text';
-import { ConfirmByName, CopyField, ErrorNotice, FormEnd, notifyDone, Section, StateBadge, useSubmit } from '@/ui';
+import { ConfirmByName, CopyField, Dialog, ErrorNotice, Form, FormEnd, notifyDone, Section, StateBadge, useSubmit } from '@/ui';
 import { Codes } from './Codes';
 import { useProof } from '@/parts';
 import { Qr } from './Qr';
@@ -94,9 +94,9 @@ interface SetUpProps {
 
 function SetUp({ setup, onClose, onDone }: SetUpProps) {
   return (
-    <Modal opened={!!setup} onClose={onClose} title={t('account.totp')}>
-      {setup && <SetUpForm setup={setup} onClose={onClose} onDone={onDone} />}
-    </Modal>
+    <Dialog of={setup} onClose={onClose} title={() => t('account.totp')}>
+      {(made) => <SetUpForm setup={made} onClose={onClose} onDone={onDone} />}
+    </Dialog>
   );
 }
 
@@ -107,12 +107,7 @@ function SetUpForm({ setup, onClose, onDone }: SetUpProps & { setup: View<'TOTPS
     onDone(made.recovery_codes);
   }, ['code']);
   return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        void send.run();
-      }}
-    >
+    <Form run={send.run}>
       <Stack gap="md">
         <Text>{t('account.totpScan')}</Text>
         <Qr text={setup.uri} label={t('account.totpQr')} />
@@ -132,6 +127,6 @@ function SetUpForm({ setup, onClose, onDone }: SetUpProps & { setup: View<'TOTPS
           {t('account.totpConfirm')}
         </FormEnd>
       </Stack>
-    </form>
+    </Form>
   );
 }

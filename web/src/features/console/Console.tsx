@@ -3,7 +3,7 @@ import { IconArrowDown, IconCheck, IconChevronDown, IconChevronUp, IconCopy, Ico
 import { useEffect, useRef, useState, type KeyboardEvent } from 'react';
 import { ConsoleSocket, type ConsolePhase, type ConsoleState } from '@/api';
 import { t } from '@/text';
-import { copyText, notifyError, Section, useCommands } from '@/ui';
+import { copyText, Form, notifyError, Section, useCommands } from '@/ui';
 import { made, type Written } from './buffer';
 import { harmless } from './escape';
 import { noHistory, sent, step } from './history';
@@ -236,13 +236,7 @@ function Prompt({ ready, running, send }: { ready: boolean; running: boolean; se
     setText(next[1]);
   };
   return (
-    <form
-      className={css.prompt}
-      onSubmit={(e) => {
-        e.preventDefault();
-        submit();
-      }}
-    >
+    <Form className={css.prompt} run={submit}>
       <TextInput
         classNames={{ input: 'mono' }}
         aria-label={t('console.command')}
@@ -259,6 +253,6 @@ function Prompt({ ready, running, send }: { ready: boolean; running: boolean; se
       <ActionIcon type="submit" size="lg" variant="default" aria-label={t('console.send')} disabled={!ready || text === ''}>
         <IconSend size={16} aria-hidden />
       </ActionIcon>
-    </form>
+    </Form>
   );
 }

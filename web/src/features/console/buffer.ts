@@ -9,11 +9,13 @@ export type Written = string | (() => string);
 /** Rows that can be scrolled back to. */
 export const scrollback = 10_000;
 
-/** Characters that one frame writes. */
+/** Characters that one frame writes, and that go in one piece: between two pieces the terminal lets the page breathe. */
 const perFrame = 32 * 1024;
+const perPiece = 4 * 1024;
 
 export interface Out {
-  write: (text: string) => void;
+  /** done is called when it is in the terminal: before, nothing more comes. */
+  write: (text: string, done: () => void) => void;
   /** So many lines were left out. */
   skipped: (count: number) => void;
 }
@@ -22,6 +24,7 @@ export class FrameBuffer {
   private queue: Written[] = [];
   private head = 0;
   private scheduled = false;
+  private under = 0; // pieces on their way into the terminal
   private readonly out: Out;
   private readonly frame: (run: () => void) => void;
 
@@ -54,20 +57,35 @@ export class FrameBuffer {
   }
 
   private schedule(): void {
-    if (this.scheduled || this.waiting === 0) return;
+    if (this.scheduled || this.under > 0 || this.waiting === 0) return;
     this.scheduled = true;
     this.frame(() => {
       this.scheduled = false;
       this.flush();
-      this.schedule();
     });
   }
 
   private flush(): void {
+    const pieces: string[] = [];
+    for (let left = perFrame; left > 0 && this.waiting > 0; ) {
+      const text = this.piece(Math.min(left, perPiece));
+      left -= text.length;
+      pieces.push(text);
+    }
+    this.under += pieces.length;
+    for (const text of pieces) {
+      this.out.write(text, () => {
+        this.under--;
+        this.schedule();
+      });
+    }
+  }
+
+  private piece(most: number): string {
     let text = '';
-    while (this.head < this.queue.length && text.length < perFrame) text += made(this.queue[this.head++] ?? '');
+    while (this.head < this.queue.length && text.length < most) text += made(this.queue[this.head++] ?? '');
     if (this.head === this.queue.length) this.clear();
-    if (text) this.out.write(text);
+    return text;
   }
 }
 

@@ -101,7 +101,17 @@ export function openScreen(host: HTMLElement, label: string, hooks: Hooks): Scre
   };
   const scrolled = term.onScroll(look);
   host.addEventListener('wheel', () => requestAnimationFrame(look), { passive: true });
-  const buffer = new FrameBuffer({ write: (text) => term.write(text, look), skipped: hooks.skipped }, (run) => requestAnimationFrame(run));
+  const buffer = new FrameBuffer(
+    {
+      write: (text, done) =>
+        term.write(text, () => {
+          look();
+          done();
+        }),
+      skipped: hooks.skipped,
+    },
+    (run) => requestAnimationFrame(run),
+  );
   const resize = new ResizeObserver(() => {
     if (host.clientWidth === 0) return;
     fit.fit();

@@ -3,7 +3,7 @@ import { Checkbox, Group, Modal, Select, Stack, TextInput } from '@mantine/core'
 import { useState, type ReactNode } from 'react';
 import { call, idempotencyKey, writeText } from '@/api';
 import { t } from '@/text';
-import { FormEnd, useSubmit } from '@/ui';
+import { Form, FormEnd, useSubmit } from '@/ui';
 import { base, coded, folderOf, join, letters, parent, root, shown, wrongName } from './paths';
 import { chmod, makeFolder, rename, type Entry } from './store';
 
@@ -17,28 +17,22 @@ interface FormProps {
   children: ReactNode;
 }
 
-function Form({ title, submit, close, send, done, blocked, children }: FormProps) {
+function FileDialog({ title, submit, close, send, done, blocked, children }: FormProps) {
   const sending = useSubmit(send);
   return (
     <Modal opened onClose={close} title={title}>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          if (blocked) return;
-          void sending.run().then((worked) => {
-            if (!worked) return;
-            done();
-            close();
-          });
-        }}
-      >
+      <Form run={async () => {
+        if (blocked || !(await sending.run())) return;
+        done();
+        close();
+      }}>
         <Stack gap="md">
           {children}
           <FormEnd submit={sending} cancel={close} disabled={!!blocked}>
             {submit}
           </FormEnd>
         </Stack>
-      </form>
+      </Form>
     </Modal>
   );
 }
@@ -58,9 +52,9 @@ function useName(first: string) {
 export function NewFolder({ instance, folder, close, done }: Common & { folder: string }) {
   const { name, wrong, field } = useName('');
   return (
-    <Form title={t('file.newFolder')} submit={t('file.make')} close={close} done={done} blocked={wrong !== ''} send={() => makeFolder(instance, join(folder, coded(name)))}>
+    <FileDialog title={t('file.newFolder')} submit={t('file.make')} close={close} done={done} blocked={wrong !== ''} send={() => makeFolder(instance, join(folder, coded(name)))}>
       <TextInput data-autofocus label={t('common.name')} autoComplete="off" {...field} />
-    </Form>
+    </FileDialog>
   );
 }
 
@@ -68,9 +62,9 @@ export function NewFile({ instance, folder, close, open }: Omit<Common, 'done'> 
   const { name, wrong, field } = useName('');
   const path = join(folder, coded(name));
   return (
-    <Form title={t('file.newFile')} submit={t('file.make')} close={close} done={() => open(path)} blocked={wrong !== ''} send={() => writeText(instance, path, '', '')}>
+    <FileDialog title={t('file.newFile')} submit={t('file.make')} close={close} done={() => open(path)} blocked={wrong !== ''} send={() => writeText(instance, path, '', '')}>
       <TextInput data-autofocus label={t('common.name')} placeholder="server.properties" autoComplete="off" {...field} />
-    </Form>
+    </FileDialog>
   );
 }
 
@@ -78,9 +72,9 @@ export function Rename({ instance, entry, close, done }: Common & { entry: Entry
   const { name, wrong, field } = useName(shown(entry.name));
   const to = join(parent(entry.path), coded(name));
   return (
-    <Form title={t('file.renameOf', { name: shown(entry.name) })} submit={t('common.rename')} close={close} done={done} blocked={wrong !== '' || to === entry.path} send={() => rename(instance, [{ from: entry.path, to }])}>
+    <FileDialog title={t('file.renameOf', { name: shown(entry.name) })} submit={t('common.rename')} close={close} done={done} blocked={wrong !== '' || to === entry.path} send={() => rename(instance, [{ from: entry.path, to }])}>
       <TextInput data-autofocus label={t('common.name')} autoComplete="off" {...field} />
-    </Form>
+    </FileDialog>
   );
 }
 
@@ -93,7 +87,7 @@ export function Transfer({ instance, paths, folder, copies, close, done }: Commo
     else await rename(instance, paths.map((from) => ({ from, to: join(to, base(from)) })));
   };
   return (
-    <Form
+    <FileDialog
       title={t(copies ? 'file.copyTitle' : 'file.moveTitle', { count: paths.length })}
       submit={t(copies ? 'common.copy' : 'file.move')}
       close={close}
@@ -110,7 +104,7 @@ export function Transfer({ instance, paths, folder, copies, close, done }: Commo
         error={to === undefined ? t('file.folderBad') : undefined}
         autoComplete="off"
       />
-    </Form>
+    </FileDialog>
   );
 }
 
@@ -122,7 +116,7 @@ export function Chmod({ instance, entries, close, done }: Common & { entries: En
   const good = /^[0-7]{3,4}$/.test(mode);
   const flip = (bit: number) => setMode(`0${((good ? value : 0) ^ bit).toString(8).padStart(3, '0')}`);
   return (
-    <Form title={t('file.chmod')} submit={t('common.save')} close={close} done={done} blocked={!good} send={() => chmod(instance, entries.map((each) => each.path), mode)}>
+    <FileDialog title={t('file.chmod')} submit={t('common.save')} close={close} done={done} blocked={!good} send={() => chmod(instance, entries.map((each) => each.path), mode)}>
       <TextInput data-autofocus label={t('file.mode')} classNames={{ input: 'mono' }} value={mode} onChange={(e) => setMode(e.currentTarget.value)} error={good ? undefined : t('file.modeBad')} description={good ? letters(mode) : undefined} />
       <Stack gap="xs">
         {(['owner', 'group', 'others'] as const).map((who, n) => (
@@ -141,7 +135,7 @@ export function Chmod({ instance, entries, close, done }: Common & { entries: En
           </Group>
         ))}
       </Stack>
-    </Form>
+    </FileDialog>
   );
 }
 
@@ -158,10 +152,10 @@ export function Archive({ instance, paths, folder, close, done }: Common & { pat
       idempotencyKey: idempotencyKey(),
     });
   return (
-    <Form title={t('file.archiveTitle', { count: paths.length })} submit={t('file.archive')} close={close} done={done} blocked={wrong !== ''} send={send}>
+    <FileDialog title={t('file.archiveTitle', { count: paths.length })} submit={t('file.archive')} close={close} done={done} blocked={wrong !== ''} send={send}>
       <TextInput data-autofocus label={t('common.name')} autoComplete="off" {...field} />
       <Select label={t('file.format')} value={format} onChange={(to) => setFormat((to ?? 'tar.gz') as Format)} data={formats.map((each) => ({ value: each, label: `.${each}` }))} />
-    </Form>
+    </FileDialog>
   );
 }
 
@@ -172,10 +166,10 @@ export function Extract({ instance, entry, close, done }: Common & { entry: Entr
   const to = folderOf(typed);
   const send = () => call('post', '/api/v1/instances/{id}/files/extract', { path: { id: instance }, body: { path: entry.path, to: to ?? root, overwrite }, idempotencyKey: idempotencyKey() });
   return (
-    <Form title={t('file.extractOf', { name: shown(entry.name) })} submit={t('file.extract')} close={close} done={done} blocked={to === undefined} send={send}>
+    <FileDialog title={t('file.extractOf', { name: shown(entry.name) })} submit={t('file.extract')} close={close} done={done} blocked={to === undefined} send={send}>
       <TextInput data-autofocus label={t('file.toFolder')} value={typed} onChange={(e) => setTyped(e.currentTarget.value)} error={to === undefined ? t('file.folderBad') : undefined} autoComplete="off" />
       <Checkbox label={t('file.overwrite')} checked={overwrite} onChange={(e) => setOverwrite(e.currentTarget.checked)} />
-    </Form>
+    </FileDialog>
   );
 }
 
@@ -185,9 +179,9 @@ export function Pull({ instance, folder, close, done }: Common & { folder: strin
   const good = /^https?:\/\/.+/.test(url);
   const send = () => call('post', '/api/v1/instances/{id}/files/pull', { path: { id: instance }, body: { url, to: folder === root ? './' : `${folder}/`, overwrite }, idempotencyKey: idempotencyKey() });
   return (
-    <Form title={t('file.pull')} submit={t('file.pullSubmit')} close={close} done={done} blocked={!good} send={send}>
+    <FileDialog title={t('file.pull')} submit={t('file.pullSubmit')} close={close} done={done} blocked={!good} send={send}>
       <TextInput data-autofocus type="url" label={t('file.url')} description={t('file.urlHint')} placeholder="https://" value={url} onChange={(e) => setUrl(e.currentTarget.value)} error={url && !good ? t('file.urlBad') : undefined} />
       <Checkbox label={t('file.overwrite')} checked={overwrite} onChange={(e) => setOverwrite(e.currentTarget.checked)} />
-    </Form>
+    </FileDialog>
   );
 }

@@ -2,7 +2,7 @@ import { Button, Checkbox, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { call, type View } from '@/api';
 import { t } from '@/text';
-import { EmptyState, ErrorNotice, RowSkeletons, useSubmit } from '@/ui';
+import { EmptyState, ErrorNotice, Form, RowSkeletons, useSubmit } from '@/ui';
 import { root, shown } from './paths';
 import type { Entry } from './store';
 import css from './file.module.css';
@@ -25,14 +25,7 @@ export function Search({ instance, folder, open, close }: Props) {
   const hits = found?.hits ?? [];
   return (
     <>
-      <form
-        className={css.bar}
-        role="search"
-        onSubmit={(e) => {
-          e.preventDefault();
-          if (name || content) void send.run();
-        }}
-      >
+      <Form className={css.bar} role="search" run={() => (name || content) && send.run()}>
         <TextInput autoFocus aria-label={t('file.searchName')} placeholder={t('file.searchName')} value={name} onChange={(e) => setName(e.currentTarget.value)} style={{ flex: '1 1 10rem' }} />
         <TextInput aria-label={t('file.searchContent')} placeholder={t('file.searchContent')} value={content} onChange={(e) => setContent(e.currentTarget.value)} style={{ flex: '1 1 10rem' }} />
         <Checkbox label={t('file.searchCase')} checked={exact} onChange={(e) => setExact(e.currentTarget.checked)} />
@@ -42,7 +35,7 @@ export function Search({ instance, folder, open, close }: Props) {
         <Button size="sm" onClick={close}>
           {t('common.close')}
         </Button>
-      </form>
+      </Form>
       <div className={css.rows} role="status">
         {send.error ? (
           <div className={css.wait}>

@@ -6,7 +6,7 @@ import { Link, useLocation, useParams, useSearchParams } from 'wouter';
 import { address, call, keys, putIcon, useCan, type View } from '@/api';
 import { ImageIcon } from '@/parts';
 import { t } from '@/text';
-import { ConfirmByName, ErrorNotice, FormEnd, notifyDone, notifyError, PageHeader, PageSkeleton, useSubmit } from '@/ui';
+import { ConfirmByName, ErrorNotice, Form, FormEnd, notifyDone, notifyError, PageHeader, PageSkeleton, useSubmit } from '@/ui';
 import { definitionOf, partOf, parts, trimmed, type Definition, type PartName } from './definition';
 import { General } from './General';
 import { Install } from './Install';
@@ -195,14 +195,7 @@ function Editor({ image }: { image: Image }) {
           ))}
           {image && <Tabs.Tab value="presets" ref={asked === 'presets' ? intoView : undefined}>{t('preset.title')}</Tabs.Tab>}
         </Tabs.List>
-        <form
-          noValidate
-          hidden={asked === 'presets'}
-          onSubmit={(e) => {
-            e.preventDefault();
-            if (may) void submit.run();
-          }}
-        >
+        <Form noValidate hidden={asked === 'presets'} run={() => may && submit.run()}>
           <fieldset disabled={!may} style={{ border: 0, margin: 0, padding: 0, minWidth: 0 }}>
             <Tabs.Panel value="general">
               <General {...part} name={name} setName={setName} />
@@ -225,7 +218,7 @@ function Editor({ image }: { image: Image }) {
               {t('common.save')}
             </FormEnd>
           )}
-        </form>
+        </Form>
         {image && (
           <Tabs.Panel value="presets" keepMounted={false}>
             <Presets image={image} />

@@ -1,11 +1,11 @@
-import { Button, Modal, NumberInput, Select, SimpleGrid, Stack, TextInput } from '@mantine/core';
+import { Button, NumberInput, Select, SimpleGrid, Stack, TextInput } from '@mantine/core';
 import { IconAdjustments, IconPlus } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call, keys, once, useCan, type View } from '@/api';
 import { isSecret, VariableForm } from '@/parts';
 import { cores, mebibytes, t } from '@/text';
-import { ConfirmByName, DataTable, EmptyState, FormEnd, notifyDone, Section, useSubmit } from '@/ui';
+import { ConfirmByName, DataTable, Dialog, EmptyState, Form, FormEnd, notifyDone, Section, useSubmit } from '@/ui';
 import { references } from './definition';
 
 type Preset = View<'PresetView'>;
@@ -58,18 +58,18 @@ export function Presets({ image }: { image: View<'ImageView'> }) {
           },
         ]}
       />
-      <Modal opened={!!open} onClose={() => setOpen(undefined)} size="xl" title={open === 'new' ? t('preset.add') : (open?.name ?? '')}>
-        {open && (
+      <Dialog of={open} onClose={() => setOpen(undefined)} size="xl" title={(one) => (one === 'new' ? t('preset.add') : one.name)}>
+        {(one) => (
           <PresetForm
             image={image}
-            preset={open === 'new' ? undefined : open}
+            preset={one === 'new' ? undefined : one}
             close={() => {
               setOpen(undefined);
               void fresh();
             }}
           />
         )}
-      </Modal>
+      </Dialog>
       <ConfirmByName
         opened={!!removing}
         onClose={() => setRemoving(undefined)}
@@ -151,13 +151,7 @@ function PresetForm({ image, preset, close }: { image: View<'ImageView'>; preset
   );
   const commands = image.commands ?? [];
   return (
-    <form
-      noValidate
-      onSubmit={(e) => {
-        e.preventDefault();
-        void submit.run();
-      }}
-    >
+    <Form noValidate run={submit.run}>
       <Stack gap="md">
         <TextInput data-autofocus label={t('common.name')} required value={held.name} error={of('name')} onChange={(e) => set({ name: e.currentTarget.value })} />
         <SimpleGrid cols={{ base: 1, xs: 3 }} spacing="sm">
@@ -177,6 +171,6 @@ function PresetForm({ image, preset, close }: { image: View<'ImageView'>; preset
           {t('common.save')}
         </FormEnd>
       </Stack>
-    </form>
+    </Form>
   );
 }

@@ -2,7 +2,7 @@ import { NumberInput, Select, Stack, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import type { View } from '@/api';
 import { t } from '@/text';
-import { FormEnd, notifyDone, Section, useSubmit } from '@/ui';
+import { Form, FormEnd, notifyDone, Section, useSubmit } from '@/ui';
 import { useChange } from './change';
 import type { Instance } from './model';
 import { codesOf } from './variables';
@@ -40,12 +40,7 @@ export function CrashForm({ instance, image }: Props) {
   });
   return (
     <Section title={t('instance.crash')} hint={t('instance.crashHint')}>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          if (clean) void send.run();
-        }}
-      >
+      <Form run={() => clean && send.run()}>
         <Stack gap="md">
           <div className={css.grid}>
             <Select
@@ -63,7 +58,7 @@ export function CrashForm({ instance, image }: Props) {
             {t('common.save')}
           </FormEnd>
         </Stack>
-      </form>
+      </Form>
     </Section>
   );
 }

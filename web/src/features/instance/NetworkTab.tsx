@@ -3,7 +3,7 @@ import { IconPlus, IconTrash } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useCan, type View } from '@/api';
 import { bytes, t } from '@/text';
-import { CopyButton, DataTable, EmptyState, ErrorNotice, Facts, FormEnd, notifyDone, Section, useSubmit } from '@/ui';
+import { CopyButton, DataTable, EmptyState, ErrorNotice, Facts, Form, FormEnd, notifyDone, Section, useSubmit } from '@/ui';
 import { useChange } from './change';
 import { told } from './variables';
 import { portAddress, type Instance } from './model';
@@ -145,12 +145,7 @@ function EditReach({ instance }: { instance: Instance }) {
   }, ['network.allow', 'network.in_bytes', 'network.out_bytes']);
   return (
     <Section title={t('instance.reach')}>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          void send.run();
-        }}
-      >
+      <Form run={send.run}>
         <Stack gap="md">
           <Switch label={t('instance.reachOfflineLabel')} description={t('instance.reachOfflineHint')} checked={offline} onChange={(e) => setOffline(e.currentTarget.checked)} />
           <Switch label={t('instance.reachInstances')} description={t('instance.reachInstancesHint')} checked={instances} onChange={(e) => setInstances(e.currentTarget.checked)} />
@@ -163,7 +158,7 @@ function EditReach({ instance }: { instance: Instance }) {
             {t('common.save')}
           </FormEnd>
         </Stack>
-      </form>
+      </Form>
     </Section>
   );
 }

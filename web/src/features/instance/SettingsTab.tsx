@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { call, idempotencyKey, keys, useCan } from '@/api';
 import { LimitFields } from '@/parts';
 import { t } from '@/text';
-import { ConfirmByName, CopyField, ErrorNotice, FormEnd, notifyDone, RowSkeletons, Section, sentence, useSubmit } from '@/ui';
+import { ConfirmByName, CopyField, ErrorNotice, Form, FormEnd, notifyDone, RowSkeletons, Section, sentence, useSubmit } from '@/ui';
 import { useChange } from './change';
 import { may, type Instance } from './model';
 import { told } from './variables';
@@ -37,12 +37,7 @@ function Name({ instance }: Props) {
   }, ['name']);
   return (
     <Section title={t('instance.rename')}>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          void send.run();
-        }}
-      >
+      <Form run={send.run}>
         <Group align="flex-start" gap="xs">
           <TextInput aria-label={t('common.name')} value={name} maxLength={200} onChange={(e) => setName(e.currentTarget.value)} error={send.of('name')} style={{ flex: '1 1 14rem', maxWidth: '28rem' }} />
           <Button type="submit" size="sm" variant="filled" loading={send.busy} disabled={name === instance.name || name.trim() === ''}>
@@ -50,7 +45,7 @@ function Name({ instance }: Props) {
           </Button>
         </Group>
         <ErrorNotice error={send.error} />
-      </form>
+      </Form>
     </Section>
   );
 }
@@ -99,20 +94,14 @@ function Limits({ instance }: Props) {
   }, ['memory', 'cpu', 'disk']);
   return (
     <Section title={t('instance.limits')} hint={t('instance.limitsHint')}>
-      <form
-        noValidate
-        onSubmit={(e) => {
-          e.preventDefault();
-          void send.run();
-        }}
-      >
+      <Form noValidate run={send.run}>
         <Stack gap="md" maw="44rem">
           <LimitFields form={form} set={(to) => setForm((before) => ({ ...before, ...to }))} submit={send} />
           <FormEnd submit={send} disabled={Object.keys(edits).length === 0}>
             {t('common.save')}
           </FormEnd>
         </Stack>
-      </form>
+      </Form>
     </Section>
   );
 }

@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { call, keys, useCan, type View } from '@/api';
 import { keepsRules, referenceChoices, VariableForm } from '@/parts';
 import { t } from '@/text';
-import { ErrorNotice, Facts, notifyDone, RowSkeletons, Section, useSubmit } from '@/ui';
+import { ErrorNotice, Facts, Form, notifyDone, RowSkeletons, Section, useSubmit } from '@/ui';
 import { useChange } from './change';
 import { CrashForm } from './CrashForm';
 import { changed, needOf, startOf, told, variablesOf } from './variables';
@@ -62,13 +62,7 @@ function Startup({ instance, image, schema }: Props) {
     notifyDone(told(need));
   }, [...choiceFields, ...variables.map((each) => `variables.${each.name}`)]);
   return (
-    <form
-      noValidate
-      onSubmit={(e) => {
-        e.preventDefault();
-        if (dirty) void submit.run();
-      }}
-    >
+    <Form noValidate run={() => dirty && submit.run()}>
       <Section title={t('instance.variables')} hint={t('instance.variablesHint')}>
         {variables.length === 0 ? (
           <p className="quiet">{t('instance.variablesNone')}</p>
@@ -113,7 +107,7 @@ function Startup({ instance, image, schema }: Props) {
           </Button>
         </Group>
       </div>
-    </form>
+    </Form>
   );
 }
 

@@ -1,10 +1,10 @@
-import { ActionIcon, Button, Checkbox, Group, Modal, Stack, TextInput } from '@mantine/core';
+import { ActionIcon, Button, Checkbox, Group, Stack, TextInput } from '@mantine/core';
 import { IconEdit, IconTrash, IconUserPlus, IconUsers } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call, keys, type View } from '@/api';
 import { t } from '@/text';
-import { ConfirmByName, DataTable, EmptyState, FormEnd, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
+import { ConfirmByName, DataTable, Dialog, EmptyState, Form, FormEnd, notifyDone, RelativeTime, Section, useSubmit } from '@/ui';
 import type { Instance, Right } from './model';
 import { always, groups, normal, presets } from './rights';
 import css from './instance.module.css';
@@ -73,9 +73,9 @@ export default function SubusersTab({ instance }: { instance: Instance }) {
           ]}
         />
       </Section>
-      <Modal opened={adding} onClose={() => setAdding(false)} title={t('instance.subuserAdd')} size="lg">
-        {adding && (
-          <Form
+      <Dialog of={adding || undefined} onClose={() => setAdding(false)} title={() => t('instance.subuserAdd')} size="lg">
+        {() => (
+          <RightsForm
             held={instance.rights ?? []}
             rights={presets.Console}
             asks
@@ -88,22 +88,22 @@ export default function SubusersTab({ instance }: { instance: Instance }) {
             }}
           />
         )}
-      </Modal>
-      <Modal opened={!!editing} onClose={() => setEditing(undefined)} title={t('instance.subuserRights', { name: editing?.username ?? '' })} size="lg">
-        {editing && (
-          <Form
+      </Dialog>
+      <Dialog of={editing} onClose={() => setEditing(undefined)} title={(one) => t('instance.subuserRights', { name: one.username })} size="lg">
+        {(one) => (
+          <RightsForm
             held={instance.rights ?? []}
-            rights={(editing.rights ?? []) as Right[]}
+            rights={(one.rights ?? []) as Right[]}
             submit={t('common.save')}
             close={() => setEditing(undefined)}
             send={async (_, rights) => {
-              await call('put', '/api/v1/instances/{id}/subusers/{user_id}', { path: { id: instance.id, user_id: editing.user_id }, body: { rights } });
+              await call('put', '/api/v1/instances/{id}/subusers/{user_id}', { path: { id: instance.id, user_id: one.user_id }, body: { rights } });
               await done();
-              notifyDone(t('instance.subuserChanged', { name: editing.username }));
+              notifyDone(t('instance.subuserChanged', { name: one.username }));
             }}
           />
         )}
-      </Modal>
+      </Dialog>
       <ConfirmByName
         opened={!!removing}
         onClose={() => setRemoving(undefined)}
@@ -131,18 +131,13 @@ interface FormProps {
   close: () => void;
 }
 
-function Form({ held, rights: first, asks, submit, send, close }: FormProps) {
+function RightsForm({ held, rights: first, asks, submit, send, close }: FormProps) {
   const [who, setWho] = useState('');
   const [rights, setRights] = useState<readonly Right[]>(() => normal(first, held));
   const sending = useSubmit(() => send(who.trim(), [...rights]), ['username', 'email']);
   const flip = (right: Right) => setRights((before) => normal(before.includes(right) ? without(before, right) : [...before, right], held));
   return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        void sending.run().then((worked) => worked && close());
-      }}
-    >
+    <Form run={() => sending.run().then((worked) => worked && close())}>
       <Stack gap="md">
         {asks && (
           <TextInput
@@ -190,7 +185,7 @@ function Form({ held, rights: first, asks, submit, send, close }: FormProps) {
           {submit}
         </FormEnd>
       </Stack>
-    </form>
+    </Form>
   );
 }
 

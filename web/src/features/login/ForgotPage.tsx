@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { Link } from 'wouter';
 import { call } from '@/api';
 import { t } from '@/text';
-import { ErrorNotice, useSubmit } from '@/ui';
+import { ErrorNotice, Form, useSubmit } from '@/ui';
 import { Frame } from './Frame';
 
 /** Asks for a link to a new password. The answer never tells whether there is such an account. */
@@ -25,12 +25,7 @@ export default function ForgotPage() {
   }
   return (
     <Frame title={t('login.forgotTitle')} hint={t('login.forgotHint')}>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          void send.run().then((worked) => setSent(worked));
-        }}
-      >
+      <Form run={() => send.run().then((worked) => setSent(worked))}>
         <Stack gap="sm">
           <TextInput
             type="email"
@@ -49,7 +44,7 @@ export default function ForgotPage() {
           </Button>
           {back}
         </Stack>
-      </form>
+      </Form>
     </Frame>
   );
 }

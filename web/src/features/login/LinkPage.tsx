@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import { call, keys, type View } from '@/api';
 import { t } from '@/text';
-import { ErrorNotice, PageSkeleton, useSubmit } from '@/ui';
+import { ErrorNotice, Form, PageSkeleton, useSubmit } from '@/ui';
 import { Frame } from './Frame';
 
 type LinkLook = View<'LinkView'>;
@@ -54,18 +54,12 @@ function SetPassword({ token, look }: { token: string; look: LinkLook }) {
       title={invited ? t('login.linkInvite', { name }) : t('login.linkReset', { name })}
       hint={invited ? t('login.linkInviteHint') : t('login.linkResetHint')}
     >
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          if (password !== repeat) return;
-          void send.run().then(async (worked) => {
-            if (!worked) return;
-            // It may have logged in; who has a second factor still has to.
-            await client.invalidateQueries({ queryKey: keys.session });
-            go('/', { replace: true });
-          });
-        }}
-      >
+      <Form run={async () => {
+        if (password !== repeat || !(await send.run())) return;
+        // It may have logged in; who has a second factor still has to.
+        await client.invalidateQueries({ queryKey: keys.session });
+        go('/', { replace: true });
+      }}>
         <Stack gap="sm">
           <input type="hidden" autoComplete="username" value={name} readOnly />
           <PasswordInput
@@ -94,7 +88,7 @@ function SetPassword({ token, look }: { token: string; look: LinkLook }) {
             {t('login.setPassword')}
           </Button>
         </Stack>
-      </form>
+      </Form>
     </Frame>
   );
 }

@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { Link, Redirect } from 'wouter';
 import { ApiError, begin, call, passkeysSupported, usePanel, useSession } from '@/api';
 import { t, tAny } from '@/text';
-import { ErrorNotice, useSearchText, useSubmit } from '@/ui';
+import { ErrorNotice, Form, useSearchText, useSubmit } from '@/ui';
 import { Frame } from './Frame';
 import { loginByPasskey } from './passkey';
 import { SecondStep, type Factor } from './SecondStep';
@@ -47,12 +47,7 @@ function FirstStep({ given, onChange, onSecond, problem }: Props) {
   );
   return (
     <Frame title={t('login.title')}>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          void send.run();
-        }}
-      >
+      <Form run={send.run}>
         <Stack gap="sm">
           {problem && <ErrorNotice error={{ code: 'OIDC', message: tAny(`login.${problem}`, t('login.oidc_failed')) }} />}
           <TextInput
@@ -92,7 +87,7 @@ function FirstStep({ given, onChange, onSecond, problem }: Props) {
             )}
           </div>
         </Stack>
-      </form>
+      </Form>
     </Frame>
   );
 }

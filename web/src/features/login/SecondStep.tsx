@@ -4,7 +4,7 @@ import { IconFingerprint } from '@tabler/icons-react';
 import { useState } from 'react';
 import { begin, call, passkeysSupported } from '@/api';
 import { t } from '@/text';
-import { ErrorNotice, useSubmit } from '@/ui';
+import { ErrorNotice, Form, useSubmit } from '@/ui';
 import { Frame } from './Frame';
 import { loginByPasskey } from './passkey';
 
@@ -33,12 +33,7 @@ export function SecondStep({ given, factors, again }: Props) {
   const names = { totp: t('login.useCode'), recovery: t('login.useRecovery'), passkey: t('login.usePasskey') };
   return (
     <Frame title={t('login.secondTitle')} hint={kind === 'recovery' ? t('login.recoveryHint') : kind === 'totp' ? t('login.secondHint') : undefined}>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          void send.run();
-        }}
-      >
+      <Form run={send.run}>
         <Stack gap="sm">
           {kind !== 'passkey' && (
             <TextInput
@@ -86,7 +81,7 @@ export function SecondStep({ given, factors, again }: Props) {
             {t('login.again')}
           </Anchor>
         </Stack>
-      </form>
+      </Form>
     </Frame>
   );
 }

@@ -1,4 +1,4 @@
-import { Button, Menu, Modal } from '@mantine/core';
+import { Button, Menu } from '@mantine/core';
 import { IconChevronDown } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -6,7 +6,7 @@ import { useLocation } from 'wouter';
 import { call, keys, useCan } from '@/api';
 import { JobLive } from '@/parts';
 import { t } from '@/text';
-import { ConfirmByName, notifyDone, notifyError, useCommands } from '@/ui';
+import { ConfirmByName, Dialog, notifyDone, notifyError, useCommands } from '@/ui';
 import type { Node } from './node';
 
 type Asked = 'drain' | 'update' | 'revoke' | 'remove';
@@ -65,9 +65,9 @@ export function NodeActions({ node }: { node: Node }) {
         </Menu.Dropdown>
       </Menu>
       <Questions node={node} asked={asked} close={() => setAsked(undefined)} onJob={setJob} />
-      <Modal opened={!!job} onClose={() => setJob(undefined)} title={t('job.one')} size="lg">
-        {job && <JobLive id={job} onRetry={setJob} />}
-      </Modal>
+      <Dialog of={job} onClose={() => setJob(undefined)} title={() => t('job.one')} size="lg">
+        {(id) => <JobLive id={id} onRetry={setJob} />}
+      </Dialog>
     </>
   );
 }

@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { Link } from 'wouter';
 import { call, once, type View } from '@/api';
 import { t } from '@/text';
-import { FormEnd, PageHeader, Section, useSubmit } from '@/ui';
+import { Form, FormEnd, PageHeader, Section, useSubmit } from '@/ui';
 import { NodeCommand } from '@/parts';
 import { nodeFields, NodeFields, type NodeForm } from './NodeFields';
 
@@ -35,19 +35,14 @@ export default function NodeNewPage() {
         </Section>
       ) : (
         <Section>
-          <form
-            onSubmit={(e) => {
-              e.preventDefault();
-              void submit.run();
-            }}
-          >
+          <Form run={submit.run}>
             <Stack gap="md">
               <NodeFields form={form} set={(change) => setForm({ ...form, ...change })} submit={submit} />
               <FormEnd submit={submit} cancel="/nodes">
                 {t('node.create')}
               </FormEnd>
             </Stack>
-          </form>
+          </Form>
         </Section>
       )}
     </>

@@ -3,7 +3,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call, keys, type View } from '@/api';
 import { t } from '@/text';
-import { FormEnd, notifyDone, Section, useSubmit } from '@/ui';
+import { Form, FormEnd, notifyDone, Section, useSubmit } from '@/ui';
 import { nodeFields, NodeFields, type NodeForm } from './NodeFields';
 import type { Node } from './node';
 
@@ -22,19 +22,14 @@ export function NodeSettings({ node }: { node: Node }) {
   }, nodeFields);
   return (
     <Section title={t('node.tabSettings')}>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          void submit.run();
-        }}
-      >
+      <Form run={submit.run}>
         <Stack gap="md">
           <NodeFields form={form} set={(change) => setForm({ ...form, ...change })} submit={submit} all />
           <FormEnd submit={submit} disabled={Object.keys(changed(node, form)).length === 0}>
             {t('common.save')}
           </FormEnd>
         </Stack>
-      </form>
+      </Form>
     </Section>
   );
 }

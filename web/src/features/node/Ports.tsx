@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { Link } from 'wouter';
 import { call, keys, list, useCan } from '@/api';
 import { t } from '@/text';
-import { DataTable, EmptyState, ErrorNotice, notifyDone, notifyError, Pager, Section, useFilters, useSubmit } from '@/ui';
+import { DataTable, EmptyState, ErrorNotice, Form, notifyDone, notifyError, Pager, Section, useFilters, useSubmit } from '@/ui';
 import type { Node } from './node';
 
 type Use = '' | 'free' | 'used';
@@ -101,12 +101,7 @@ function AddPorts({ node, done }: { node: Node; done: () => Promise<void> }) {
   }, ['ports', 'ip']);
   return (
     <Section title={t('node.portsAdd')} hint={t('node.portsAddHint')}>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          void submit.run();
-        }}
-      >
+      <Form run={submit.run}>
         <Group align="flex-end" gap="sm">
           <TextInput label={t('node.portsField')} placeholder="25565-25600" required value={text} error={submit.of('ports')} onChange={(e) => setText(e.currentTarget.value)} style={{ flex: '2 1 14rem' }} />
           <TextInput label={t('node.portsIp')} placeholder={node.bind_address} value={ip} error={submit.of('ip')} onChange={(e) => setIp(e.currentTarget.value)} style={{ flex: '1 1 10rem' }} />
@@ -115,7 +110,7 @@ function AddPorts({ node, done }: { node: Node; done: () => Promise<void> }) {
           </Button>
         </Group>
         <ErrorNotice error={submit.error} />
-      </form>
+      </Form>
     </Section>
   );
 }

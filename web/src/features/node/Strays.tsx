@@ -1,10 +1,10 @@
-import { Button, Group, Modal, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Group, Stack, Text, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call, keys, list, type View } from '@/api';
 import { JobLive, UserSelect } from '@/parts';
 import { t } from '@/text';
-import { ConfirmByName, DataTable, EmptyState, FormEnd, RelativeTime, Section, StateBadge, useSubmit } from '@/ui';
+import { ConfirmByName, DataTable, Dialog, EmptyState, Form, FormEnd, RelativeTime, Section, StateBadge, useSubmit } from '@/ui';
 import type { Node } from './node';
 
 type Stray = View<'StrayView'>;
@@ -43,18 +43,18 @@ export function Strays({ node }: { node: Node }) {
           },
         ]}
       />
-      <Modal opened={!!adopting} onClose={() => setAdopting(undefined)} title={t('node.straysAdoptTitle', { id: adopting?.instance_id ?? '' })}>
-        {adopting && (
+      <Dialog of={adopting} onClose={() => setAdopting(undefined)} title={(stray) => t('node.straysAdoptTitle', { id: stray.instance_id })}>
+        {(stray) => (
           <Adopt
             node={node}
-            stray={adopting}
+            stray={stray}
             done={(id) => {
               setAdopting(undefined);
               setJob(id);
             }}
           />
         )}
-      </Modal>
+      </Dialog>
       <ConfirmByName
         opened={!!removing}
         onClose={() => setRemoving(undefined)}
@@ -69,9 +69,9 @@ export function Strays({ node }: { node: Node }) {
       >
         {t('node.straysRemoveText')} {t('common.cannotUndo')}
       </ConfirmByName>
-      <Modal opened={!!job} onClose={() => setJob(undefined)} title={t('job.one')} size="lg">
-        {job && <JobLive id={job} onRetry={setJob} onEnd={() => void strays.refetch()} />}
-      </Modal>
+      <Dialog of={job} onClose={() => setJob(undefined)} title={() => t('job.one')} size="lg">
+        {(id) => <JobLive id={id} onRetry={setJob} onEnd={() => void strays.refetch()} />}
+      </Dialog>
     </Section>
   );
 }
@@ -84,12 +84,7 @@ function Adopt({ node, stray, done }: { node: Node; stray: Stray; done: (job: st
     done(made.job?.id);
   }, ['owner_id', 'name']);
   return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        void submit.run();
-      }}
-    >
+    <Form run={submit.run}>
       <Stack gap="sm">
         <Text>{t('node.straysAdoptText')}</Text>
         <UserSelect label={t('node.straysOwner')} value={owner} onChange={setOwner} error={submit.of('owner_id')} />
@@ -98,6 +93,6 @@ function Adopt({ node, stray, done }: { node: Node; stray: Stray; done: (job: st
           {t('node.straysAdopt')}
         </FormEnd>
       </Stack>
-    </form>
+    </Form>
   );
 }

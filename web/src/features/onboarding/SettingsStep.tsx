@@ -4,7 +4,7 @@ import { useState } from 'react';
 import { call, idempotencyKey, keys, list, useMe, type View } from '@/api';
 import { bodyOf, emptyForm, LimitFields, PortFields, UserSelect, VariableFields, withImage, type DeployForm } from '@/parts';
 import { t } from '@/text';
-import { ErrorNotice, Section, useSubmit } from '@/ui';
+import { ErrorNotice, Form, Section, useSubmit } from '@/ui';
 import { poolRange } from './step';
 
 interface Props {
@@ -33,12 +33,7 @@ export default function SettingsStep({ image, node, back, done }: Props) {
     ['name', 'owner_id', 'memory', 'cpu', 'disk', 'ports', ...(image.variables ?? []).map((each) => `variables.${each.name}`)],
   );
   return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        void submit.run();
-      }}
-    >
+    <Form run={submit.run}>
       <Section title={image.name} hint={image.description}>
         <Stack gap="md">
           <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
@@ -63,6 +58,6 @@ export default function SettingsStep({ image, node, back, done }: Props) {
           {t('deploy.submit')}
         </Button>
       </Group>
-    </form>
+    </Form>
   );
 }

@@ -4,7 +4,7 @@ import { lazy, Suspense, useState } from 'react';
 import { useLocation, useSearchParams } from 'wouter';
 import { call, keys, list, once, type View } from '@/api';
 import { speakOfAll, t } from '@/text';
-import { ErrorNotice, FormEnd, PageHeader, PageSkeleton, RowSkeletons, Section, useSubmit } from '@/ui';
+import { ErrorNotice, Form, FormEnd, PageHeader, PageSkeleton, RowSkeletons, Section, useSubmit } from '@/ui';
 import { stepOf } from './step';
 
 // The first step is what somebody meets who sees the panel for the first time: the others come when they are gone to.
@@ -96,12 +96,7 @@ function NodeStep({ waiting }: { waiting: View<'NodeView'> | undefined }) {
   }
   return (
     <Section title={t('onboarding.nodeTitle')} hint={t('onboarding.nodeHint')}>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          void submit.run();
-        }}
-      >
+      <Form run={submit.run}>
         <Stack gap="md">
           <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
             <TextInput label={t('node.name')} description={t('node.nameHint')} required value={form.name} error={submit.of('name')} onChange={(e) => setForm({ ...form, name: e.currentTarget.value })} />
@@ -113,7 +108,7 @@ function NodeStep({ waiting }: { waiting: View<'NodeView'> | undefined }) {
             {t('common.continue')}
           </FormEnd>
         </Stack>
-      </form>
+      </Form>
     </Section>
   );
 }

@@ -80,7 +80,7 @@ function Count({ status }: { status: string }) {
   const found = useQuery({ queryKey: keys.instances('list', 'count', status), queryFn: () => list('/api/v1/instances', { query }) });
   return (
     <li>
-      <Link href={`/instances?status=${status}`} className={css.count}>
+      <Link href={`/instances?status=${status}`} className={css.count} data-none={found.data?.total === 0 || undefined}>
         <span className={css.figure}>{found.data ? number(found.data.total) : '–'}</span>
         <StateBadge state={status} />
       </Link>

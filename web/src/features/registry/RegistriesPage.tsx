@@ -1,10 +1,10 @@
-import { Button, Group, Modal, PasswordInput, Stack, TextInput } from '@mantine/core';
+import { Button, Group, PasswordInput, Stack, TextInput } from '@mantine/core';
 import { IconAlertTriangle, IconCircleCheck, IconKey, IconPlus } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call, keys, once, useCan, type View } from '@/api';
 import { t } from '@/text';
-import { ConfirmByName, DataTable, EmptyState, ErrorNotice, FormEnd, notifyDone, PageHeader, RelativeTime, Section, useCommands, useSubmit } from '@/ui';
+import { ConfirmByName, DataTable, Dialog, EmptyState, ErrorNotice, Form, FormEnd, notifyDone, PageHeader, RelativeTime, Section, useCommands, useSubmit } from '@/ui';
 import css from './registry.module.css';
 
 type Registry = View<'RegistryView'>;
@@ -61,10 +61,10 @@ export default function RegistriesPage() {
           ]}
         />
       </Section>
-      <Modal opened={!!open} onClose={() => setOpen(undefined)} title={open === 'new' ? t('registry.add') : open && t('registry.editOf', { host: open.host })}>
-        {open && (
-          <Form
-            held={open === 'new' ? undefined : open}
+      <Dialog of={open} onClose={() => setOpen(undefined)} title={(one) => (one === 'new' ? t('registry.add') : t('registry.editOf', { host: one.host }))}>
+        {(one) => (
+          <LoginForm
+            held={one === 'new' ? undefined : one}
             close={() => setOpen(undefined)}
             done={() => {
               setOpen(undefined);
@@ -73,10 +73,10 @@ export default function RegistriesPage() {
             }}
           />
         )}
-      </Modal>
-      <Modal opened={!!checking} onClose={() => setChecking(undefined)} title={checking && t('registry.checkOf', { host: checking.host })}>
-        {checking && <Check of={checking} />}
-      </Modal>
+      </Dialog>
+      <Dialog of={checking} onClose={() => setChecking(undefined)} title={(one) => t('registry.checkOf', { host: one.host })}>
+        {(one) => <Check of={one} />}
+      </Dialog>
       <ConfirmByName
         opened={!!removing}
         onClose={() => setRemoving(undefined)}
@@ -103,7 +103,7 @@ function Host({ of }: { of: Registry }) {
   );
 }
 
-function Form({ held, close, done }: { held: Registry | undefined; close: () => void; done: () => void }) {
+function LoginForm({ held, close, done }: { held: Registry | undefined; close: () => void; done: () => void }) {
   const [form, setForm] = useState({ host: held?.host ?? '', username: held?.username ?? '', password: '' });
   const [create] = useState(once);
   const submit = useSubmit(async () => {
@@ -113,13 +113,7 @@ function Form({ held, close, done }: { held: Registry | undefined; close: () => 
     done();
   }, ['host', 'username', 'password']);
   return (
-    <form
-      noValidate
-      onSubmit={(e) => {
-        e.preventDefault();
-        void submit.run();
-      }}
-    >
+    <Form noValidate run={submit.run}>
       <Stack gap="md">
         <TextInput
           data-autofocus={!held || undefined}
@@ -148,7 +142,7 @@ function Form({ held, close, done }: { held: Registry | undefined; close: () => 
           {t('common.save')}
         </FormEnd>
       </Stack>
-    </form>
+    </Form>
   );
 }
 

@@ -5,7 +5,7 @@ import { Link, useLocation, useParams } from 'wouter';
 import { call, keys, useCan, type View } from '@/api';
 import { useProof } from '@/parts';
 import { t, tAny } from '@/text';
-import { ConfirmByName, ErrorNotice, FormEnd, notifyDone, PageHeader, PageSkeleton, Section, useSubmit } from '@/ui';
+import { ConfirmByName, ErrorNotice, Form, FormEnd, notifyDone, PageHeader, PageSkeleton, Section, useSubmit } from '@/ui';
 import { grouped, toggled } from './role';
 
 export default function RolePage() {
@@ -45,12 +45,7 @@ function Editor({ role, all }: { role: View<'RoleView'> | undefined; all: View<'
         }
         actions={role && may && <Button color="red" variant="light" onClick={() => setDeleting(true)}>{t('common.delete')}</Button>}
       />
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          void submit.run();
-        }}
-      >
+      <Form run={submit.run}>
         <Section>
           <Stack gap="sm" maw="34rem">
             <TextInput label={t('common.name')} required disabled={!may} value={name} error={submit.of('name')} onChange={(e) => setName(e.currentTarget.value)} />
@@ -88,7 +83,7 @@ function Editor({ role, all }: { role: View<'RoleView'> | undefined; all: View<'
             {t('common.save')}
           </FormEnd>
         )}
-      </form>
+      </Form>
       {role && (
         <ConfirmByName
           opened={deleting}

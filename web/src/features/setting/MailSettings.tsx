@@ -3,7 +3,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { call, keys, useCan, useMe, type View } from '@/api';
 import { t, tAny } from '@/text';
-import { ErrorNotice, notifyDone, RowSkeletons, Section, useSubmit } from '@/ui';
+import { ErrorNotice, Form, notifyDone, RowSkeletons, Section, useSubmit } from '@/ui';
 import { SettingsForm } from './SettingsForm';
 
 type Held = View<'MailSettingsView'>;
@@ -15,7 +15,7 @@ export function MailSettings() {
   if (!held.data) return <RowSkeletons />;
   return (
     <>
-      <Form held={held.data} />
+      <Servers held={held.data} />
       {may && held.data.host !== '' && <TestMail />}
     </>
   );
@@ -23,7 +23,7 @@ export function MailSettings() {
 
 const securities = ['starttls', 'tls', 'none'] as const;
 
-function Form({ held }: { held: Held }) {
+function Servers({ held }: { held: Held }) {
   const [form, setForm] = useState(held);
   const [password, setPassword] = useState('');
   const client = useQueryClient();
@@ -79,12 +79,7 @@ function TestMail() {
   }, ['to']);
   return (
     <Section title={t('setting.test')} hint={t('setting.testHint')}>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          void submit.run();
-        }}
-      >
+      <Form run={submit.run}>
         <Group align="flex-end" gap="sm" maw="40rem">
           <TextInput type="email" required label={t('user.email')} value={to} error={submit.of('to')} onChange={(e) => setTo(e.currentTarget.value)} style={{ flex: 1 }} />
           <Button type="submit" loading={submit.busy} h="var(--control)">
@@ -95,7 +90,7 @@ function TestMail() {
         <Text role="status" size="sm" mt="xs">
           {sent && t('setting.testSent', { to: sent })}
         </Text>
-      </form>
+      </Form>
     </Section>
   );
 }

@@ -2,7 +2,7 @@ import { Button, Group, Stack } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { useCan } from '@/api';
 import { t } from '@/text';
-import { ErrorNotice, Section, type Submit } from '@/ui';
+import { ErrorNotice, Form, Section, type Submit } from '@/ui';
 
 interface Props {
   title: string;
@@ -18,12 +18,7 @@ export function SettingsForm({ title, hint, submit, actions, children }: Props) 
   const may = useCan()('settings.write');
   return (
     <Section title={title} hint={hint}>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          void submit.run();
-        }}
-      >
+      <Form run={submit.run}>
         <fieldset disabled={!may} style={{ border: 0, margin: 0, padding: 0, minWidth: 0 }}>
           <Stack gap="sm" maw="40rem">
             {children}
@@ -38,7 +33,7 @@ export function SettingsForm({ title, hint, submit, actions, children }: Props) 
             )}
           </Stack>
         </fieldset>
-      </form>
+      </Form>
     </Section>
   );
 }

@@ -5,7 +5,7 @@ import { Link, useLocation } from 'wouter';
 import { call, keys, once, usePanel, type View } from '@/api';
 import { useProof } from '@/parts';
 import { t } from '@/text';
-import { FormEnd, notifyDone, PageHeader, Section, useSubmit } from '@/ui';
+import { Form, FormEnd, notifyDone, PageHeader, Section, useSubmit } from '@/ui';
 import { Invitation } from './Invitation';
 import { QuotaFields, userFields, UserFields, type UserForm } from './UserFields';
 
@@ -54,12 +54,7 @@ export default function UserNewPage() {
           </Stack>
         </Section>
       ) : (
-        <form
-          onSubmit={(e) => {
-            e.preventDefault();
-            void submit.run();
-          }}
-        >
+        <Form run={submit.run}>
           <Section title={t('user.one')}>
             <UserFields form={form} set={set} submit={submit} />
           </Section>
@@ -89,7 +84,7 @@ export default function UserNewPage() {
           <FormEnd submit={submit} cancel="/users" apart>
             {t(how === 'invite' ? 'user.invite' : 'user.create')}
           </FormEnd>
-        </form>
+        </Form>
       )}
       {dialog}
     </>

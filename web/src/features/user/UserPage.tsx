@@ -1,11 +1,11 @@
-import { Anchor, Button, Group, Modal, Stack } from '@mantine/core';
+import { Anchor, Button, Group, Stack } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useParams } from 'wouter';
 import { call, keys, useMe, type View } from '@/api';
 import { useProof } from '@/parts';
 import { t } from '@/text';
-import { ErrorNotice, notifyDone, notifyError, PageHeader, PageSkeleton, Section, StateBadge, useSubmit } from '@/ui';
+import { Dialog, ErrorNotice, Form, notifyDone, notifyError, PageHeader, PageSkeleton, Section, StateBadge, useSubmit } from '@/ui';
 import { DeleteUser } from './DeleteUser';
 import { Invitation } from './Invitation';
 import { useCovers } from './roles';
@@ -75,9 +75,9 @@ function Actions({ user }: { user: User }) {
           {t('common.delete')}
         </Button>
       )}
-      <Modal opened={!!sent} onClose={() => setSent(undefined)} title={t('user.newLink')}>
-        {sent && <Invitation sent={sent} email={user.email} />}
-      </Modal>
+      <Dialog of={sent} onClose={() => setSent(undefined)} title={() => t('user.newLink')}>
+        {(link) => <Invitation sent={link} email={user.email} />}
+      </Dialog>
       {dialog}
       <DeleteUser user={user} opened={deleting} close={() => setDeleting(false)} />
     </>
@@ -110,12 +110,7 @@ function Editor({ user }: { user: User }) {
   }, userFields);
   return (
     <>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          void submit.run();
-        }}
-      >
+      <Form run={submit.run}>
         <fieldset disabled={!may} style={{ border: 0, margin: 0, padding: 0, minWidth: 0 }}>
           <Section title={t('user.one')}>
             <UserFields form={form} set={set} submit={submit} />
@@ -135,7 +130,7 @@ function Editor({ user }: { user: User }) {
             </Stack>
           </Section>
         </fieldset>
-      </form>
+      </Form>
       {dialog}
     </>
   );

@@ -1,39 +1,46 @@
-import { Anchor, Button, Group, Select, SimpleGrid, Stack, Switch, TextInput } from '@mantine/core';
+import { Anchor, Button, Group, SimpleGrid, Switch, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useLocation, useSearchParams } from 'wouter';
-import { call, keys, list, once, useCan, useMe, type View } from '@/api';
-import { bodyOf, ChoiceFields, emptyForm, ImagePicker, JobLive, LimitFields, PortFields, PresetField, UserSelect, VariableFields, withImage, type DeployForm } from '@/parts';
-import { mebibytes, t } from '@/text';
-import { FormEnd, PageHeader, Section, useSubmit } from '@/ui';
+import { call, keys, once, useCan, useMe, type View } from '@/api';
+import { bodyOf, ChoiceFields, emptyForm, ImagePicker, JobLive, LimitFields, NodeSelect, PortFields, PresetField, UserSelect, useTakingNodes, VariableFields, withImage, type DeployForm } from '@/parts';
+import { t } from '@/text';
+import { Form, FormEnd, PageHeader, Section, useSubmit } from '@/ui';
 
 type Made = View<'InstanceJobView'>;
 
-/** Deploys an instance: what, for whom, where; then how it goes. */
+/** Deploys an instance: what, for whom, where; then how it goes, which the address names, so that a reload comes back to it. */
 export default function DeployPage() {
-  const [made, setMade] = useState<Made>();
+  const [params, setParams] = useSearchParams();
+  const [, go] = useLocation();
+  const [id, job] = [params.get('instance'), params.get('job')];
+  const follow = (instance: string, work: string) => setParams({ instance, job: work }, { replace: true });
+  const made = useQuery({ queryKey: keys.instances(id ?? 'none'), queryFn: ({ signal }) => call('get', '/api/v1/instances/{id}', { path: { id: id ?? '' }, signal }), enabled: !!id });
   return (
     <>
       <PageHeader
-        title={made ? made.instance.name : t('deploy.title')}
+        title={made.data?.name ?? t('deploy.title')}
         crumb={
           <Anchor component={Link} href="/instances">
             {t('nav.instances')}
           </Anchor>
         }
       />
-      {made ? <Progress made={made} /> : <Form done={setMade} />}
+      {id && job ? (
+        <Progress id={id} job={job} onRetry={(again) => follow(id, again)} />
+      ) : (
+        <Questions done={({ instance, job: first }) => (first ? follow(instance.id, first.id) : go(`/instances/${instance.id}`, { replace: true }))} />
+      )}
     </>
   );
 }
 
-function Progress({ made }: { made: Made }) {
+function Progress({ id, job, onRetry }: { id: string; job: string; onRetry: (job: string) => void }) {
   const [, go] = useLocation();
-  const [job, setJob] = useState(made.job?.id);
-  const to = `/instances/${made.instance.id}`;
+  const to = `/instances/${id}`;
   return (
     <Section title={t('deploy.progress')} hint={t('deploy.progressHint')}>
-      {job && <JobLive key={job} id={job} onRetry={setJob} onEnd={(ended) => ended.state === 'succeeded' && go(to)} />}
+      <JobLive key={job} id={job} onRetry={onRetry} onEnd={(ended) => ended.state === 'succeeded' && go(to, { replace: true })} />
       <Group justify="flex-end" mt="md">
         <Button component={Link} href={to} variant="filled">
           {t('deploy.toInstance')}
@@ -45,7 +52,7 @@ function Progress({ made }: { made: Made }) {
 
 const fields = ['name', 'owner_id', 'image_id', 'reference', 'startup', 'node_id', 'memory', 'cpu', 'disk', 'ports', 'variables'];
 
-function Form({ done }: { done: (made: Made) => void }) {
+function Questions({ done }: { done: (made: Made) => void }) {
   const me = useMe();
   const [params] = useSearchParams();
   const [form, setForm] = useState<DeployForm>(() => emptyForm(params.get('owner') ?? me.user.id));
@@ -63,13 +70,7 @@ function Form({ done }: { done: (made: Made) => void }) {
     done(await create((key) => call('post', '/api/v1/instances', { body: bodyOf(form, image), idempotencyKey: key })));
   }, known);
   return (
-    <form
-      noValidate
-      onSubmit={(e) => {
-        e.preventDefault();
-        if (image) void submit.run();
-      }}
-    >
+    <Form noValidate run={() => image && submit.run()}>
       <Section title={t('deploy.image')}>
         <ImagePicker
           value={form.image}
@@ -80,7 +81,7 @@ function Form({ done }: { done: (made: Made) => void }) {
       <FormEnd submit={submit} cancel="/instances" disabled={!image || !form.owner || !form.name.trim()} apart>
         {t('deploy.submit')}
       </FormEnd>
-    </form>
+    </Form>
   );
 }
 
@@ -97,6 +98,7 @@ interface ChosenProps {
 }
 
 function Chosen({ image, form, set, submit }: ChosenProps) {
+  const nodes = useTakingNodes();
   return (
     <>
       <Section title={t('deploy.about')}>
@@ -104,7 +106,7 @@ function Chosen({ image, form, set, submit }: ChosenProps) {
           <TextInput label={t('common.name')} required value={form.name} error={submit.of('name')} onChange={(e) => set({ name: e.currentTarget.value })} />
           <OwnerField form={form} set={set} error={submit.of('owner_id')} />
           <ChoiceFields image={image} form={form} set={set} submit={submit} />
-          <NodeField form={form} set={set} error={submit.of('node_id')} />
+          <NodeSelect nodes={nodes} needs={form} value={form.node} error={submit.of('node_id')} onChange={(node) => set({ node })} />
           <PresetField image={image} form={form} set={set} />
         </SimpleGrid>
       </Section>
@@ -137,26 +139,4 @@ function OwnerField({ form, set, error }: FieldProps) {
   const me = useMe();
   if (may) return <UserSelect label={t('deploy.owner')} value={form.owner} onChange={(owner) => set({ owner })} error={error} />;
   return <TextInput label={t('deploy.owner')} value={me.user.username} readOnly error={error} />;
-}
-
-function NodeField({ form, set, error }: FieldProps) {
-  const may = useCan()('nodes.read');
-  const nodes = useQuery({ queryKey: keys.nodes('list', 'room'), queryFn: () => list('/api/v1/nodes', { query: { limit: 100 } }), enabled: may });
-  const usable = (nodes.data?.items ?? []).filter((each) => each.state === 'online' && !each.maintenance);
-  return (
-    <Stack gap={0}>
-      <Select
-        label={t('deploy.node')}
-        description={usable.length === 0 && nodes.data ? t('deploy.nodeNone') : undefined}
-        searchable
-        value={form.node}
-        error={error}
-        onChange={(node) => set({ node: node ?? '' })}
-        data={[
-          { value: '', label: t('deploy.nodeAuto') },
-          ...usable.map((each) => ({ value: each.id, label: `${each.name} (${t('deploy.nodeRoom', { memory: mebibytes(each.memory_free), disk: mebibytes(each.disk_free) })})`, disabled: each.memory_free < form.memory || each.disk_free < form.disk })),
-        ]}
-      />
-    </Stack>
-  );
 }

@@ -1,12 +1,12 @@
-import { Menu, Modal, Select, Stack, Switch, Text, Textarea } from '@mantine/core';
+import { Menu, Stack, Switch, Text, Textarea } from '@mantine/core';
 import { IconArrowsExchange, IconCopyPlus, IconLock, IconLockOpen, IconTrash } from '@tabler/icons-react';
-import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useLocation } from 'wouter';
-import { call, keys, list, useCan, type View } from '@/api';
-import { JobLive } from '@/parts';
-import { mebibytes, t } from '@/text';
-import { ConfirmByName, FormEnd, notifyDone, notifyError, useSubmit } from '@/ui';
+import { call, keys, useCan, type View } from '@/api';
+import { JobLive, NodeSelect, useTakingNodes } from '@/parts';
+import { t } from '@/text';
+import { ConfirmByName, Dialog, Form, FormEnd, notifyDone, notifyError, useSubmit } from '@/ui';
 import { Clone } from './Clone';
 
 type Instance = View<'InstanceView'>;
@@ -59,11 +59,11 @@ export function InstanceAdmin({ instance, children }: Props) {
           </Menu.Item>
         </Menu.Dropdown>
       </Menu>
-      <Modal opened={asked === 'suspend'} onClose={close} title={t('deploy.suspendTitle', { name: instance.name })}>
-        {asked === 'suspend' && <Suspend instance={instance} close={close} />}
-      </Modal>
-      <Modal opened={asked === 'move'} onClose={close} title={t('deploy.moveTitle', { name: instance.name })}>
-        {asked === 'move' && (
+      <Dialog of={asked === 'suspend' || undefined} onClose={close} title={() => t('deploy.suspendTitle', { name: instance.name })}>
+        {() => <Suspend instance={instance} close={close} />}
+      </Dialog>
+      <Dialog of={asked === 'move' || undefined} onClose={close} title={() => t('deploy.moveTitle', { name: instance.name })}>
+        {() => (
           <Move
             instance={instance}
             done={(made) => {
@@ -72,14 +72,14 @@ export function InstanceAdmin({ instance, children }: Props) {
             }}
           />
         )}
-      </Modal>
-      <Modal opened={asked === 'clone'} onClose={close} title={t('instance.cloneTitle', { name: instance.name })}>
-        {asked === 'clone' && <Clone instance={instance} close={close} />}
-      </Modal>
+      </Dialog>
+      <Dialog of={asked === 'clone' || undefined} onClose={close} title={() => t('instance.cloneTitle', { name: instance.name })}>
+        {() => <Clone instance={instance} close={close} />}
+      </Dialog>
       <Delete instance={instance} opened={asked === 'delete'} close={close} />
-      <Modal opened={!!job} onClose={() => setJob(undefined)} title={t('job.one')} size="lg">
-        {job && <JobLive key={job} id={job} onRetry={setJob} />}
-      </Modal>
+      <Dialog of={job} onClose={() => setJob(undefined)} title={() => t('job.one')} size="lg">
+        {(id) => <JobLive key={id} id={id} onRetry={setJob} />}
+      </Dialog>
     </>
   );
 }
@@ -94,12 +94,7 @@ function Suspend({ instance, close }: { instance: Instance; close: () => void })
     await client.invalidateQueries({ queryKey: keys.instances() });
   }, ['reason']);
   return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        void submit.run();
-      }}
-    >
+    <Form run={submit.run}>
       <Stack gap="sm">
         <Text>{t('deploy.suspendText')}</Text>
         <Textarea data-autofocus label={t('deploy.reason')} description={t('deploy.reasonHint')} value={reason} error={submit.of('reason')} autosize minRows={2} onChange={(e) => setReason(e.currentTarget.value)} />
@@ -107,45 +102,29 @@ function Suspend({ instance, close }: { instance: Instance; close: () => void })
           {t('deploy.suspend')}
         </FormEnd>
       </Stack>
-    </form>
+    </Form>
   );
 }
 
 function Move({ instance, done }: { instance: Instance; done: (job: string | undefined) => void }) {
   const [to, setTo] = useState('');
   const [reassign, setReassign] = useState(true);
-  const nodes = useQuery({ queryKey: keys.nodes('list', 'room'), queryFn: () => list('/api/v1/nodes', { query: { limit: 100 } }) });
-  const others = (nodes.data?.items ?? []).filter((each) => each.id !== instance.node_id && each.state === 'online' && !each.maintenance);
+  const nodes = useTakingNodes()?.filter((each) => each.id !== instance.node_id);
   const submit = useSubmit(async () => {
     const made = await call('post', '/api/v1/instances/{id}/move', { path: { id: instance.id }, body: { reassign_ports: reassign, ...(to ? { node_id: to } : {}) } });
     done(made.job?.id);
   }, ['node_id']);
   return (
-    <form
-      onSubmit={(e) => {
-        e.preventDefault();
-        void submit.run();
-      }}
-    >
+    <Form run={submit.run}>
       <Stack gap="sm">
         <Text>{t('deploy.moveText')}</Text>
-        <Select
-          label={t('deploy.moveTo')}
-          value={to}
-          error={submit.of('node_id')}
-          onChange={(value) => setTo(value ?? '')}
-          data={[
-            { value: '', label: t('deploy.nodeAuto') },
-            ...others.map((each) => ({ value: each.id, label: `${each.name} (${t('deploy.nodeRoom', { memory: mebibytes(each.memory_free), disk: mebibytes(each.disk_free) })})` })),
-          ]}
-        />
-        {nodes.data && others.length === 0 && <Text c="red" size="sm">{t('deploy.moveNowhere')}</Text>}
+        <NodeSelect label={t('deploy.moveTo')} nodes={nodes} needs={instance} none={t('deploy.moveNowhere')} value={to} error={submit.of('node_id')} onChange={setTo} />
         <Switch label={t('deploy.reassign')} description={t('deploy.reassignHint')} checked={reassign} onChange={(e) => setReassign(e.currentTarget.checked)} />
-        <FormEnd submit={submit} disabled={others.length === 0}>
+        <FormEnd submit={submit} disabled={!nodes?.length}>
           {t('deploy.move')}
         </FormEnd>
       </Stack>
-    </form>
+    </Form>
   );
 }
 
