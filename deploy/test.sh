@@ -28,8 +28,8 @@ trap 'exit 143' TERM HUP
 host=$("$here/engine.sh" ensure --state .cache/engine --for $$)
 say "the Docker Engine at $host answers"
 case $mode in
-  journeys | screenshots) ;;
-  # The fault program runs engines of its own, also where the one above is another machine's.
+  screenshots) ;;
+  # The fault program and a journey run engines of their own, also where the one above is another machine's.
   *) "$here/need.sh" dockerd ;;
 esac
 
