@@ -165,6 +165,9 @@ func iniChange(ed *editor, s *set, l iniLine) {
 	if l.value > 0 && l.spaced && ed.src[l.value-1] == '=' {
 		next.text = " " + next.text
 	}
+	if l.value == end && end < l.stop {
+		next.text += " " // a comment stood in its place
+	}
 	ed.replace(l.value, end, next.text)
 }
 

@@ -65,7 +65,7 @@ func lineFor(line []byte, sets []set, blocks [][]string, eol string) (out string
 func splitLines(text string) []string {
 	list := strings.Split(text, "\n")
 	for i := range list {
-		list[i] = strings.TrimSuffix(list[i], "\r")
+		list[i] = strings.TrimRight(list[i], "\r") // which a line of the file ends with
 	}
 	return list
 }

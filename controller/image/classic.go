@@ -123,7 +123,14 @@ func (l *classicList) UnmarshalJSON(b []byte) error {
 		*l = make(classicList, 1)
 		return json.Unmarshal(b, &(*l)[0])
 	}
-	return json.Unmarshal(b, (*[]string)(l))
+	var list []classicText
+	if err := json.Unmarshal(b, &list); err != nil {
+		return fmt.Errorf("a list of text was expected: %w", err)
+	}
+	for _, text := range list {
+		*l = append(*l, string(text))
+	}
+	return nil
 }
 
 // classicEnv is a list of NAME=value, or an object whose order stays.
@@ -256,7 +263,12 @@ func unreadable(text []byte, err error) error {
 		line := 1 + bytes.Count(text[:offset], []byte("\n"))
 		return problem.New(problem.BadRequest, "this is not JSON: line %d: %s", line, err).Because(err)
 	}
-	return problem.New(problem.Validation, "this is not a classic image: %s", err).Because(err)
+	reason := err.Error()
+	if kind := new(json.UnmarshalTypeError); errors.As(err, &kind) {
+		reason, _, _ = strings.Cut(reason, ": json:")
+		reason += fmt.Sprintf(": it must be %s, not %s", jsonKind(kind.Type), kind.Value)
+	}
+	return problem.New(problem.Validation, "this is not a classic image: %s", reason).Because(err)
 }
 
 // jsonKind names what JSON a Go type is read from.

@@ -16,6 +16,11 @@ import (
 // eggVolume is where images for eggs have their data.
 const eggVolume = "/home/container"
 
+// eggGrace is how long a stop of what an egg runs may take, in seconds: worlds are
+// written meanwhile, and eggs have no word for it. The agents that they were
+// written for wait ten minutes.
+const eggGrace = 60
+
 // overlayKey is the field of an exported file that holds what its format has no
 // word for; see overlay.go.
 const overlayKey = "berth"
@@ -57,7 +62,7 @@ func fromEgg(e *egg.Egg) (Reading, error) {
 		r.Changes = append(r.Changes, field+": "+fmt.Sprintf(format, args...))
 	}
 	d := Definition{
-		Description: e.Description, Author: e.Author, Tags: e.Tags, Features: e.Features, Launch: LaunchEntrypoint, Volume: eggVolume,
+		Description: e.Description, Author: e.Author, Tags: e.Tags, Features: e.Features, Launch: LaunchEntrypoint, Volume: eggVolume, StopGraceSeconds: eggGrace,
 		Source: &Source{Format: string(e.Version), UpdateURL: e.UpdateURL, Name: e.Name}, Kept: e.Kept,
 	}
 	d.Description = shortened(d.Description, "description", change)
@@ -99,7 +104,7 @@ func fromEgg(e *egg.Egg) (Reading, error) {
 	if e.Icon != "" {
 		icon, err := iconOf(e.Icon)
 		if err != nil {
-			change("icon", "it is left out: %s", problem.From(err).Message)
+			change("icon", "it is left out: %s", problem.From(err).Fields[0].Message)
 		}
 		r.Icon = icon
 	}

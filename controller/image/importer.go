@@ -186,14 +186,12 @@ var firstName = regexp.MustCompile(`^(?:(?:"[^"]*"|'[^']*'|[\w.$/-]+)\s*:(?:\s|$
 // names says whether a text can be JSON, or names with their values as YAML has them:
 // pages about images hold definitions too, between their words.
 func names(text []byte) bool {
-	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")))
-	if bytes.HasPrefix(text, []byte("{")) || bytes.HasPrefix(text, []byte("[")) {
-		return true
-	}
-	for line := range bytes.Lines(text) {
+	for line := range bytes.Lines(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))) {
 		line = bytes.TrimSpace(line)
 		switch {
-		case len(line) == 0, line[0] == '#', line[0] == '%', bytes.Equal(line, []byte("---")):
+		case len(line) == 0, line[0] == '#', line[0] == '%', bytes.Equal(line, []byte("---")), bytes.HasPrefix(line, []byte("//")):
+		case line[0] == '{', line[0] == '[':
+			return true
 		default:
 			return firstName.Match(bytes.TrimSpace(bytes.TrimPrefix(line, []byte("--- "))))
 		}

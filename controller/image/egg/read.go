@@ -104,12 +104,18 @@ func (r *reader) keep(n *node, path ...string) {
 	r.ignored[strings.Join(path, ".")] = true
 }
 
-// unknown keeps the fields of an object that aren't known.
+// unknown keeps the fields of an object that aren't known, and tells of those that
+// stand there twice.
 func (r *reader) unknown(n *node, known []string, path ...string) {
 	if n == nil || n.kind != object {
 		return
 	}
+	seen := map[string]bool{}
 	for _, f := range n.fields {
+		if seen[f.name] {
+			r.changed(strings.Join(append(slices.Clone(path), f.name), "."), "it is there twice: the last one counts")
+		}
+		seen[f.name] = true
 		if !slices.Contains(known, f.name) && !f.value.none() {
 			r.keep(f.value, append(slices.Clone(path), f.name)...)
 		}
