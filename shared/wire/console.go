@@ -13,7 +13,7 @@ import "time"
 // What is gone from the record, and what a slow reader was
 // passed over for, comes as a Missed frame in its place. Frames are text
 // messages; one holds many lines. The agent waits for nobody: a reader is held up
-// by its own connection only.
+// by its own connection only. While one is late, the record is a few times as large.
 //
 //	POST /v1/instances/{id}/console  ConsoleInput → 204  (one command, without a stream)
 const (
