@@ -115,11 +115,9 @@ func read(readers []Reader, f ImportFile, certain bool, out *ImportedFile) (Read
 		return refuse(Refused, problem.New(problem.TooLarge, "the file is too large; %d bytes are the most", fileMost))
 	}
 	text, charset := inUTF8(text)
-	if !certain && !names(text) {
-		readers = nil
-	}
+	named := certain || names(text)
 	for _, r := range readers {
-		if !certain && !r.Reads(text) {
+		if !certain && !(named && r.Reads(text)) {
 			continue
 		}
 		reading, err := r.Read(f.Name, text)
@@ -139,7 +137,7 @@ func read(readers []Reader, f ImportFile, certain bool, out *ImportedFile) (Read
 		out.Changes, out.Ignored = append(out.Changes, reading.Changes...), append(out.Ignored, reading.Ignored...)
 		return reading, true
 	}
-	if p := broken(f.Name, text); p != nil {
+	if p := broken(readers, f.Name, text); p != nil {
 		return refuse(Refused, p)
 	}
 	return refuse(Skipped, problem.New(problem.Validation, "this is not the definition of an image: no egg, no classic image, no Compose file"))
@@ -201,7 +199,7 @@ func names(text []byte) bool {
 
 // broken says what is wrong with a file that is called JSON and isn't: somebody
 // meant it to be a definition.
-func broken(name string, text []byte) *problem.Problem {
+func broken(readers []Reader, name string, text []byte) *problem.Problem {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	ext := strings.ToLower(path.Ext(strings.ReplaceAll(name, `\`, "/")))
 	if ext != ".json" && ext != "" || json.Valid(text) {
@@ -209,7 +207,11 @@ func broken(name string, text []byte) *problem.Problem {
 	}
 	var nothing any
 	err := json.Unmarshal(text, &nothing)
-	if ext == "" && name != "body" || json.Valid(jsonc.ToJSON(text)) { // with comments, as settings of editors have them
+	if ext == "" && name != "body" {
+		return nil
+	}
+	// With comments, as settings of editors have them, it may be something else.
+	if bare := jsonc.ToJSON(text); json.Valid(bare) && !slices.ContainsFunc(readers, func(r Reader) bool { return r.Reads(bare) }) {
 		return nil
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
