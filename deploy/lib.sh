@@ -90,9 +90,10 @@ need_glewlwyd() {
   fi
 }
 
-# need_nginx: a proxy, of which the tests run their own. The package starts one on
-# port 80: not here.
+# need_nginx: a proxy, of which the tests run their own, and what makes its
+# certificate. The package starts one on port 80: not here.
 need_nginx() {
+  need openssl openssl
   have nginx && return
   apt_install nginx-light
   if have systemctl; then

@@ -66,7 +66,9 @@ export class OtherEngine {
 
   async stop() {
     this.child.kill('SIGTERM');
+    const late = setTimeout(() => this.child.kill('SIGKILL'), 30_000);
     await this.ended;
-    rmSync(this.dir, { recursive: true, force: true });
+    clearTimeout(late);
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }
