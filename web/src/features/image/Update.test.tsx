@@ -1,4 +1,4 @@
-import { screen, within } from '@testing-library/react';
+import { screen, waitFor, within } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { View } from '@/api';
@@ -31,7 +31,8 @@ describe('the update of an image', () => {
     vi.stubGlobal('fetch', c.fetch);
     show(<Update image={image} />);
     await press();
+    await waitFor(() => expect(screen.getByRole('button', { name: 'Update from its address' })).toBeEnabled());
+    expect(c.asked).toHaveLength(1);
     expect(screen.queryByRole('list', { name: 'Report' })).toBeNull();
-    expect(screen.getByRole('button', { name: 'Update from its address' })).toBeEnabled();
   });
 });
