@@ -65,12 +65,12 @@ journey('a slow pull and a slow install are watched as they go on, over reloads,
   const registry = await Registry.start();
   const line = await ThinLine.to(registry);
   const name = unique('slow');
+  const reference = `${line.host}/team/${name}:1`;
   let login;
   try {
     await build(`berth-journeys/${name}:1`);
     await registry.take(`berth-journeys/${name}:1`, `team/${name}`);
     await registry.forget(`berth-journeys/${name}:1`);
-    const reference = `${line.host}/team/${name}:1`;
     login = await berth.call('post', '/api/v1/registries', { host: line.host, username: registry.username, password: registry.password });
     const image = await berth.call('post', '/api/v1/images', { name: unique('Slow'), references: [reference], stop_command: 'stop', ready_line: 'ready on port', script: { image: reference, entrypoint: 'sh', text: script } });
 
@@ -110,8 +110,8 @@ journey('a slow pull and a slow install are watched as they go on, over reloads,
     visitor.foresee(/^4(04|09) GET \/api\/v1\/instances\//);
     await page.getByRole('link', { name: 'Images' }).click();
     await berth.remove(id);
-    await registry.forget(reference);
   } finally {
+    await registry.forget(reference);
     line.open(1);
     if (login) await berth.call('delete', `/api/v1/registries/${login.id}`);
     await line.close();
