@@ -10,8 +10,10 @@ type tomlFile struct {
 	set   *set
 	notes *notes
 
-	done bool // something of that name is there
-	best tomlSpot
+	done   bool // something of that name is there
+	list   int  // how many steps lead to a list that has no element of the next one; 0 is none
+	listAt int  // where that was seen
+	best   tomlSpot
 }
 
 // tomlSpot is where a key that is missing can be put.
@@ -30,7 +32,11 @@ func tomlSet(src []byte, s *set, n *notes) ([]byte, error) {
 	if err := f.each(f.visit); err != nil {
 		return nil, err
 	}
-	if !f.done && !s.conditional() && creatable(s.steps) && !f.listed() {
+	switch {
+	case f.done || s.conditional() || !creatable(s.steps) || f.listed():
+	case f.list > 0 && f.best.level <= f.list:
+		n.add("%s isn't set: there is a list on the way to it, in line %d", named(s.steps), lineOf(src, f.listAt))
+	default:
 		f.add()
 	}
 	return f.ed.done()
@@ -74,6 +80,9 @@ func common(path []step, parts []tomlPart) (int, bool) {
 func (f *tomlFile) visit(table []tomlPart, l tomlLine) error {
 	inside, fit := common(f.set.steps, table)
 	if l.header {
+		if !fit && inside < len(f.set.steps) && table[inside].index >= 0 {
+			f.list, f.listAt = max(f.list, inside), l.stop
+		}
 		if inside == len(f.set.steps) {
 			f.done = true // a table isn't a value
 			if !f.set.conditional() {

@@ -246,6 +246,9 @@ func (f *xmlFile) setText(open xmlOpen, end int) {
 	if !change || strings.TrimSpace(next.text) == strings.TrimSpace(old) {
 		return
 	}
+	if open.children && strings.TrimSpace(next.text) == "" {
+		return // another text between its children would be the next one to go
+	}
 	from, to := open.from, open.to
 	if trimmed := bytes.TrimSpace(raw); open.children {
 		from += bytes.Index(raw, trimmed)
