@@ -246,6 +246,13 @@ func idsOnNode(ctx context.Context, q store.Querier, node ident.Node) ([]ident.I
 	}, `SELECT id FROM instances WHERE node_id = ? ORDER BY created_at, id`, string(node))
 }
 
+// tenures gives those of a node's living instances, by id.
+func tenures(ctx context.Context, q store.Querier, node ident.Node) ([]Tenure, error) {
+	return store.Collect(ctx, q, func(row func(...any) error) (t Tenure, err error) {
+		return t, row(&t.ID, &t.Owner, &t.Suspended, &t.SuspendReason)
+	}, `SELECT id, owner_id, suspended, suspend_reason FROM instances WHERE node_id = ? AND phase <> 'deleting' ORDER BY id`, string(node))
+}
+
 // idsByOwner gives the ids of everybody's living instances, the oldest first.
 func idsByOwner(ctx context.Context, q store.Querier) (map[ident.User][]ident.Instance, error) {
 	out := map[ident.User][]ident.Instance{}

@@ -1,7 +1,6 @@
 package release
 
 import (
-	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
 	"embed"
@@ -30,11 +29,28 @@ type Program struct {
 	Arch   string
 	SHA256 string // of the program, hex
 	Size   int64  // bytes of the program
-	packed []byte // gzip
+	packed fs.FS  // has it by name, in gzip
 }
 
-// Open gives the program's bytes, uncompressed as they are read.
-func (p Program) Open() (io.ReadCloser, error) { return gzip.NewReader(bytes.NewReader(p.packed)) }
+// Open gives the program's bytes, uncompressed as they are read: the copy of the
+// binary that they are in is enough.
+func (p Program) Open() (io.ReadCloser, error) {
+	file, err := p.packed.Open("berth-agent-linux-" + p.Arch + ".gz")
+	if err != nil {
+		return nil, err
+	}
+	body, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return opened{body, file}, nil
+}
+
+// opened is a program that is being read.
+type opened struct {
+	io.Reader
+	io.Closer
+}
 
 // Programs are the agents that this controller hands out. They are safe for
 // concurrent use.
@@ -85,21 +101,15 @@ func read(files fs.FS) (set, error) {
 }
 
 func readProgram(files fs.FS, arch string) (Program, error) {
-	packed, err := fs.ReadFile(files, "berth-agent-linux-"+arch+".gz")
-	if err != nil {
-		return Program{}, err
-	}
-	p := Program{Arch: arch, packed: packed}
+	p := Program{Arch: arch, packed: files}
 	body, err := p.Open()
 	if err != nil {
 		return p, err
 	}
 	hash := sha256.New()
-	if p.Size, err = io.Copy(hash, body); err != nil {
-		return p, err
-	}
+	p.Size, err = io.Copy(hash, body)
 	p.SHA256 = hex.EncodeToString(hash.Sum(nil))
-	return p, body.Close()
+	return p, errors.Join(err, body.Close())
 }
 
 func errNone() error {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/event"
 	"github.com/berth-panel/berth/controller/identity"
 	"github.com/berth-panel/berth/controller/instance"
@@ -31,10 +30,14 @@ func touches(e event.Event) push.Touched {
 	case "user", "ssh_key", "role", "second_factor", "passkey":
 		return push.Everyone
 	case "instance":
+		switch what {
+		case "created", "updated", "suspended", "unsuspended", "delete_ordered", "deleted", "adopted":
+			return push.ItsNode
+		}
 		if strings.HasPrefix(what, "move") {
 			return push.Everyone // it may have left a node that the fact doesn't name
 		}
-		return push.ItsNode
+		return push.Nobody // what it does, not whose it is
 	case "subuser":
 		return push.ItsNode
 	}
@@ -57,13 +60,13 @@ func (s *Service) send(ctx context.Context, to ident.Node, list wire.Logins, rev
 
 // logins are who of these people may log in at a node; without a revision.
 func (s *Service) logins(ctx context.Context, node ident.Node, people []identity.Person) (wire.Logins, error) {
-	here, _, err := s.Instances.List(ctx, access.Local(), instance.Filter{Node: node, Sort: "created_at"})
+	here, err := s.Instances.OnNode(ctx, node)
 	if err != nil {
 		return wire.Logins{}, err
 	}
 	list := wire.Logins{People: []wire.LoginPerson{}, Rights: []wire.LoginRight{}}
-	owned := map[ident.User][]instance.Listed{}
-	byID := map[ident.Instance]instance.Listed{}
+	owned := map[ident.User][]instance.Tenure{}
+	byID := map[ident.Instance]instance.Tenure{}
 	for _, i := range here {
 		owned[i.Owner] = append(owned[i.Owner], i)
 		byID[i.ID] = i
@@ -87,11 +90,11 @@ func (s *Service) logins(ctx context.Context, node ident.Node, people []identity
 
 // loginRights are a person's rights to those of the instances whose files he may
 // reach.
-func loginRights(p identity.Person, instances []instance.Listed) []wire.LoginRight {
+func loginRights(p identity.Person, instances []instance.Tenure) []wire.LoginRight {
 	var out []wire.LoginRight
 	for _, i := range instances {
 		login, write := may(p, i.Of())
-		if !login || i.Phase == instance.Deleting {
+		if !login {
 			continue
 		}
 		right := wire.LoginRight{User: p.ID, Instance: i.ID, Write: write}

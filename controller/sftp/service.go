@@ -29,7 +29,7 @@ type Users interface {
 
 // Instances are what they may log in to (controller/instance).
 type Instances interface {
-	List(ctx context.Context, c access.Caller, f instance.Filter) ([]instance.Listed, int, error)
+	OnNode(ctx context.Context, node ident.Node) ([]instance.Tenure, error)
 	Get(ctx context.Context, c access.Caller, id ident.Instance) (instance.Instance, error)
 }
 

@@ -123,15 +123,15 @@ func (w *world) User(context.Context, ident.User) (identity.User, error) {
 	return identity.User{Username: "anna"}, nil
 }
 
-func (w *world) List(_ context.Context, _ access.Caller, f instance.Filter) (list []instance.Listed, total int, err error) {
+func (w *world) OnNode(_ context.Context, node ident.Node) (tenures []instance.Tenure, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, i := range w.instances {
-		if i.Node == f.Node {
-			list = append(list, i.Listed())
+		if i.Node == node && i.Phase != instance.Deleting {
+			tenures = append(tenures, instance.Tenure{ID: i.ID, Owner: i.Owner, Suspended: i.Suspended, SuspendReason: i.SuspendReason})
 		}
 	}
-	return list, len(list), nil
+	return tenures, nil
 }
 
 func (w *world) Get(_ context.Context, _ access.Caller, id ident.Instance) (instance.Instance, error) {

@@ -59,7 +59,7 @@ func TestWhatHappensIsTold(t *testing.T) {
 
 	// What changes nothing is not sent; neither revision nor list goes back.
 	told := w.count("n1") + w.count("n2")
-	w.tell("instance.started", "n1")
+	w.tell("instance.running", "n1")
 	w.tell("user.updated", "")
 	w.edit(func() { w.people[0].Password = "s2-2" })
 	w.tell("user.updated", "")

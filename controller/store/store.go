@@ -79,7 +79,7 @@ func dsn(path, lock string, queryOnly bool) string {
 		"_foreign_keys": {"true"},
 		"_busy_timeout": {"10000"},
 		"_txlock":       {lock},
-		"_cache_size":   {"-4000"}, // KiB for each connection
+		"_cache_size":   {"-16000"}, // KiB for each connection, at most
 		// Compiling a statement costs more than most of ours take to run.
 		"_stmt_cache_size": {"32"},
 	}

@@ -14,6 +14,9 @@ const (
 	Worth = 32 << 10
 	// full is how much a read of a buffer gives when more is probably there already.
 	full = 32 << 10
+	// filled is from how many bytes on a read that was filled tells of a stream: a
+	// handshake fills small ones, and a thousand idle connections would keep buffers.
+	filled = 8 << 10
 )
 
 // Conn is a raw connection, to be given to crypto/tls. As with any net.Conn, one
@@ -40,7 +43,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if !c.stream || len(p) >= bufferSize {
 			c.in = nil
 			n, err := c.Conn.Read(p)
-			c.stream = n > 0 && n == len(p)
+			c.stream = n >= filled && n == len(p)
 			return n, err
 		}
 		if c.in == nil {

@@ -24,6 +24,7 @@ import (
 type counted struct {
 	net.Conn
 	reads, writes atomic.Int64
+	room          atomic.Int64 // of the largest read
 	fails         atomic.Bool
 }
 
@@ -31,6 +32,7 @@ var errBroken = errors.New("broken")
 
 func (c *counted) Read(p []byte) (int, error) {
 	c.reads.Add(1)
+	c.room.Store(max(c.room.Load(), int64(len(p))))
 	return c.Conn.Read(p)
 }
 
@@ -224,7 +226,7 @@ func TestAReadEndsWithItsConnection(t *testing.T) {
 	if err := here.Conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	total, small := 0, make([]byte, 1000)
+	total, small := 0, make([]byte, 8<<10)
 	for {
 		n, err := conn.Read(small)
 		total += n
@@ -238,8 +240,28 @@ func TestAReadEndsWithItsConnection(t *testing.T) {
 	if total != 100<<10 {
 		t.Errorf("%d bytes came", total)
 	}
-	if there.reads.Load() > 60 { // a hundred and more without a buffer
+	if there.reads.Load() > 8 { // fourteen without a buffer
 		t.Errorf("%d reads", there.reads.Load())
+	}
+}
+
+// A thousand nodes' idle connections would keep a gigabyte of buffers else.
+func TestASmallReadThatIsFilledMakesNoBuffer(t *testing.T) {
+	t.Parallel()
+	here, there := pair(t)
+	conn := coarse.New(there)
+	if _, err := here.Conn.Write(noise(t, 2000)); err != nil {
+		t.Fatal(err)
+	}
+	for total, small := 0, make([]byte, 500); total < 2000; {
+		n, err := conn.Read(small)
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += n
+	}
+	if there.room.Load() != 500 {
+		t.Errorf("a read of %d bytes was made", there.room.Load())
 	}
 }
 
