@@ -156,14 +156,18 @@ func (h *host) running(reference, owner string, port uint16) (id, container stri
 	return id, h.panel.awaitStatus(id, "running").ContainerID
 }
 
+// engineClient reaches Docker's own API, at the host "docker".
+func (h *host) engineClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		network, address, _ := strings.Cut(h.docker, "://")
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}}
+}
+
 // engineCall makes one call of Docker's own API: a hand that Berth knows nothing of.
 func (h *host) engineCall(method, path string, body, out any) int {
 	t := h.panel.t
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		network, address, _ := strings.Cut(h.docker, "://")
-		return (&net.Dialer{}).DialContext(ctx, network, address)
-	}}}
 	var reader io.Reader = http.NoBody
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -177,7 +181,7 @@ func (h *host) engineCall(method, path string, body, out any) int {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	res, err := client.Do(req)
+	res, err := h.engineClient().Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/agent/runtime/runtimetest"
 	"github.com/berth-panel/berth/shared/ident"
 )
@@ -117,7 +119,11 @@ func (h *host) loadRoot(t *testing.T, dir string) string {
 	if out, err := add.CombinedOutput(); err != nil {
 		t.Fatalf("useradd: %v: %s", err, out)
 	}
-	tar := exec.CommandContext(t.Context(), "tar", "-C", dir, "--one-file-system", "--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/*", "--exclude=./usr/share/doc/*", "-c", ".")
+	args := []string{"-C", dir, "--one-file-system"}
+	for _, unread := range []string{"var/cache", "var/lib/apt", "var/lib/postgresql", "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/i18n"} {
+		args = append(args, "--exclude=./"+unread+"/*")
+	}
+	tar := exec.CommandContext(t.Context(), "tar", append(args, "-c", ".")...)
 	stdout, err := tar.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -125,14 +131,22 @@ func (h *host) loadRoot(t *testing.T, dir string) string {
 	if err := tar.Start(); err != nil {
 		t.Fatal(err)
 	}
-	reference := "berth-test/root-" + string(ident.NewInstance()) + ":1"
-	if err := h.engine().Load(t.Context(), reference, stdout, runtime.ImageConfig{}); err != nil {
+	// Written once: loaded as a whole image, it would be copied twice on its way.
+	repository := "berth-test/root-" + string(ident.NewInstance())
+	query := url.Values{"fromSrc": {"-"}, "repo": {repository}, "tag": {"1"}, "changes": {"LABEL berth.loaded=" + string(h.id)}}
+	res, err := h.engineClient().Post("http://docker/images/create?"+query.Encode(), "application/x-tar", stdout)
+	if err != nil {
 		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK || bytes.Contains(answer, []byte(`"error"`)) {
+		t.Fatalf("the engine answers %s, %v: %s", res.Status, err, answer)
 	}
 	if err := tar.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	return reference
+	return repository + ":1"
 }
 
 // image adds an image by its fields and gives its id.
