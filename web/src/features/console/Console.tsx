@@ -98,7 +98,7 @@ export default function Console({ instance, writes, running, held }: Props) {
       title={t('console.title')}
       actions={
         <div className={css.tools}>
-          <LinkSign link={link} held={held} />
+          {!(held && empty) && <LinkSign link={link} held={held} />}
           <Tooltip label={t('console.search')}>
             <ActionIcon aria-label={t('console.search')} aria-pressed={searching} onClick={() => setSearching(!searching)}>
               <IconSearch size={16} />

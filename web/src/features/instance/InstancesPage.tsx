@@ -32,7 +32,7 @@ export default function InstancesPage() {
   const total = first.data?.total ?? 0;
   useCommands(deploys ? [{ id: 'deploy', label: t('instance.deploy'), icon: IconPlus, run: () => go('/instances/new') }] : []);
   const deploy = deploys && (
-    <Button component={Link} href="/instances/new" variant="filled" size="sm" leftSection={<IconPlus size={16} aria-hidden />}>
+    <Button component={Link} href="/instances/new" variant="filled" leftSection={<IconPlus size={16} aria-hidden />}>
       {t('instance.deploy')}
     </Button>
   );

@@ -11,7 +11,7 @@ export default function DeployStep({ job, instance, again }: { job: string; inst
   const [failed, setFailed] = useState(false);
   const [, go] = useLocation();
   return (
-    <Section title={t('deploy.progress')} hint={t('deploy.progressHint')}>
+    <Section title={t(failed ? 'deploy.progressFailed' : 'deploy.progress')} hint={t(failed ? 'deploy.progressFailedHint' : 'deploy.progressHint')}>
       <JobLive
         key={current}
         id={current}

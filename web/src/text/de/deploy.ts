@@ -25,6 +25,8 @@ export const deploy = {
   start: 'Nach dem Einrichten starten',
   submit: 'Bereitstellen',
   progress: 'Sie wird bereitgestellt',
+  progressFailed: 'Sie konnte nicht bereitgestellt werden',
+  progressFailedHint: 'Unten steht, was schiefging. Beheben Sie es und versuchen Sie es noch einmal.',
   progressHint: 'Sie können diese Seite verlassen; die Arbeit geht weiter.',
   toInstance: 'Zur Instanz',
   suspend: 'Sperren',

@@ -26,6 +26,8 @@ export const deploy = {
   start: 'Start it after the installation',
   submit: 'Deploy',
   progress: 'It is being deployed',
+  progressFailed: 'It could not be deployed',
+  progressFailedHint: 'See below what went wrong. Mend that, then do it again.',
   progressHint: 'You can leave this page; the work goes on.',
   toInstance: 'To the instance',
   suspend: 'Suspend',

@@ -27,7 +27,7 @@ export default function DeployPage() {
         }
       />
       {id && job ? (
-        <Progress id={id} job={job} onRetry={(again) => follow(id, again)} />
+        <Progress key={job} id={id} job={job} onRetry={(again) => follow(id, again)} />
       ) : (
         <Questions done={({ instance, job: first }) => (first ? follow(instance.id, first.id) : go(`/instances/${instance.id}`, { replace: true }))} />
       )}
@@ -37,10 +37,11 @@ export default function DeployPage() {
 
 function Progress({ id, job, onRetry }: { id: string; job: string; onRetry: (job: string) => void }) {
   const [, go] = useLocation();
+  const [failed, setFailed] = useState(false);
   const to = `/instances/${id}`;
   return (
-    <Section title={t('deploy.progress')} hint={t('deploy.progressHint')}>
-      <JobLive key={job} id={job} onRetry={onRetry} onEnd={(ended) => ended.state === 'succeeded' && go(to, { replace: true })} />
+    <Section title={t(failed ? 'deploy.progressFailed' : 'deploy.progress')} hint={t(failed ? 'deploy.progressFailedHint' : 'deploy.progressHint')}>
+      <JobLive id={job} onRetry={onRetry} onEnd={(ended) => (ended.state === 'succeeded' ? go(to, { replace: true }) : setFailed(true))} />
       <Group justify="flex-end" mt="md">
         <Button component={Link} href={to} variant="filled">
           {t('deploy.toInstance')}
