@@ -109,6 +109,9 @@ func TestUpdateLeavesWhatItMust(t *testing.T) {
 		return strings.Replace(anEgg(firstID, "a", "Echo"), `"variables":[]`, `"variables":[{"name":"Token","env_variable":"TOKEN","user_viewable":true,"user_editable":true}]`+extra, 1)
 	}
 	id := b.one("1.json", with(""), image.Imported).ImageID
+	if grace := b.get(id).StopGraceSeconds; grace != 60 {
+		t.Errorf("a stop of what came from an egg may take %d s", grace)
+	}
 	_, err := b.images.Change(t.Context(), caller(), ids(id)[0], func(i *image.Image) error {
 		i.Name, i.Pull, i.StopGraceSeconds, i.Variables[0].Secret = "Ours", "always", 45, true
 		i.Crash = &image.CrashPolicy{Limit: 3}
