@@ -16,7 +16,7 @@ read -r -a more <<<"${TEST_FLAGS:-}"
 # Everything that installs comes first, so that nothing fails late for want of it.
 # debootstrap makes the image of a real server without asking a registry.
 case $mode in
-  journeys | screenshots) "$here/need.sh" curl node glewlwyd nginx registry chromium ;;
+  journeys | screenshots) "$here/need.sh" curl network node glewlwyd nginx registry chromium ;;
   test) "$here/need.sh" go compiler curl debootstrap network filesystems ssh node glewlwyd nginx registry chromium ;;
   *) "$here/need.sh" go compiler curl debootstrap network filesystems ssh node glewlwyd nginx registry ;;
 esac

@@ -84,7 +84,7 @@ for what in "$@"; do
       npx --no-install vitest run
       ;;
     journeys)
-      "$here/need.sh" chromium glewlwyd nginx registry
+      "$here/need.sh" chromium network glewlwyd nginx registry
       flock -u 9
       node --test-reporter=spec journeys/run.mjs
       ;;

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -74,8 +75,9 @@ func smallDisk(t *testing.T) (dir string) {
 	return dir
 }
 
-// engineOn runs a Docker Engine without networks on that disk until the test ends,
-// and gives its address.
+// engineOn runs a Docker Engine on that disk until the test ends, and gives its
+// address. It has a bridge and addresses of its own: one that is told to have no
+// bridge takes the machine's docker0 away.
 func engineOn(t *testing.T, disk string) (host string) {
 	t.Helper()
 	run, err := os.MkdirTemp("", "berth") // short: a socket's name has at most 107 bytes
@@ -87,13 +89,14 @@ func engineOn(t *testing.T, disk string) (host string) {
 	if err := os.WriteFile(config, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	bridge := ownBridge(t)
 	log, err := os.Create(filepath.Join(run, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
 	command := exec.Command("dockerd", "--config-file", config, "--data-root", filepath.Join(disk, "docker"), "--exec-root", filepath.Join(run, "exec"),
-		"--pidfile", filepath.Join(run, "docker.pid"), "--host", "unix://"+socket, "--bridge", "none", "--iptables=false", "--ip6tables=false", "--log-level", "warn")
+		"--pidfile", filepath.Join(run, "docker.pid"), "--host", "unix://"+socket, "--bridge", bridge, "--default-address-pool", "base=10.213.0.0/16,size=24", "--iptables=false", "--ip6tables=false", "--log-level", "warn")
 	command.Env = append(os.Environ(), "DOCKER_HOST=")
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
@@ -122,6 +125,21 @@ func engineOn(t *testing.T, disk string) (host string) {
 		return err == nil
 	})
 	return "unix://" + socket
+}
+
+// ownBridge makes a bridge for an engine's default network.
+func ownBridge(t *testing.T) (name string) {
+	t.Helper()
+	name = fmt.Sprintf("berth-t%d", os.Getpid())
+	if said, err := exec.Command("ip", "link", "add", "name", name, "type", "bridge").CombinedOutput(); err != nil {
+		t.Skipf("this machine can't make a bridge: %v: %s", err, said)
+	}
+	t.Cleanup(func() {
+		if said, err := exec.Command("ip", "link", "delete", name).CombinedOutput(); err != nil {
+			t.Errorf("the bridge stays: %v: %s", err, said)
+		}
+	})
+	return name
 }
 
 // fillUp leaves a disk 1 MiB.

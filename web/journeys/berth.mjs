@@ -186,6 +186,13 @@ export class Berth {
     return instance;
   }
 
+  /** Where the files of an instance are, on whichever node it is. */
+  async volume(id) {
+    const { node_id } = await this.call('get', `/api/v1/instances/${id}`);
+    const { address } = await this.call('get', `/api/v1/nodes/${node_id}`);
+    return join(this.data.get(address), 'volumes', id, 'data');
+  }
+
   async reaches(id, status) {
     await until(`instance ${id} to be ${status}`, async () => {
       const now = await this.call('get', `/api/v1/instances/${id}`);

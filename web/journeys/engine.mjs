@@ -1,6 +1,6 @@
 // Container engines, asked directly: the one that BERTH_TEST_DOCKER_HOST names, and
 // others of the journeys' own.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
@@ -31,12 +31,15 @@ export const ask = (...call) => askAt(engine, ...call);
 
 /**
  * An engine of a journey's own, for what one alone can't hold twice. It leaves the
- * machine's firewall as it is: its containers reach nothing but this machine.
+ * machine's firewall as it is: its containers reach nothing but this machine. It has
+ * a bridge and addresses of its own: one that is told to have no bridge takes the
+ * machine's docker0 away.
  */
 export class OtherEngine {
   constructor() {
     this.dir = mkdtempSync(join(tmpdir(), 'berth-engine-'));
     this.address = `unix://${join(this.dir, 'sock')}`;
+    this.bridge = `berth-${this.dir.slice(-6)}`;
   }
 
   static async start() {
@@ -45,8 +48,9 @@ export class OtherEngine {
     writeFileSync(config, '{}');
     const log = join(other.dir, 'log');
     const out = openSync(log, 'a', 0o600);
+    execFileSync('ip', ['link', 'add', 'name', other.bridge, 'type', 'bridge']);
     const args = ['--config-file', config, '--data-root', join(other.dir, 'data'), '--exec-root', join(other.dir, 'exec'), '--pidfile', join(other.dir, 'pid'), '--host', other.address];
-    other.child = spawn('dockerd', [...args, '--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-masq=false', '--log-level=warn'], { stdio: ['ignore', out, out] });
+    other.child = spawn('dockerd', [...args, `--bridge=${other.bridge}`, '--default-address-pool=base=10.214.0.0/16,size=24', '--iptables=false', '--ip6tables=false', '--ip-masq=false', '--log-level=warn'], { stdio: ['ignore', out, out] });
     closeSync(out);
     let over = false;
     other.ended = new Promise((gone) => {
@@ -69,6 +73,7 @@ export class OtherEngine {
     const late = setTimeout(() => this.child.kill('SIGKILL'), 30_000);
     await this.ended;
     clearTimeout(late);
+    execFileSync('ip', ['link', 'delete', this.bridge]);
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }

@@ -92,7 +92,7 @@ journey('a slow pull and a slow install are watched as they go on, over reloads,
     await until('it to be shown again', async () => (await comes(page)) > early);
     line.open(1);
 
-    const volume = join(berth.data.get(berth.node.address), 'volumes', id, 'data');
+    const volume = await berth.volume(id);
     const log = page.getByRole('log', { name: 'Log' });
     await log.getByText('Casting off').waitFor();
     await calm(page);
