@@ -2,6 +2,7 @@ package event
 
 import (
 	"context"
+	"time"
 
 	"github.com/berth-panel/berth/controller/store"
 )
@@ -9,6 +10,9 @@ import (
 const (
 	feedBatch = 500  // facts in one read
 	feedBlind = 1000 // facts of no interest, after which a feed moves on all the same
+	// gather is how long a feed waits for more once there may be some: facts come in
+	// crowds, and each feed would read them one by one.
+	gather = 10 * time.Millisecond
 )
 
 // Feed reads the log on for one listener. Use it from one goroutine; Close may
@@ -56,6 +60,11 @@ func (f *Feed) Next(ctx context.Context) ([]Event, error) {
 		}
 		select {
 		case <-f.wake:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		select {
+		case <-time.After(gather):
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

@@ -228,12 +228,14 @@ func TestAWaitingFeedIsWoken(t *testing.T) {
 		for n := range 3 {
 			synctest.Wait() // it waits
 			add(t, l, db, event.Event{Type: "its.own", Actor: access.System()})
+			time.Sleep(time.Second) // of the test's own clock: it gathers
 			synctest.Wait()
 			if len(got) != n+1 {
 				t.Fatalf("after the %d. fact it has %d", n+1, len(got))
 			}
 		}
 		fill(t, l, db, 1001)
+		time.Sleep(time.Second)
 		synctest.Wait()
 		cancel()
 		<-done
