@@ -40,7 +40,7 @@ func (l *Log) Run(ctx context.Context, db *store.DB, keep time.Duration, log *sl
 }
 
 func (l *Log) purgeBatch(ctx context.Context, db *store.DB, before time.Time) (deleted int64, err error) {
-	err = db.Write(ctx, func(tx *store.Tx) error {
+	err = db.WriteBehind(ctx, func(tx *store.Tx) error {
 		deleted, err = purge(ctx, tx, before, purgeBatch)
 		return err
 	})

@@ -59,7 +59,7 @@ func (s *Service) flush(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
-	if err := s.db.Write(ctx, func(tx *store.Tx) error { return touchKeys(ctx, tx, used) }); err != nil {
+	if err := s.db.WriteBehind(ctx, func(tx *store.Tx) error { return touchKeys(ctx, tx, used) }); err != nil {
 		s.log.Warn("when API keys were used couldn't be written", "keys", len(used), "error", err.Error())
 	}
 }

@@ -215,7 +215,7 @@ func (s *Service) Reconcile(ctx context.Context, node ident.Node, inventory wire
 	for _, h := range inventory.Instances {
 		held[h.Instance] = h
 	}
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
+	return s.DB.WriteBehind(ctx, func(tx *store.Tx) error {
 		if err := s.Jobs.Wake(ctx, tx, node); err != nil {
 			return err
 		}

@@ -40,7 +40,7 @@ func (s *Service) Run(ctx context.Context) error {
 // resume makes everything that was alive when the last process ended due again.
 // A call that was cut off by that is no failed attempt.
 func (s *Service) resume(ctx context.Context) error {
-	return s.db.Write(ctx, func(tx *store.Tx) error {
+	return s.db.WriteBehind(ctx, func(tx *store.Tx) error {
 		alive, err := store.Collect(ctx, tx, scanHint, queryRestart, s.now().UnixMilli())
 		if err != nil {
 			return err
@@ -101,7 +101,7 @@ func (s *Service) claim(ctx context.Context, picks []pick) []*call {
 		calls = append(calls, s.begin(ctx, p))
 	}
 	var claimed []*call
-	err := s.db.Write(ctx, func(tx *store.Tx) error {
+	err := s.db.WriteBehind(ctx, func(tx *store.Tx) error {
 		for _, c := range calls {
 			there, err := s.claimOne(ctx, tx, c)
 			switch {

@@ -18,7 +18,7 @@ const (
 // settle writes an outcome down.
 func (s *Service) settle(c *call, outcome Outcome, failure error) {
 	s.queue.found(c.lane.node, !problem.Is(failure, problem.NodeOffline))
-	err := s.db.Write(c.ctx, func(tx *store.Tx) error {
+	err := s.db.WriteBehind(c.ctx, func(tx *store.Tx) error {
 		now, err := get(c.ctx, tx, c.id)
 		if err != nil || now.State != Running {
 			return err // an event from outside was faster

@@ -60,7 +60,7 @@ func (s *Service) failOneLate(ctx context.Context, id ident.Job) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
-	return s.db.Write(ctx, func(tx *store.Tx) error {
+	return s.db.WriteBehind(ctx, func(tx *store.Tx) error {
 		j, err := get(ctx, tx, id)
 		if err != nil || j.State.Ended() {
 			return err
@@ -103,7 +103,7 @@ func (s *Service) runs(id ident.Job) bool {
 
 // takeBack makes a claimed job due, if its lease ends before then.
 func (s *Service) takeBack(ctx context.Context, id ident.Job, before time.Time) error {
-	return s.db.Write(ctx, func(tx *store.Tx) error {
+	return s.db.WriteBehind(ctx, func(tx *store.Tx) error {
 		now := s.now()
 		freed, err := store.Collect(ctx, tx, scanHint, queryTakeBack, now.UnixMilli(), string(id), before.UnixMilli())
 		if err != nil {
@@ -137,7 +137,7 @@ func (s *Service) forget(ctx context.Context) error {
 		if err != nil || found == 0 {
 			return err
 		}
-		if err := s.db.Write(ctx, func(tx *store.Tx) error {
+		if err := s.db.WriteBehind(ctx, func(tx *store.Tx) error {
 			_, err := tx.ExecContext(ctx, queryForget, before)
 			return err
 		}); err != nil {

@@ -123,14 +123,14 @@ func (s *Service) flush(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
-	if err := s.DB.Write(ctx, func(tx *store.Tx) error { return touchSessions(ctx, tx, seen) }); err != nil {
+	if err := s.DB.WriteBehind(ctx, func(tx *store.Tx) error { return touchSessions(ctx, tx, seen) }); err != nil {
 		s.Log.Warn("when sessions were seen couldn't be written", "sessions", len(seen), "error", err.Error())
 	}
 }
 
 func (s *Service) purge(ctx context.Context) {
 	now := s.Now()
-	if err := s.DB.Write(ctx, func(tx *store.Tx) error { return purgeSessions(ctx, tx, now) }); err != nil && ctx.Err() == nil {
+	if err := s.DB.WriteBehind(ctx, func(tx *store.Tx) error { return purgeSessions(ctx, tx, now) }); err != nil && ctx.Err() == nil {
 		s.Log.Warn("sessions that are over couldn't be removed", "error", err.Error())
 	}
 }

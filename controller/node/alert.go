@@ -59,7 +59,7 @@ func (s *Service) lookForMissing(ctx context.Context, started time.Time) error {
 		if !s.overdue(id, started) {
 			continue
 		}
-		err := s.DB.Write(ctx, func(tx *store.Tx) error {
+		err := s.DB.WriteBehind(ctx, func(tx *store.Tx) error {
 			n, err := byID(ctx, tx, id)
 			if problem.Is(err, problem.NotFound) || (err == nil && !s.overdue(id, started)) {
 				return nil
@@ -115,5 +115,5 @@ func (s *Service) keepContacts(ctx context.Context) error {
 	if len(heard) == 0 {
 		return nil
 	}
-	return s.DB.Write(ctx, func(tx *store.Tx) error { return saveContacts(ctx, tx, heard) })
+	return s.DB.WriteBehind(ctx, func(tx *store.Tx) error { return saveContacts(ctx, tx, heard) })
 }

@@ -36,7 +36,7 @@ func (s *Service) Targets(ctx context.Context) ([]fleet.Target, error) {
 
 // Connected is fleet.Sink: the agent said hello.
 func (s *Service) Connected(ctx context.Context, id ident.Node, hello wire.Hello) (after int64, err error) {
-	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+	err = s.DB.WriteBehind(ctx, func(tx *store.Tx) error {
 		in, err := intakeOf(ctx, tx, id)
 		if err != nil {
 			return err
@@ -63,7 +63,7 @@ func (s *Service) Connected(ctx context.Context, id ident.Node, hello wire.Hello
 // Synced is fleet.Sink: the stream stands, and this is what the agent holds.
 // Only now the node counts as online, since only now it can be called.
 func (s *Service) Synced(ctx context.Context, id ident.Node, inventory wire.Inventory) error {
-	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+	err := s.DB.WriteBehind(ctx, func(tx *store.Tx) error {
 		n, err := byID(ctx, tx, id)
 		if err != nil {
 			return err
@@ -92,7 +92,7 @@ func (s *Service) Disconnected(ctx context.Context, id ident.Node, why error) {
 	if !presence.Heard.IsZero() {
 		last = presence.Heard
 	}
-	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+	err := s.DB.WriteBehind(ctx, func(tx *store.Tx) error {
 		n, err := byID(ctx, tx, id)
 		if problem.Is(err, problem.NotFound) {
 			return nil // deleted, which was told
@@ -128,7 +128,7 @@ func (s *Service) announce(id ident.Node, online bool) (before bool) {
 // Events is fleet.Sink: the events take effect once, in one transaction with
 // the cursor.
 func (s *Service) Events(ctx context.Context, id ident.Node, epoch string, events []wire.Event) error {
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
+	return s.DB.WriteBehind(ctx, func(tx *store.Tx) error {
 		in, err := intakeOf(ctx, tx, id)
 		if err != nil {
 			return err

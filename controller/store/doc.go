@@ -9,6 +9,10 @@
 // sees one consistent moment, with all that was committed before the last commit
 // that it sees.
 //
+// Writers take turns: Write, which somebody waits for, goes before WriteBehind,
+// which has at least each fifth turn that it wants. A thousand instances that tell
+// of their start don't hold up who clicks on a button.
+//
 // Decided: synchronous is NORMAL. A commit is in the kernel's hands when Write
 // returns, so a process that is killed at any moment loses nothing; a machine
 // that loses its power may lose the last commits (never the file's soundness),

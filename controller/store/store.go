@@ -32,6 +32,7 @@ type Querier interface {
 // DB is the database. It is safe for concurrent use.
 type DB struct {
 	writer  *sql.DB
+	turns   turns
 	reader  *sql.DB
 	version atomic.Uint64
 }
@@ -44,18 +45,12 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err := private(path); err != nil {
 		return nil, fmt.Errorf("make the database: %w", err)
 	}
-	writer, err := sql.Open("sqlite3", dsn(path, "immediate", false))
-	if err != nil {
-		return nil, err
-	}
+	writer := sql.OpenDB(connector(dsn(path, "immediate", false)))
 	writer.SetMaxOpenConns(1)
 	if err := migrate(ctx, writer); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	reader, err := sql.Open("sqlite3", dsn(path, "deferred", true))
-	if err != nil {
-		return nil, errors.Join(err, writer.Close())
-	}
+	reader := sql.OpenDB(connector(dsn(path, "deferred", true)))
 	readers := max(4, runtime.NumCPU())
 	reader.SetMaxOpenConns(readers)
 	reader.SetMaxIdleConns(readers)
@@ -72,6 +67,30 @@ func private(path string) error {
 	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
+// connector opens connections to that address.
+type connector string
+
+// checkpointPages is how long the journal may become, in pages of 4 KiB, before
+// the writer copies it into the file, which waits for the disk. SQLite's own 1,000
+// are gone after seven deployments; in a longer one the pages that are written
+// again and again (the indexes' ends) are copied once for all of them.
+const checkpointPages = 8000
+
+// Connect is driver.Connector.
+func (c connector) Connect(context.Context) (driver.Conn, error) {
+	return c.driver().Open(string(c))
+}
+
+// Driver is driver.Connector.
+func (c connector) Driver() driver.Driver { return c.driver() }
+
+func (c connector) driver() *sqlite3.SQLiteDriver {
+	return &sqlite3.SQLiteDriver{ConnectHook: func(conn *sqlite3.SQLiteConn) error {
+		_, err := conn.Exec(fmt.Sprintf(`PRAGMA wal_autocheckpoint = %d`, checkpointPages), nil)
+		return err
+	}}
+}
+
 func dsn(path, lock string, queryOnly bool) string {
 	q := url.Values{
 		"_journal_mode": {"WAL"},
@@ -81,7 +100,7 @@ func dsn(path, lock string, queryOnly bool) string {
 		"_txlock":       {lock},
 		"_cache_size":   {"-16000"}, // KiB for each connection, at most
 		// Compiling a statement costs more than most of ours take to run.
-		"_stmt_cache_size": {"32"},
+		"_stmt_cache_size": {"128"},
 	}
 	if queryOnly {
 		q.Set("_query_only", "true")
@@ -134,23 +153,46 @@ func (t *Tx) AfterCommit(f func()) { t.after = append(t.after, f) }
 // Write runs f in a write transaction, alone. An error from f rolls all of it
 // back and is returned as it is. No network call belongs inside.
 func (d *DB) Write(ctx context.Context, f func(tx *Tx) error) error {
-	raw, err := d.writer.BeginTx(ctx, nil)
+	return d.write(ctx, false, f)
+}
+
+// WriteBehind is Write for what nobody waits for: it lets those who do go first,
+// within bounds (see turns).
+func (d *DB) WriteBehind(ctx context.Context, f func(tx *Tx) error) error {
+	return d.write(ctx, true, f)
+}
+
+func (d *DB) write(ctx context.Context, behind bool, f func(tx *Tx) error) error {
+	tx, err := d.commit(ctx, behind, f)
 	if err != nil {
 		return explain(err)
 	}
-	defer func() { _ = raw.Rollback() }() // after a commit it does nothing
-	tx := &Tx{Tx: raw}
-	if err := f(tx); err != nil {
-		return explain(err)
-	}
-	if err := raw.Commit(); err != nil {
-		return explain(err)
-	}
-	d.version.Add(1)
 	for _, hook := range tx.after {
 		hook()
 	}
 	return nil
+}
+
+// commit is the part of a Write that has the turn.
+func (d *DB) commit(ctx context.Context, behind bool, f func(tx *Tx) error) (*Tx, error) {
+	if err := d.turns.take(ctx, behind); err != nil {
+		return nil, err
+	}
+	defer d.turns.pass()
+	raw, err := d.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = raw.Rollback() }() // after a commit it does nothing
+	tx := &Tx{Tx: raw}
+	if err := f(tx); err != nil {
+		return nil, err
+	}
+	if err := raw.Commit(); err != nil {
+		return nil, err
+	}
+	d.version.Add(1)
+	return tx, nil
 }
 
 // Try runs f inside the transaction; when f fails, what it wrote and the hooks
