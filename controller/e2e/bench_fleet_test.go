@@ -18,7 +18,8 @@ import (
 	"github.com/berth-panel/berth/shared/ident"
 )
 
-// A fleet's figures and what they should be, on 2 cores that the agents share.
+// A fleet's figures and what they should be, on 2 cores of which the agents, which
+// are other machines in truth, have what the controller leaves (see startFleet).
 const (
 	envFleetNodes = "BERTH_TEST_FLEET_NODES" // how many nodes there are in the end
 

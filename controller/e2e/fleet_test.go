@@ -116,7 +116,8 @@ func (o fleetOrder) agent(ctx context.Context, n int) (*agentapp.App, error) {
 const agentsOfProcess = 100
 
 // startFleet runs the agents of an order in processes of their own, which end
-// with the test, and gives their nodes.
+// with the test, and gives their nodes. The processes are nice: they stand for
+// machines of their own, so the cores are the controller's whenever it wants them.
 func startFleet(t testing.TB, order fleetOrder) []ident.Node {
 	t.Helper()
 	var all []ident.Node
@@ -128,7 +129,7 @@ func startFleet(t testing.TB, order fleetOrder) []ident.Node {
 			t.Fatal(err)
 		}
 		var ids []ident.Node
-		if err := json.Unmarshal(startSelf(t, envFleet+"="+string(text)), &ids); err != nil {
+		if err := json.Unmarshal(startSelf(t, envFleet+"="+string(text), "nice", "-n", "19"), &ids); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, ids...)
@@ -138,14 +139,15 @@ func startFleet(t testing.TB, order fleetOrder) []ident.Node {
 
 // startSelf runs the test's own program as what the variable says and gives the
 // first line that it prints. It lives until the test ends, and no longer than
-// this process: its input is a pipe of ours.
-func startSelf(t testing.TB, variable string) (said []byte) {
+// this process: its input is a pipe of ours. What it is run by may stand before.
+func startSelf(t testing.TB, variable string, by ...string) (said []byte) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(self)
+	words := append(by, self)
+	c := exec.Command(words[0], words[1:]...) //nolint:gosec // by ourselves
 	c.Env = append(os.Environ(), variable)
 	c.Stderr = os.Stderr
 	in, err := c.StdinPipe()
