@@ -180,7 +180,7 @@ func TestSchema(t *testing.T) {
 		"in:a,b":                      `{"type":"string","enum":["a","b",""]}`,
 		"required|boolean":            `{"type":"string","enum":["true","false","1","0"]}`,
 		"required|boolean|in:1,0":     `{"type":"string","enum":["1","0"]}`,
-		"required|integer|min:1":      `{"type":"string","pattern":"^\\s*[+-]?(0|[1-9]\\d*)\\s*$","x-numeric":true,"x-minimum":"1"}`,
+		"required|integer|min:1":      `{"type":"string","pattern":"^[ \\t\\r\\n\\v\\f]*[+-]?(0|[1-9]\\d*)[ \\t\\r\\n\\v\\f]*$","x-numeric":true,"x-minimum":"1"}`,
 		"min:3":                       `{"type":"string","pattern":"^$|^[\\s\\S]{3,}$"}`,
 		"required|regex:/^[\\w-.]+$/": `{"type":"string","pattern":"^[\\w\\-.]+$"}`,
 		"regex:/^a_\\_b|c$/":          `{"type":"string","pattern":"^$|(?:^a__b|c$)"}`,
@@ -213,6 +213,8 @@ func TestSchema(t *testing.T) {
 // FuzzRules: nothing panics, and what the schema refuses, no rule lets pass.
 func FuzzRules(f *testing.F) {
 	f.Add("required|regex:/^(a|b)$/i|max:5|in:a,b", "a")
+	f.Add("num", "\v0")
+	f.Add("numeric", "\v0")
 	f.Add("numeric|between:1,1e999999|multiple_of:0.1", "1e99")
 	f.Add("regex:{a{2}}|not_regex:((|date_format:Y\\m|digits_between:5,1", "\xff{{x}}")
 	f.Add("min:3|size:2|gt:1|starts_with:a|ends_with:\"b,|uuid|email|ip|url|timezone|json", "a\nb")
