@@ -6,6 +6,7 @@ export { DataTable, type Column, type Sorting } from './DataTable';
 export { Dialog } from './Dialog';
 export { EmptyState } from './EmptyState';
 export { ErrorNotice } from './ErrorNotice';
+export { ErrorPage } from './ErrorPage';
 export { Facts } from './Facts';
 export { Choice, Filters, SearchField } from './Filters';
 export { Form } from './Form';

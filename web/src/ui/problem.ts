@@ -43,6 +43,12 @@ export function sentence(error: unknown): string {
   return about && spoken() !== 'en' ? `${about} (${own})` : own;
 }
 
+/** Whether it is not there (any more) for whoever asks, so that asking again is no use. */
+export function isGone(error: unknown): boolean {
+  const status = (error as Partial<Telling> | null | undefined)?.status;
+  return status === 404 || status === 403;
+}
+
 /** What an administrator finds it by in the log; only where it is the controller that failed. */
 export function requestId(error: unknown): string {
   const told = error as Partial<Telling> | null | undefined;

@@ -6,7 +6,7 @@ import { Link, useLocation, useParams, useSearchParams } from 'wouter';
 import { address, call, keys, putIcon, useCan, type View } from '@/api';
 import { ImageIcon } from '@/parts';
 import { t } from '@/text';
-import { ConfirmByName, ErrorNotice, Form, FormEnd, notifyDone, notifyError, PageHeader, PageSkeleton, useSubmit } from '@/ui';
+import { ConfirmByName, ErrorPage, Form, FormEnd, notifyDone, notifyError, PageHeader, PageSkeleton, useSubmit } from '@/ui';
 import { definitionOf, partOf, parts, trimmed, type Definition, type PartName } from './definition';
 import { General } from './General';
 import { Install } from './Install';
@@ -20,7 +20,7 @@ import css from './image.module.css';
 export default function ImagePage() {
   const { id } = useParams<{ id?: string }>();
   const image = useQuery({ queryKey: keys.images(id ?? 'new'), queryFn: () => call('get', '/api/v1/images/{id}', { path: { id: id ?? '' } }), enabled: !!id });
-  if (image.error) return <ErrorNotice error={image.error} retry={() => void image.refetch()} />;
+  if (image.error) return <ErrorPage error={image.error} retry={() => void image.refetch()} />;
   if (id && !image.data) return <PageSkeleton />;
   return (
     <>

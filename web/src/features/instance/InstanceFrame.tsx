@@ -5,7 +5,7 @@ import { Suspense, type ComponentType, type ReactNode } from 'react';
 import { Link, Redirect, useLocation } from 'wouter';
 import { ApiError, call, ended, keys, list, useJob, type View } from '@/api';
 import { t, tAny, type TextKey } from '@/text';
-import { ErrorNotice, JobProgress, PageHeader, PageSkeleton, RelativeTime, StateBadge } from '@/ui';
+import { ErrorPage, JobProgress, PageHeader, PageSkeleton, RelativeTime, StateBadge } from '@/ui';
 import { may, type Instance, type Right } from './model';
 import { PowerButtons } from './PowerButtons';
 import css from './instance.module.css';
@@ -37,7 +37,7 @@ export function InstanceFrame({ id, tabs, actions }: Props) {
   const [path] = useLocation();
   // What was shared and is taken back is gone, whatever was read of it before.
   const taken = error instanceof ApiError && (error.status === 404 || error.status === 403);
-  if (error && (!instance || taken)) return <ErrorNotice error={error} retry={() => void refetch()} />;
+  if (error && (!instance || taken)) return <ErrorPage error={error} retry={() => void refetch()} />;
   if (!instance) return <PageSkeleton />;
   const mine = tabs.filter((tab) => may(instance, tab.right));
   const slug = path.split('/')[3] ?? '';

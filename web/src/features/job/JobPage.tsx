@@ -4,13 +4,13 @@ import { Link, useLocation, useParams } from 'wouter';
 import { call, keys } from '@/api';
 import { JobLive } from '@/parts';
 import { dateTime, t, tAny } from '@/text';
-import { ErrorNotice, Facts, notifyDone, PageHeader, PageSkeleton, RelativeTime, Section } from '@/ui';
+import { ErrorPage, Facts, notifyDone, PageHeader, PageSkeleton, RelativeTime, Section } from '@/ui';
 
 export default function JobPage() {
   const { id } = useParams<{ id: string }>();
   const [, go] = useLocation();
   const job = useQuery({ queryKey: keys.jobs(id), queryFn: () => call('get', '/api/v1/jobs/{id}', { path: { id } }) });
-  if (job.error && !job.data) return <ErrorNotice error={job.error} retry={() => void job.refetch()} />;
+  if (job.error && !job.data) return <ErrorPage error={job.error} retry={() => void job.refetch()} />;
   if (!job.data) return <PageSkeleton />;
   const { data } = job;
   return (

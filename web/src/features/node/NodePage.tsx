@@ -4,7 +4,7 @@ import { lazy, Suspense } from 'react';
 import { Link, useParams, useSearchParams } from 'wouter';
 import { call, keys, useCan } from '@/api';
 import { t } from '@/text';
-import { ErrorNotice, PageHeader, PageSkeleton, RowSkeletons, StateBadge } from '@/ui';
+import { ErrorPage, PageHeader, PageSkeleton, RowSkeletons, StateBadge } from '@/ui';
 import { NodeActions } from './NodeActions';
 import { NodeInstances } from './NodeInstances';
 import { NodeNotices } from './NodeNotices';
@@ -20,7 +20,7 @@ export default function NodePage() {
   const [params, setParams] = useSearchParams();
   const may = useCan()('nodes.write');
   const node = useQuery({ queryKey: keys.nodes(id), queryFn: () => call('get', '/api/v1/nodes/{id}', { path: { id } }) });
-  if (node.error && !node.data) return <ErrorNotice error={node.error} retry={() => void node.refetch()} />;
+  if (node.error && !node.data) return <ErrorPage error={node.error} retry={() => void node.refetch()} />;
   if (!node.data) return <PageSkeleton />;
   return (
     <>

@@ -113,14 +113,13 @@ function Problems({ nodes }: { nodes: View<'NodeView'>[] | undefined }) {
           rowKey={(each) => each.key}
           columns={[
             { key: 'state', title: t('job.state'), cell: (each) => <StateBadge state={each.state} label={tAny(`overview.${each.kind}`, each.kind)} /> },
-            { key: 'name', title: t('common.name'), cell: (each) => <Link href={each.to}>{each.kind === 'jobFailed' ? tAny(`job.kind_${each.name}`, each.name) : each.name}</Link> },
             {
               key: 'do',
               title: t('overview.todo'),
-              wide: true,
               cell: (each) => (
                 <>
-                  {each.detail && <div style={{ overflowWrap: 'anywhere' }}>{each.detail}</div>}
+                  <Link href={each.to}>{each.kind === 'jobFailed' ? tAny(`job.kind_${each.name}`, each.name) : each.name}</Link>
+                  {each.detail && <div className={css.detail}>{each.detail}</div>}
                   <div className="quiet">{tAny(`overview.${each.kind}Do`, '')}</div>
                 </>
               ),

@@ -5,7 +5,7 @@ import { Link, useLocation, useParams } from 'wouter';
 import { call, keys, useCan, type View } from '@/api';
 import { useProof } from '@/parts';
 import { t, tAny } from '@/text';
-import { ConfirmByName, ErrorNotice, Form, FormEnd, notifyDone, PageHeader, PageSkeleton, Section, useSubmit } from '@/ui';
+import { ConfirmByName, ErrorPage, Form, FormEnd, notifyDone, PageHeader, PageSkeleton, Section, useSubmit } from '@/ui';
 import { grouped, toggled } from './role';
 
 export default function RolePage() {
@@ -13,7 +13,7 @@ export default function RolePage() {
   const role = useQuery({ queryKey: keys.roles(id ?? 'new'), queryFn: () => call('get', '/api/v1/roles/{id}', { path: { id: id ?? '' } }), enabled: !!id });
   const permissions = useQuery({ queryKey: keys.roles('permissions'), queryFn: () => call('get', '/api/v1/permissions') });
   const error = role.error ?? permissions.error;
-  if (error) return <ErrorNotice error={error} retry={() => void Promise.all([id && role.refetch(), permissions.refetch()])} />;
+  if (error) return <ErrorPage error={error} retry={() => void Promise.all([id && role.refetch(), permissions.refetch()])} />;
   if (!permissions.data || (id && !role.data)) return <PageSkeleton />;
   return <Editor key={role.data?.updated_at ?? 'new'} role={role.data} all={permissions.data.permissions ?? []} />;
 }

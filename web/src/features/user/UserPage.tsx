@@ -5,7 +5,7 @@ import { Link, useParams } from 'wouter';
 import { call, keys, useMe, type View } from '@/api';
 import { useProof } from '@/parts';
 import { t } from '@/text';
-import { Dialog, ErrorNotice, Form, notifyDone, notifyError, PageHeader, PageSkeleton, Section, StateBadge, useSubmit } from '@/ui';
+import { Dialog, ErrorNotice, ErrorPage, Form, notifyDone, notifyError, PageHeader, PageSkeleton, Section, StateBadge, useSubmit } from '@/ui';
 import { DeleteUser } from './DeleteUser';
 import { Invitation } from './Invitation';
 import { useCovers } from './roles';
@@ -17,7 +17,7 @@ type User = View<'UserDetailView'>;
 export default function UserPage() {
   const { id } = useParams<{ id: string }>();
   const user = useQuery({ queryKey: keys.users(id), queryFn: () => call('get', '/api/v1/users/{id}', { path: { id } }) });
-  if (user.error && !user.data) return <ErrorNotice error={user.error} retry={() => void user.refetch()} />;
+  if (user.error && !user.data) return <ErrorPage error={user.error} retry={() => void user.refetch()} />;
   if (!user.data) return <PageSkeleton />;
   return (
     <>

@@ -1,6 +1,6 @@
 export const activity = {
   title: 'Aktivität',
-  search: 'In Ereignissen, Personen und Adressen',
+  search: 'Was, wer, von wo',
   empty: 'Noch ist nichts geschehen',
   emptyHint: 'Jede Änderung erscheint hier: wer sie gemacht hat, wann, von wo und womit.',
   what: 'Was',

@@ -1,7 +1,7 @@
 // The log of who did what. Types of events are keys too.
 export const activity = {
   title: 'Activity',
-  search: 'In what happened, by whom, from where',
+  search: 'What, who, from where',
   empty: 'Nothing has happened yet',
   emptyHint: 'Every change appears here: who made it, when, from where and by what.',
   what: 'What',
