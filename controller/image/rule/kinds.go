@@ -45,8 +45,8 @@ const blanks = `[ \t\r\n\v\f]*`
 
 // kinds are all rules that are held, by name. It is filled once, before main.
 var kinds = map[string]*kind{
-	"numeric":   {form: isNumeric, says: "it must be a number", schema: pattern(`^`+blanks+`[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?`+blanks+`$`)},
-	"integer":   {form: isInteger, says: "it must be a whole number", schema: pattern(`^`+blanks+`[+-]?(0|[1-9]\d*)`+blanks+`$`)},
+	"numeric":   {form: isNumeric, says: "it must be a number", schema: pattern(`^` + blanks + `[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?` + blanks + `$`)},
+	"integer":   {form: isInteger, says: "it must be a whole number", schema: pattern(`^` + blanks + `[+-]?(0|[1-9]\d*)` + blanks + `$`)},
 	"decimal":   {read: decimal},
 	"boolean":   {form: isBoolean, says: "it must be true or false, or 1 or 0", schema: oneOf("true", "false", "1", "0")},
 	"accepted":  {form: in("yes", "on", "1", "true"), says: "it must be accepted: yes, on, 1 or true", schema: oneOf("yes", "on", "1", "true")},
