@@ -64,6 +64,8 @@ func (p Preset) check(img image.Image) error {
 	return p.checkVariables(img)
 }
 
+// checkVariables holds what the preset gives against the image's rules; what it
+// leaves to whoever uses it isn't asked for.
 func (p Preset) checkVariables(img image.Image) error {
 	size := 0
 	for name, value := range p.Variables {
@@ -81,7 +83,10 @@ func (p Preset) checkVariables(img image.Image) error {
 	if size > image.MaxValues {
 		return problem.Invalid("variables", "names and values together may have at most %d KiB", image.MaxValues>>10)
 	}
-	return nil
+	if len(p.Variables) == 0 { // CheckRules would take it for all
+		return nil
+	}
+	return img.CheckRules(p.Variables, p.Variables)
 }
 
 // without leaves out what may not be shown: variables that are hidden, unless all

@@ -61,7 +61,7 @@ func (b *bundle) image(name string) image.Image {
 	b.t.Helper()
 	i, err := b.images.Create(b.t.Context(), admin, image.Image{Name: name, Definition: image.Definition{
 		References: []string{"example/game:1", "example/game:2"}, Commands: []image.Startup{{Name: "one", Line: "run"}, {Name: "two", Line: "walk"}},
-		Variables: []image.Variable{{Name: "MAP"}, {Name: "TOKEN", Secret: true}, {Name: "INNER", Hidden: true}},
+		Variables: []image.Variable{{Name: "MAP", Rules: []string{"required", "max:5"}}, {Name: "TOKEN", Secret: true}, {Name: "INNER", Hidden: true}},
 	}})
 	if err != nil {
 		b.t.Fatal(err)
@@ -158,6 +158,7 @@ func TestBadPresets(t *testing.T) {
 		"no such start command":   {problem.Validation, func(p *preset.Preset) { p.Startup = "three" }},
 		"no such variable":        {problem.Validation, func(p *preset.Preset) { p.Variables = map[string]string{"NOBODY": "x"} }},
 		"a secret":                {problem.Validation, func(p *preset.Preset) { p.Variables = map[string]string{"TOKEN": "x"} }},
+		"against a rule":          {problem.Validation, func(p *preset.Preset) { p.Variables = map[string]string{"MAP": "mountains"} }},
 		"NUL":                     {problem.Validation, func(p *preset.Preset) { p.Variables = map[string]string{"MAP": "a\x00"} }},
 		"too much":                {problem.Validation, func(p *preset.Preset) { p.Variables = map[string]string{"MAP": strings.Repeat("x", 33<<10)} }},
 		"two primary ports":       {problem.Validation, func(p *preset.Preset) { p.Ports[0].Primary = true }},

@@ -1,6 +1,6 @@
 export const activity = {
   title: 'Aktivität',
-  search: 'Was, wer, von wo',
+  search: 'Was oder wer',
   empty: 'Noch ist nichts geschehen',
   emptyHint: 'Jede Änderung erscheint hier: wer sie gemacht hat, wann, von wo und womit.',
   what: 'Was',

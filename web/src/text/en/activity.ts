@@ -1,7 +1,7 @@
 // The log of who did what. Types of events are keys too.
 export const activity = {
   title: 'Activity',
-  search: 'What, who, from where',
+  search: 'What or who',
   empty: 'Nothing has happened yet',
   emptyHint: 'Every change appears here: who made it, when, from where and by what.',
   what: 'What',
