@@ -239,6 +239,7 @@ func (f *fleetBench) measure(b *testing.B) fleetFigures {
 	r.pageP99 = f.pages(b)
 	r.online, r.agree = f.restart(b)
 
+	time.Sleep(settleFor) // the agents are told their copies (logins, registries) after they agree
 	from := time.Now()
 	r.accepted = f.deploy(b, deployRun, func(n int) ident.Node { return f.nodes[n%len(f.nodes)] })
 	f.settle(b)
