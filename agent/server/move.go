@@ -46,8 +46,8 @@ const (
 	// idleTime is how long a stream of content may stand still: the disk of the
 	// other end is part of it.
 	idleTime = time.Minute
-	// drainTime is how long the rest of a content that was refused is read, so that
-	// the refusal is heard and not taken for a broken connection.
+	// drainTime is how long the rest of a content is read, so that a refusal is
+	// heard and not taken for a broken connection.
 	drainTime = 5 * time.Second
 )
 
@@ -225,6 +225,11 @@ func (d *Door) receiveContent(w http.ResponseWriter, r *http.Request, id ident.I
 	_ = control.EnableFullDuplex() // a refusal is heard while the content still comes
 	body := &patientReader{from: r.Body, control: control, now: d.Now}
 	received, err := d.Moves.Receive(r.Context(), id, left, body, body.cut)
+	if err == nil {
+		// The frames end before the request does. In full duplex nobody else reads on, and
+		// a request whose end comes after its answer leaves the connection unusable.
+		body.drain()
+	}
 	_ = control.SetWriteDeadline(d.Now().Add(writeTimeout))
 	if err == nil {
 		answer(w, http.StatusOK, received)

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net/http"
@@ -266,5 +268,52 @@ func TestContentThatIsCut(t *testing.T) {
 	_ = answer.Body.Close()
 	if answer.StatusCode != http.StatusConflict {
 		t.Errorf("it answers %d", answer.StatusCode)
+	}
+}
+
+// TestContentsEndMayComeLate: the frames say themselves where they end, and the
+// request's own end comes a moment after. The connection is good for the next call.
+func TestContentsEndMayComeLate(t *testing.T) {
+	t.Parallel()
+	b, c := carrying(t)
+	read := make(chan struct{})
+	c.receive = func(r io.Reader, _ func()) error {
+		_, err := io.ReadFull(r, make([]byte, len("frames")))
+		read <- struct{}{}
+		return err
+	}
+	transport, ok := b.client.Transport.(*http.Transport)
+	if !ok {
+		t.Fatalf("the client's transport is a %T", b.client.Transport)
+	}
+	dialer := tls.Dialer{Config: transport.TLSClientConfig}
+	conn, err := dialer.DialContext(t.Context(), "tcp", b.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	answers := bufio.NewReader(conn)
+	for n := range 5 {
+		if _, err := io.WriteString(conn, "PUT /v1/incoming/0123abcd/content?bytes=6 HTTP/1.1\r\nHost: agent\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nframes\r\n"); err != nil {
+			t.Fatalf("call %d: %v", n, err)
+		}
+		select {
+		case <-read:
+		case <-time.After(time.Minute):
+			t.Fatalf("call %d was not heard", n)
+		}
+		time.Sleep(20 * time.Millisecond) // whoever answers too early does it now
+		if _, err := io.WriteString(conn, "0\r\n\r\n"); err != nil {
+			t.Fatalf("call %d: %v", n, err)
+		}
+		answer, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatalf("call %d: %v", n, err)
+		}
+		_, err = io.Copy(io.Discard, answer.Body)
+		_ = answer.Body.Close()
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Errorf("call %d: %d, %v", n, answer.StatusCode, err)
+		}
 	}
 }
