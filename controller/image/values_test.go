@@ -171,7 +171,7 @@ func TestSchemaOfAnImage(t *testing.T) {
 	text, err := json.Marshal(i.SchemaFor(true))
 	const want = `{"$schema":"https://json-schema.org/draft/2020-12/schema","title":"Game","type":"object","properties":{` +
 		`"A":{"type":"string","title":"A","description":"d","default":"x","readOnly":true},` +
-		`"B":{"type":"string","title":"Slots","default":"","pattern":"^\\s*[+-]?(0|[1-9]\\d*)\\s*$","x-numeric":true,"x-rules":["required","integer"],` +
+		`"B":{"type":"string","title":"Slots","default":"","pattern":"^[ \\t\\r\\n\\v\\f]*[+-]?(0|[1-9]\\d*)[ \\t\\r\\n\\v\\f]*$","x-numeric":true,"x-rules":["required","integer"],` +
 		`"x-asks":[{"rule":"required","message":"it needs a value"},{"rule":"integer","message":"it must be a whole number"}]}},` +
 		`"required":["B"],"additionalProperties":false,"x-order":["B","A"]}`
 	if err != nil || string(text) != want {
