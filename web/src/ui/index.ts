@@ -22,6 +22,7 @@ export { RelativeTime, useNow } from './RelativeTime';
 export { Section } from './Section';
 export { PageSkeleton, RowSkeletons } from './Skeletons';
 export { StateBadge } from './StateBadge';
+export { TabList } from './TabList';
 export { useFilters, type FilterState } from './useFilters';
 export { useSearchText } from './useSearchText';
 export { useSubmit, type Submit } from './useSubmit';

@@ -3,7 +3,7 @@ import { IconDevices, IconKey, IconShieldLock, IconTerminal2, IconUser, type Ico
 import { lazy, Suspense, type ComponentType } from 'react';
 import { useLocation, useParams } from 'wouter';
 import { t, type TextKey } from '@/text';
-import { PageHeader, RowSkeletons } from '@/ui';
+import { PageHeader, RowSkeletons, TabList } from '@/ui';
 import { Profile } from './Profile';
 
 const tabs: [string, TextKey, Icon, ComponentType][] = [
@@ -23,13 +23,13 @@ export default function AccountPage() {
     <>
       <PageHeader title={t('account.title')} />
       <Tabs value={here} onChange={(to) => go(to === 'profile' ? '/account' : `/account/${to}`)}>
-        <Tabs.List mb="md">
+        <TabList open={here}>
           {tabs.map(([name, label, Shape]) => (
             <Tabs.Tab key={name} value={name} leftSection={<Shape size={16} aria-hidden />}>
               {t(label)}
             </Tabs.Tab>
           ))}
-        </Tabs.List>
+        </TabList>
         {tabs.map(([name, , , Part]) => (
           <Tabs.Panel key={name} value={name}>
             <Suspense fallback={<RowSkeletons />}>

@@ -6,7 +6,7 @@ import { Link, useLocation, useParams, useSearchParams } from 'wouter';
 import { address, call, keys, putIcon, useCan, type View } from '@/api';
 import { ImageIcon } from '@/parts';
 import { t } from '@/text';
-import { ConfirmByName, ErrorPage, Form, FormEnd, notifyDone, notifyError, PageHeader, PageSkeleton, useSubmit } from '@/ui';
+import { ConfirmByName, ErrorPage, Form, FormEnd, notifyDone, notifyError, PageHeader, PageSkeleton, TabList, useSubmit } from '@/ui';
 import { definitionOf, partOf, parts, trimmed, type Definition, type PartName } from './definition';
 import { General } from './General';
 import { Install } from './Install';
@@ -148,11 +148,6 @@ function Delete({ image }: { image: View<'ImageView'> }) {
   );
 }
 
-// On a phone the tabs scroll: the open one has to be seen.
-function intoView(tab: HTMLButtonElement | null): void {
-  tab?.scrollIntoView?.({ block: 'nearest', inline: 'nearest' });
-}
-
 const names = Object.keys(parts) as PartName[];
 
 function Editor({ image }: { image: Image }) {
@@ -187,14 +182,14 @@ function Editor({ image }: { image: Image }) {
   return (
     <>
       <Tabs value={asked} onChange={open}>
-        <Tabs.List mb="md">
+        <TabList open={asked}>
           {names.map((each) => (
-            <Tabs.Tab key={each} value={each} ref={asked === each ? intoView : undefined} rightSection={wrong.has(each) ? <span className={css.dot} role="img" aria-label={t('image.partWrong')} /> : undefined}>
+            <Tabs.Tab key={each} value={each} rightSection={wrong.has(each) ? <span className={css.dot} role="img" aria-label={t('image.partWrong')} /> : undefined}>
               {t(`image.part_${each}`)}
             </Tabs.Tab>
           ))}
-          {image && <Tabs.Tab value="presets" ref={asked === 'presets' ? intoView : undefined}>{t('preset.title')}</Tabs.Tab>}
-        </Tabs.List>
+          {image && <Tabs.Tab value="presets">{t('preset.title')}</Tabs.Tab>}
+        </TabList>
         <Form noValidate hidden={asked === 'presets'} run={() => may && submit.run()}>
           <fieldset disabled={!may} style={{ border: 0, margin: 0, padding: 0, minWidth: 0 }}>
             <Tabs.Panel value="general">

@@ -4,7 +4,7 @@ import { lazy, Suspense } from 'react';
 import { Link, useParams, useSearchParams } from 'wouter';
 import { call, keys, useCan } from '@/api';
 import { t } from '@/text';
-import { ErrorPage, PageHeader, PageSkeleton, RowSkeletons, StateBadge } from '@/ui';
+import { ErrorPage, PageHeader, PageSkeleton, RowSkeletons, StateBadge, TabList } from '@/ui';
 import { NodeActions } from './NodeActions';
 import { NodeInstances } from './NodeInstances';
 import { NodeNotices } from './NodeNotices';
@@ -18,6 +18,7 @@ const NodeFigures = lazy(() => import('./NodeFigures'));
 export default function NodePage() {
   const { id } = useParams<{ id: string }>();
   const [params, setParams] = useSearchParams();
+  const open = params.get('tab') ?? 'overview';
   const may = useCan()('nodes.write');
   const node = useQuery({ queryKey: keys.nodes(id), queryFn: () => call('get', '/api/v1/nodes/{id}', { path: { id } }) });
   if (node.error && !node.data) return <ErrorPage error={node.error} retry={() => void node.refetch()} />;
@@ -35,14 +36,14 @@ export default function NodePage() {
         actions={<NodeActions node={node.data} />}
       />
       <NodeNotices node={node.data} />
-      <Tabs value={params.get('tab') ?? 'overview'} onChange={(tab) => setParams(tab && tab !== 'overview' ? { tab } : {}, { replace: true })}>
-        <Tabs.List mb="md">
+      <Tabs value={open} onChange={(tab) => setParams(tab && tab !== 'overview' ? { tab } : {}, { replace: true })}>
+        <TabList open={open}>
           <Tabs.Tab value="overview">{t('node.tabOverview')}</Tabs.Tab>
           <Tabs.Tab value="instances">{t('node.tabInstances')}</Tabs.Tab>
           <Tabs.Tab value="ports">{t('node.tabPorts')}</Tabs.Tab>
           {may && <Tabs.Tab value="strays">{t('node.tabStrays')}</Tabs.Tab>}
           {may && <Tabs.Tab value="settings">{t('node.tabSettings')}</Tabs.Tab>}
-        </Tabs.List>
+        </TabList>
         <Tabs.Panel value="overview">
           <Suspense fallback={<RowSkeletons />}>
             <NodeFigures node={node.data} />

@@ -2,13 +2,14 @@ import { Anchor, Tabs } from '@mantine/core';
 import { IconExternalLink } from '@tabler/icons-react';
 import { useSearchParams } from 'wouter';
 import { t } from '@/text';
-import { PageHeader } from '@/ui';
+import { PageHeader, TabList } from '@/ui';
 import { MailSettings } from './MailSettings';
 import { OIDCSettings } from './OIDCSettings';
 import { PanelSettings } from './PanelSettings';
 
 export default function SettingsPage() {
   const [params, setParams] = useSearchParams();
+  const open = params.get('tab') ?? 'panel';
   return (
     <>
       <PageHeader
@@ -19,12 +20,12 @@ export default function SettingsPage() {
           </Anchor>
         }
       />
-      <Tabs value={params.get('tab') ?? 'panel'} onChange={(tab) => setParams(tab && tab !== 'panel' ? { tab } : {}, { replace: true })}>
-        <Tabs.List mb="md">
+      <Tabs value={open} onChange={(tab) => setParams(tab && tab !== 'panel' ? { tab } : {}, { replace: true })}>
+        <TabList open={open}>
           <Tabs.Tab value="panel">{t('setting.panel')}</Tabs.Tab>
           <Tabs.Tab value="mail">{t('setting.mail')}</Tabs.Tab>
           <Tabs.Tab value="oidc">{t('setting.oidc')}</Tabs.Tab>
-        </Tabs.List>
+        </TabList>
         <Tabs.Panel value="panel">
           <PanelSettings />
         </Tabs.Panel>

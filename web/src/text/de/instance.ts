@@ -176,7 +176,7 @@ export const instance = {
   activityHint: 'Jede Änderung: wer, von wo aus und womit.',
   stateBefore: 'zuvor: {state}',
   activityNone: 'Noch ist nichts geschehen',
-  activitySearch: 'Was, wer oder von wo',
+  activitySearch: 'Was oder wer',
   via: 'Über',
   anyVia: 'Über jeden Weg',
   via_session: 'Panel',

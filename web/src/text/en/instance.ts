@@ -181,7 +181,7 @@ export const instance = {
   activityHint: 'Every change, who made it, from where and through what.',
   stateBefore: 'before: {state}',
   activityNone: 'Nothing has happened yet',
-  activitySearch: 'What, who or from where',
+  activitySearch: 'What or who',
   via: 'Through',
   anyVia: 'Through anything',
   via_session: 'Panel',

@@ -1,0 +1,21 @@
+import { Tabs } from '@mantine/core';
+import { useEffect, useRef, type ReactNode } from 'react';
+
+interface Props {
+  /** The value of the tab that is open. */
+  open: string;
+  children: ReactNode;
+}
+
+/** The tabs of a page. On a phone they scroll: the open one is always seen. */
+export function TabList({ open, children }: Props) {
+  const list = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    list.current?.querySelector('[aria-selected=true]')?.scrollIntoView?.({ block: 'nearest', inline: 'nearest' });
+  }, [open]);
+  return (
+    <Tabs.List ref={list} mb="md">
+      {children}
+    </Tabs.List>
+  );
+}
