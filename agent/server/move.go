@@ -225,7 +225,7 @@ func (d *Door) receiveContent(w http.ResponseWriter, r *http.Request, id ident.I
 	_ = control.EnableFullDuplex() // a refusal is heard while the content still comes
 	body := &patientReader{from: r.Body, control: control, now: d.Now}
 	received, err := d.Moves.Receive(r.Context(), id, left, body, body.cut)
-	if err == nil {
+	if err == nil { // for a refusal see below: it is told first
 		// The frames end before the request does. In full duplex nobody else reads on, and
 		// a request whose end comes after its answer leaves the connection unusable.
 		body.drain()

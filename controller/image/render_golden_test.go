@@ -132,7 +132,7 @@ func asked(i Image) []string {
 			asks = append(asks, a.Message)
 		}
 		line := name + ": " + strings.Join(asks, "; ")
-		if err := i.CheckRules(nil, map[string]string{name: ""}); err != nil {
+		if err := i.CheckRules(nil, func(asked string) bool { return asked == name }); err != nil {
 			line += "   (its default: " + err.Error() + ")"
 		}
 		out = append(out, line)

@@ -93,7 +93,7 @@ func (d Definition) Values(given map[string]string) (map[string]string, error) {
 	if err := checkValues(given); err != nil {
 		return nil, err
 	}
-	return d.Complete(given), d.CheckRules(given, nil)
+	return d.Complete(given), d.CheckRules(given, func(string) bool { return true })
 }
 
 // checkValues refuses what no environment can hold.
@@ -129,11 +129,11 @@ func (d Definition) Complete(given map[string]string) map[string]string {
 }
 
 // CheckRules holds values, completed with the defaults, against the rules of the
-// variables: of those that only names, or of all when it is nil.
-func (d Definition) CheckRules(given map[string]string, only map[string]string) error {
+// variables that are asked for by their names.
+func (d Definition) CheckRules(given map[string]string, asked func(name string) bool) error {
 	var fields []problem.Field
 	for _, v := range d.Variables {
-		if _, named := only[v.Name]; only != nil && !named {
+		if !asked(v.Name) {
 			continue
 		}
 		value, isGiven := given[v.Name]
@@ -199,7 +199,7 @@ func (d Definition) Merge(set, anew map[string]string) (map[string]string, error
 	if err := checkValues(merged); err != nil {
 		return nil, err
 	}
-	return merged, d.CheckRules(merged, anew)
+	return merged, d.CheckRules(merged, func(name string) bool { _, is := anew[name]; return is })
 }
 
 // NamesNode says whether anything of an instance depends on its node, beside its ports.

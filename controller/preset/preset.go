@@ -1,7 +1,6 @@
 package preset
 
 import (
-	"strings"
 	"time"
 
 	"github.com/berth-panel/berth/controller/image"
@@ -67,26 +66,17 @@ func (p Preset) check(img image.Image) error {
 // checkVariables holds what the preset gives against the image's rules; what it
 // leaves to whoever uses it isn't asked for.
 func (p Preset) checkVariables(img image.Image) error {
-	size := 0
-	for name, value := range p.Variables {
+	for name := range p.Variables {
 		v, there := img.Variable(name)
-		switch field := "variables." + name; {
+		switch {
 		case !there:
 			return problem.Invalid("variables", "%s has no variable %.80q", img.Name, name)
 		case v.IsSecret():
-			return problem.Invalid(field, "a secret isn't kept in a preset; give it when the instance is made")
-		case strings.ContainsRune(value, 0):
-			return problem.Invalid(field, "a value can't hold a NUL character")
+			return problem.Invalid("variables."+name, "a secret isn't kept in a preset; give it when the instance is made")
 		}
-		size += len(name) + len(value)
 	}
-	if size > image.MaxValues {
-		return problem.Invalid("variables", "names and values together may have at most %d KiB", image.MaxValues>>10)
-	}
-	if len(p.Variables) == 0 { // CheckRules would take it for all
-		return nil
-	}
-	return img.CheckRules(p.Variables, p.Variables)
+	_, err := img.Merge(nil, p.Variables)
+	return err
 }
 
 // without leaves out what may not be shown: variables that are hidden, unless all

@@ -22,7 +22,7 @@ type turns struct {
 	behind []chan struct{}
 }
 
-// take waits for a turn, or for the end of ctx, whose cause it gives then.
+// take waits for a turn, or for the end of ctx, whose error it gives then.
 func (t *turns) take(ctx context.Context, behind bool) error {
 	t.mu.Lock()
 	if !t.taken {

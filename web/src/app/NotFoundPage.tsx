@@ -1,23 +1,6 @@
-import { Button } from '@mantine/core';
-import { IconMapOff } from '@tabler/icons-react';
-import { Link } from 'wouter';
 import { t } from '@/text';
-import { EmptyState, useTitle } from '@/ui';
+import { NotThere } from '@/ui';
 
 export function NotFoundPage() {
-  useTitle(t('error.pageTitle'));
-  return (
-    <EmptyState
-      main
-      icon={IconMapOff}
-      title={t('error.pageTitle')}
-      action={
-        <Button component={Link} href="/" variant="filled">
-          {t('error.home')}
-        </Button>
-      }
-    >
-      {t('error.pageHint')}
-    </EmptyState>
-  );
+  return <NotThere>{t('error.pageHint')}</NotThere>;
 }

@@ -1,5 +1,6 @@
-import { Button, Group } from '@mantine/core';
+import { Button } from '@mantine/core';
 import { IconAlertTriangle, IconMapOff } from '@tabler/icons-react';
+import type { ReactNode } from 'react';
 import { Link } from 'wouter';
 import { t } from '@/text';
 import { EmptyState } from './EmptyState';
@@ -13,31 +14,43 @@ interface Props {
 
 /** Instead of a page whose thing could not be had: what went wrong, and the way on. */
 export function ErrorPage({ error, retry }: Props) {
-  const gone = isGone(error);
-  const title = t(gone ? 'error.pageTitle' : 'error.title');
-  useTitle(title);
+  return <div role="alert">{isGone(error) ? <NotThere>{sentence(error)}</NotThere> : <Failed error={error} retry={retry} />}</div>;
+}
+
+/** Instead of a page that is not there, or not for whoever asks. */
+export function NotThere({ children }: { children: ReactNode }) {
+  useTitle(t('error.pageTitle'));
+  return (
+    <EmptyState
+      main
+      icon={IconMapOff}
+      title={t('error.pageTitle')}
+      action={
+        <Button component={Link} href="/" variant="filled">
+          {t('error.home')}
+        </Button>
+      }
+    >
+      {children}
+    </EmptyState>
+  );
+}
+
+function Failed({ error, retry }: Props) {
+  useTitle(t('error.title'));
   const id = requestId(error);
   return (
-    <div role="alert">
-      <EmptyState
-        main
-        icon={gone ? IconMapOff : IconAlertTriangle}
-        title={title}
-        action={
-          <Group justify="center">
-            {!gone && (
-              <Button variant="filled" onClick={retry}>
-                {t('common.retry')}
-              </Button>
-            )}
-            <Button component={Link} href="/" variant={gone ? 'filled' : 'default'}>
-              {t('error.home')}
-            </Button>
-          </Group>
-        }
-      >
-        {sentence(error)} {id && t('error.requestId', { id })}
-      </EmptyState>
-    </div>
+    <EmptyState
+      main
+      icon={IconAlertTriangle}
+      title={t('error.title')}
+      action={
+        <Button variant="filled" onClick={retry}>
+          {t('common.retry')}
+        </Button>
+      }
+    >
+      {sentence(error)} {id && t('error.requestId', { id })}
+    </EmptyState>
   );
 }

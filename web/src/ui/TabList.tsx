@@ -1,5 +1,6 @@
 import { Tabs } from '@mantine/core';
 import { useEffect, useRef, type ReactNode } from 'react';
+import { intoView } from './intoView';
 
 interface Props {
   /** The value of the tab that is open. */
@@ -11,7 +12,7 @@ interface Props {
 export function TabList({ open, children }: Props) {
   const list = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    list.current?.querySelector('[aria-selected=true]')?.scrollIntoView?.({ block: 'nearest', inline: 'nearest' });
+    intoView(list.current?.querySelector('[aria-selected=true]'));
   }, [open]);
   return (
     <Tabs.List ref={list} mb="md">

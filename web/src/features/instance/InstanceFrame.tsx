@@ -3,9 +3,9 @@ import { IconAlertTriangle, IconInfoCircle, IconLock, type Icon } from '@tabler/
 import { useQuery } from '@tanstack/react-query';
 import { Suspense, type ComponentType, type ReactNode } from 'react';
 import { Link, Redirect, useLocation } from 'wouter';
-import { ApiError, call, ended, keys, list, useJob, type View } from '@/api';
+import { call, ended, keys, list, useJob, type View } from '@/api';
 import { t, tAny, type TextKey } from '@/text';
-import { ErrorPage, JobProgress, PageHeader, PageSkeleton, RelativeTime, StateBadge } from '@/ui';
+import { ErrorPage, intoView, isGone, JobProgress, PageHeader, PageSkeleton, RelativeTime, StateBadge } from '@/ui';
 import { may, type Instance, type Right } from './model';
 import { PowerButtons } from './PowerButtons';
 import css from './instance.module.css';
@@ -36,8 +36,7 @@ export function InstanceFrame({ id, tabs, actions }: Props) {
   const { data: instance, error, refetch } = useInstance(id);
   const [path] = useLocation();
   // What was shared and is taken back is gone, whatever was read of it before.
-  const taken = error instanceof ApiError && (error.status === 404 || error.status === 403);
-  if (error && (!instance || taken)) return <ErrorPage error={error} retry={() => void refetch()} />;
+  if (error && (!instance || isGone(error))) return <ErrorPage error={error} retry={() => void refetch()} />;
   if (!instance) return <PageSkeleton />;
   const mine = tabs.filter((tab) => may(instance, tab.right));
   const slug = path.split('/')[3] ?? '';
@@ -76,11 +75,6 @@ export function InstanceFrame({ id, tabs, actions }: Props) {
       </Suspense>
     </>
   );
-}
-
-// On a phone the tabs scroll: the open one has to be seen.
-function intoView(link: HTMLAnchorElement | null): void {
-  link?.scrollIntoView?.({ block: 'nearest', inline: 'nearest' });
 }
 
 function Told({ tone, icon: Shape = IconAlertTriangle, title, children }: { tone: 'warn' | 'bad' | 'busy'; icon?: Icon; title: string; children?: ReactNode }) {
