@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +89,21 @@ func TestPullForeignMachine(t *testing.T) {
 	engine := newEngine(t, runtimetest.DockerHost(t))
 	err := engine.Pull(t.Context(), runtimetest.NewRegistry(t).OfferForeign(t, "bt/game"), runtime.Login{}, nil)
 	wantReason(t, "an image for another machine", err, runtime.ImageWrongArch)
+}
+
+// TestPullChoosesItsMachine: of an image for several machines that for the engine's.
+func TestPullChoosesItsMachine(t *testing.T) {
+	t.Parallel()
+	host := runtimetest.DockerHost(t)
+	engine := newEngine(t, host)
+	reference := runtimetest.NewRegistry(t).OfferMany(t, host, "bt/many")
+	if err := engine.Pull(t.Context(), reference, runtime.Login{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	image, err := engine.Image(t.Context(), reference)
+	if err != nil || !slices.Equal(image.Command, []string{"/file-0"}) {
+		t.Errorf("it pulled %+v, %v", image, err)
+	}
 }
 
 // TestPullCancelled: a pull that is under way ends with its context.

@@ -207,11 +207,31 @@ func (g *Registry) OfferForeign(t testing.TB, repository string) string {
 	t.Helper()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	entry := g.blob([]byte(`{}`))
-	entry["mediaType"] = manifestType
-	entry["platform"] = map[string]any{"architecture": "s390x", "os": "linux"}
-	g.tag(repository, asJSON(t, map[string]any{"schemaVersion": 2, "mediaType": listType, "manifests": []any{entry}}))
+	g.tagList(t, repository, map[string][]byte{"s390x": []byte(`{}`)})
 	return g.Address + "/" + repository + ":1"
+}
+
+// OfferMany makes an image as Offer does, and next to it, under the same name, one
+// for another kind of machine that can't be pulled.
+func (g *Registry) OfferMany(t testing.TB, host, repository string) string {
+	t.Helper()
+	reference := g.Offer(t, host, repository)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tagList(t, repository, map[string][]byte{"s390x": []byte(`{}`), runtime.GOARCH: g.tags[repository+":1"]})
+	return reference
+}
+
+// tagList gives a list of manifests by their machines the tag 1.
+func (g *Registry) tagList(t testing.TB, repository string, manifests map[string][]byte) {
+	t.Helper()
+	var entries []any
+	for arch, manifest := range manifests {
+		entry := g.blob(manifest)
+		entry["mediaType"], entry["platform"] = manifestType, map[string]any{"architecture": arch, "os": "linux"}
+		entries = append(entries, entry)
+	}
+	g.tag(repository, asJSON(t, map[string]any{"schemaVersion": 2, "mediaType": listType, "manifests": entries}))
 }
 
 func asJSON(t testing.TB, v any) []byte {
