@@ -51,7 +51,7 @@ type Jobs interface {
 
 // Instances finds instances.
 type Instances interface {
-	Get(ctx context.Context, c access.Caller, id ident.Instance) (instance.Instance, error)
+	Find(ctx context.Context, q store.Querier, id ident.Instance) (instance.Instance, error)
 }
 
 // Deps are the rooms that files stand on. All must be there.

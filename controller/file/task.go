@@ -89,7 +89,7 @@ func (s *Service) work(ctx context.Context, j job.Job) (job.Outcome, error) {
 	if err := json.Unmarshal(j.Input, &o); err != nil {
 		return job.Done, problem.New(problem.Conflict, "what this job was to do can't be read").Because(err)
 	}
-	i, err := s.Instances.Get(ctx, access.Local(), j.Instance)
+	i, err := s.Instances.Find(ctx, s.DB.Snapshot(), j.Instance)
 	switch {
 	case problem.Is(err, problem.NotFound) || err == nil && i.Phase == instance.Deleting:
 		return job.Done, problem.New(problem.Conflict, "the instance is being deleted, and its files with it")
@@ -192,7 +192,7 @@ func (s *Service) stopTask(ctx context.Context, tx *store.Tx, j job.Job) error {
 	if j.StartedAt == nil {
 		return nil // the node was never told
 	}
-	i, err := s.Instances.Get(ctx, access.Local(), j.Instance)
+	i, err := s.Instances.Find(ctx, tx, j.Instance)
 	if problem.Is(err, problem.NotFound) || err == nil && i.Phase == instance.Deleting {
 		return nil
 	}

@@ -295,7 +295,7 @@ func (s *Service) Me(ctx context.Context) (MeView, error) {
 		view := viewUser(u)
 		me.User = &view
 		if u.Role != "" {
-			r, err := findRole(ctx, q, u.Role)
+			r, err := LookupRole(ctx, q, u.Role)
 			if err != nil {
 				return err
 			}

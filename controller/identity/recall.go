@@ -35,7 +35,7 @@ func (s *Service) Recall(ctx context.Context, c access.Caller) (access.Caller, e
 	}
 	c.Admin, c.Username, c.Role, c.Permissions = u.Admin, u.Username, u.Role, nil
 	if u.Role != "" {
-		r, err := findRole(ctx, s.db.Snapshot(), u.Role)
+		r, err := LookupRole(ctx, s.db.Snapshot(), u.Role)
 		if err != nil && !problem.Is(err, problem.NotFound) { // taken from him in between
 			return access.Caller{}, err
 		}

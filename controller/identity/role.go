@@ -71,7 +71,7 @@ func coversUser(ctx context.Context, q store.Querier, u User) error {
 	if u.Role == "" {
 		return covers(ctx, u.Admin, nil)
 	}
-	r, err := findRole(ctx, q, u.Role)
+	r, err := LookupRole(ctx, q, u.Role)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (s *Service) UpdateRole(ctx context.Context, id ident.Role, c RoleChange) (
 		return after, err
 	}
 	err = s.db.Write(ctx, func(tx *store.Tx) error {
-		before, err := findRole(ctx, tx, id)
+		before, err := LookupRole(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -160,7 +160,7 @@ func (s *Service) DeleteRole(ctx context.Context, id ident.Role) error {
 		return err
 	}
 	return s.db.Write(ctx, func(tx *store.Tx) error {
-		r, err := findRole(ctx, tx, id)
+		r, err := LookupRole(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -188,7 +188,7 @@ func (s *Service) DeleteRole(ctx context.Context, id ident.Role) error {
 
 // Role gives a role; NotFound when there is none.
 func (s *Service) Role(ctx context.Context, id ident.Role) (Role, error) {
-	return findRole(ctx, s.db.Snapshot(), id)
+	return LookupRole(ctx, s.db.Snapshot(), id)
 }
 
 // Roles gives all roles, by name.

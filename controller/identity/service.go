@@ -231,7 +231,7 @@ func checkGiven(ctx context.Context, tx *store.Tx, admin bool, role ident.Role) 
 	if role == "" {
 		return covers(ctx, admin, nil)
 	}
-	r, err := findRole(ctx, tx, role)
+	r, err := LookupRole(ctx, tx, role)
 	if problem.Is(err, problem.NotFound) {
 		return problem.Invalid("role_id", "there is no such role")
 	}
@@ -349,7 +349,7 @@ func (s *Service) UserByUsername(ctx context.Context, name string) (User, error)
 // UserByEmail finds a user by his address, without regard to ASCII case; NotFound
 // when there is none.
 func (s *Service) UserByEmail(ctx context.Context, email string) (User, error) {
-	return findUser(ctx, s.db.Snapshot(), "email = ?", email)
+	return LookupEmail(ctx, s.db.Snapshot(), email)
 }
 
 // Users gives the users that match, and how many match in all.
@@ -366,6 +366,11 @@ func (s *Service) Users(ctx context.Context, f UserFilter) ([]User, int, error) 
 // Lookup gives a user within a transaction or view; NotFound when there is none.
 func Lookup(ctx context.Context, q store.Querier, id ident.User) (User, error) {
 	return findUser(ctx, q, "id = ?", string(id))
+}
+
+// LookupEmail is Lookup by the address, without regard to ASCII case.
+func LookupEmail(ctx context.Context, q store.Querier, email string) (User, error) {
+	return findUser(ctx, q, "email = ?", email)
 }
 
 // Exists says whether there is such a user, enabled or not.

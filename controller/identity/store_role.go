@@ -41,7 +41,8 @@ func readPermissions(text string) ([]access.Permission, error) {
 	return list, nil
 }
 
-func findRole(ctx context.Context, q store.Querier, id ident.Role) (Role, error) {
+// LookupRole gives a role within a transaction or view; NotFound when there is none.
+func LookupRole(ctx context.Context, q store.Querier, id ident.Role) (Role, error) {
 	r, err := scanRole(q.QueryRowContext(ctx, `SELECT `+roleColumns+` FROM roles WHERE id = ?`, string(id)).Scan)
 	if errors.Is(err, store.ErrNoRows) {
 		return Role{}, problem.New(problem.NotFound, "there is no such role")

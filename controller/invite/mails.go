@@ -129,7 +129,7 @@ func (s *Service) writeEmail(ctx context.Context, tx *store.Tx, a about, u ident
 	if u.Email == a.Email {
 		return nil, nil
 	}
-	other, err := s.Users.UserByEmail(ctx, a.Email)
+	other, err := identity.LookupEmail(ctx, tx, a.Email)
 	switch {
 	case err == nil && other.ID != u.ID:
 		return nil, nil // somebody has it; nobody who asks is told whether

@@ -13,7 +13,7 @@ import (
 // Finish ends a living job in tx, whatever tasks are left of it: it succeeded
 // when failure is nil. One that has ended already is left alone.
 func (s *Service) Finish(ctx context.Context, tx *store.Tx, id ident.Job, failure *problem.Problem) error {
-	j, err := get(ctx, tx, id)
+	j, err := Find(ctx, tx, id)
 	if err != nil || j.State.Ended() {
 		return err
 	}
@@ -76,7 +76,7 @@ func (s *Service) Cancel(ctx context.Context, c access.Caller, id ident.Job) (Jo
 		return Job{}, err
 	}
 	err = s.db.Write(ctx, func(tx *store.Tx) error {
-		j, err := get(ctx, tx, id)
+		j, err := Find(ctx, tx, id)
 		if err != nil {
 			return err
 		}

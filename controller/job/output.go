@@ -10,7 +10,7 @@ import (
 // Output adds lines to the log of a living job, as far as it may still grow: what
 // its work prints. A job that has ended is left alone.
 func (s *Service) Output(ctx context.Context, tx *store.Tx, id ident.Job, lines []string) error {
-	j, err := get(ctx, tx, id)
+	j, err := Find(ctx, tx, id)
 	if err != nil || j.State.Ended() {
 		return err
 	}

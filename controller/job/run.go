@@ -161,7 +161,7 @@ func (s *Service) over(c *call) {
 // claimOne marks a job as running. One that has ended, runs or was put off since
 // it was picked is not there.
 func (s *Service) claimOne(ctx context.Context, tx *store.Tx, c *call) (there bool, err error) {
-	j, err := get(ctx, tx, c.id)
+	j, err := Find(ctx, tx, c.id)
 	if problem.Is(err, problem.NotFound) {
 		return false, nil
 	}

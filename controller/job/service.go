@@ -115,7 +115,7 @@ func (s *Service) Remember(ctx context.Context, tx *store.Tx, id ident.Job, v an
 	if err != nil {
 		return fmt.Errorf("remember for job %s: %w", id, err)
 	}
-	j, err := get(ctx, tx, id)
+	j, err := Find(ctx, tx, id)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (s *Service) Remember(ctx context.Context, tx *store.Tx, id ident.Job, v an
 // Progress says how far a living job is. A new step or message is a line of its
 // log too. A job that has ended is left alone.
 func (s *Service) Progress(ctx context.Context, tx *store.Tx, id ident.Job, step string, percent int, message string) error {
-	j, err := get(ctx, tx, id)
+	j, err := Find(ctx, tx, id)
 	if err != nil || j.State.Ended() {
 		return err
 	}
@@ -148,7 +148,7 @@ func (s *Service) Progress(ctx context.Context, tx *store.Tx, id ident.Job, step
 
 // Get gives a job that the caller may see.
 func (s *Service) Get(ctx context.Context, c access.Caller, id ident.Job) (Job, error) {
-	j, err := get(ctx, s.db.Snapshot(), id)
+	j, err := Find(ctx, s.db.Snapshot(), id)
 	if err == nil && !visible(c, j) {
 		return Job{}, problem.New(problem.NotFound, "there is no such job")
 	}

@@ -19,7 +19,7 @@ const (
 func (s *Service) settle(c *call, outcome Outcome, failure error) {
 	s.queue.found(c.lane.node, !problem.Is(failure, problem.NodeOffline))
 	err := s.db.WriteBehind(c.ctx, func(tx *store.Tx) error {
-		now, err := get(c.ctx, tx, c.id)
+		now, err := Find(c.ctx, tx, c.id)
 		if err != nil || now.State != Running {
 			return err // an event from outside was faster
 		}

@@ -104,7 +104,8 @@ func saveMemory(ctx context.Context, tx *store.Tx, id ident.Job, memory []byte) 
 	return err
 }
 
-func get(ctx context.Context, q store.Querier, id ident.Job) (Job, error) {
+// Find gives a job, whoever's it is; NotFound when there is none.
+func Find(ctx context.Context, q store.Querier, id ident.Job) (Job, error) {
 	j, err := scan(q.QueryRowContext(ctx, queryGet, string(id)).Scan)
 	if errors.Is(err, store.ErrNoRows) {
 		return j, problem.New(problem.NotFound, "there is no such job")

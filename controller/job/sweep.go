@@ -61,7 +61,7 @@ func (s *Service) failOneLate(ctx context.Context, id ident.Job) (err error) {
 		}
 	}()
 	return s.db.WriteBehind(ctx, func(tx *store.Tx) error {
-		j, err := get(ctx, tx, id)
+		j, err := Find(ctx, tx, id)
 		if err != nil || j.State.Ended() {
 			return err
 		}

@@ -38,7 +38,7 @@ func (s *Service) AwaitThat(ctx context.Context, id ident.Job, that func(Job) bo
 	defer stop()
 	var last Job
 	for {
-		j, err := get(ctx, s.db.Snapshot(), id)
+		j, err := Find(ctx, s.db.Snapshot(), id)
 		if err != nil && ctx.Err() != nil && last.ID != "" { // it ended while the job was read
 			return last, ctx.Err()
 		}

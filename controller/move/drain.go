@@ -84,7 +84,7 @@ func (s *Service) drain(ctx context.Context, j job.Job) (outcome job.Outcome, er
 		left = len(ids)
 		d.Total = max(d.Total, left)
 		maps.DeleteFunc(d.Failed, func(id ident.Instance, _ string) bool { return !slices.Contains(ids, id) })
-		if err := s.gather(ctx, &d, ids); err != nil {
+		if err := gather(ctx, tx, &d, ids); err != nil {
 			return err
 		}
 		if waits, err = s.further(ctx, tx, j, &d, ids); err != nil {
@@ -114,9 +114,9 @@ func (s *Service) drain(ctx context.Context, j job.Job) (outcome job.Outcome, er
 }
 
 // gather notes the moves that have ended.
-func (s *Service) gather(ctx context.Context, d *draining, here []ident.Instance) error {
+func gather(ctx context.Context, tx *store.Tx, d *draining, here []ident.Instance) error {
 	for id, of := range d.Moving {
-		j, err := s.Jobs.Get(ctx, access.Local(), of)
+		j, err := job.Find(ctx, tx, of)
 		if err != nil && !problem.Is(err, problem.NotFound) {
 			return err
 		}

@@ -153,7 +153,7 @@ func (s *Service) Reconciled(ctx context.Context, tx *store.Tx, node ident.Node,
 // keepEvicting sees to it that a job removes what is left behind: the one that
 // did may have failed.
 func (s *Service) keepEvicting(ctx context.Context, tx *store.Tx, m Move) error {
-	j, err := s.Jobs.Get(ctx, access.Local(), m.Job)
+	j, err := job.Find(ctx, tx, m.Job)
 	if err != nil && !problem.Is(err, problem.NotFound) {
 		return err
 	}

@@ -53,7 +53,6 @@ type Jobs interface {
 	Progress(ctx context.Context, tx *store.Tx, id ident.Job, step string, percent int, message string) error
 	Remember(ctx context.Context, tx *store.Tx, id ident.Job, v any) error
 	Nudge(ctx context.Context, tx *store.Tx, id ident.Job) error
-	Get(ctx context.Context, c access.Caller, id ident.Job) (job.Job, error)
 }
 
 // Deps are the rooms that moves stand on.

@@ -37,7 +37,10 @@ func (s *Service) enter(ctx context.Context, c claims, set Settings) (begun logi
 			return refused(disabled, errDisabled)
 		}
 		if len(set.GroupRoles) > 0 {
-			role := s.roleOf(ctx, c, set)
+			role, err := roleOf(ctx, tx, c, set)
+			if err != nil {
+				return err
+			}
 			if _, err := s.Users.Enter(ctx, tx, u.ID, identity.Entry{Role: &role}); err != nil {
 				return err
 			}
@@ -64,14 +67,16 @@ func (s *Service) owner(ctx context.Context, tx *store.Tx, c claims, set Setting
 	if c.Email == "" || !c.Verified {
 		return identity.User{}, refused(unverified, errUnverified)
 	}
-	u, err := s.Users.UserByEmail(ctx, c.Email)
+	u, err := identity.LookupEmail(ctx, tx, c.Email)
 	switch {
 	case problem.Is(err, problem.NotFound) && set.CreateUsers:
-		role := set.DefaultRole
-		if len(set.GroupRoles) > 0 {
-			role = ""
+		role := ident.Role("")
+		if len(set.GroupRoles) == 0 {
+			if role, err = living(ctx, tx, set.DefaultRole); err != nil {
+				return u, err
+			}
 		}
-		u, err = s.Users.Admit(ctx, tx, identity.NewUser{Username: nameOf(c), Email: c.Email, Verified: true, Role: s.role(ctx, role)},
+		u, err = s.Users.Admit(ctx, tx, identity.NewUser{Username: nameOf(c), Email: c.Email, Verified: true, Role: role},
 			"-"+ident.New()[:4], "-"+ident.New()[:8])
 		if err != nil {
 			return u, refused(failed, err)
@@ -173,24 +178,25 @@ func (s *Service) Unlink(ctx context.Context, id string) error {
 }
 
 // roleOf gives the role that the groups map to; "" none.
-func (s *Service) roleOf(ctx context.Context, c claims, set Settings) ident.Role {
+func roleOf(ctx context.Context, q store.Querier, c claims, set Settings) (ident.Role, error) {
 	for _, g := range set.GroupRoles {
 		if slices.Contains(c.Groups, g.Group) {
-			return s.role(ctx, g.Role)
+			return living(ctx, q, g.Role)
 		}
 	}
-	return s.role(ctx, set.DefaultRole)
+	return living(ctx, q, set.DefaultRole)
 }
 
-// role is the role, or none when it was deleted since.
-func (s *Service) role(ctx context.Context, id ident.Role) ident.Role {
+// living is the role, or none when it was deleted since.
+func living(ctx context.Context, q store.Querier, id ident.Role) (ident.Role, error) {
 	if id == "" {
-		return ""
+		return "", nil
 	}
-	if _, err := s.Users.Role(ctx, id); err != nil {
-		return ""
+	_, err := identity.LookupRole(ctx, q, id)
+	if problem.Is(err, problem.NotFound) {
+		return "", nil
 	}
-	return id
+	return id, err
 }
 
 const longestName = 50

@@ -11,6 +11,7 @@ import (
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/httpapi"
 	"github.com/berth-panel/berth/controller/setting"
+	"github.com/berth-panel/berth/controller/store"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 )
@@ -78,7 +79,7 @@ func (s *Service) patchSettings(ctx context.Context, in *struct{ Body OIDCSettin
 		if err := c.Value.check(); err != nil {
 			return err
 		}
-		if err := s.checkRoles(ctx, c.Value); err != nil {
+		if err := checkRoles(ctx, c.Stored, c.Value); err != nil {
 			return err
 		}
 		if c.Value.Issuer == "" && c.HasSecret {
@@ -146,20 +147,20 @@ func (s Settings) check() error {
 	return nil
 }
 
-func (s *Service) checkRoles(ctx context.Context, v Settings) error {
-	all, err := s.Users.Roles(ctx)
+func checkRoles(ctx context.Context, q store.Querier, v Settings) error {
+	role, err := living(ctx, q, v.DefaultRole)
 	if err != nil {
 		return err
 	}
-	there := map[ident.Role]bool{"": true}
-	for _, r := range all {
-		there[r.ID] = true
-	}
-	if !there[v.DefaultRole] {
+	if role != v.DefaultRole {
 		return problem.Invalid("default_role_id", "there is no such role")
 	}
 	for _, g := range v.GroupRoles {
-		if g.Role == "" || !there[g.Role] {
+		role, err := living(ctx, q, g.Role)
+		if err != nil {
+			return err
+		}
+		if role == "" {
 			return problem.Invalid("group_roles", "there is no role for the group %.100q", g.Group)
 		}
 	}

@@ -73,6 +73,8 @@ type Change[T any] struct {
 	Secret *string // nil: stays; "": is taken away
 	// HasSecret says whether there is one before the change.
 	HasSecret bool
+	// Stored is where a check looks up what the settings name.
+	Stored store.Querier
 }
 
 // WillHaveSecret says whether there is one after the change.
@@ -131,7 +133,7 @@ func (d *Document[T]) Change(ctx context.Context, f func(c *Change[T]) error) (S
 		if err != nil {
 			return err
 		}
-		c := &Change[T]{Value: work.Value, HasSecret: before.HasSecret}
+		c := &Change[T]{Value: work.Value, HasSecret: before.HasSecret, Stored: tx}
 		if err := f(c); err != nil {
 			return err
 		}

@@ -5,13 +5,15 @@
 // Promises: a Write that returned nil is on disk in the journal (WAL) and
 // survives a killed process; its after-commit hooks run once, in order, after
 // the commit; those of two Writes in any order, or at the same time, so a hook
-// says that something is new and never what. A Write sees no other Write. A Read
-// sees one consistent moment, with all that was committed before the last commit
-// that it sees.
+// says that something is new and never what. A Write sees all Writes before it and
+// no other one. A Read sees one consistent moment, with all that was committed
+// before the last commit that it sees.
 //
 // Writers take turns: Write, which somebody waits for, goes before WriteBehind,
 // which has at least each fifth turn that it wants. A thousand instances that tell
-// of their start don't hold up who clicks on a button.
+// of their start don't hold up who clicks on a button. Those that wait for a turn
+// share a commit with the one that has it (see group): all of them return after
+// it, and one that fails takes back only what it wrote itself.
 //
 // Decided: synchronous is NORMAL. A commit is in the kernel's hands when Write
 // returns, so a process that is killed at any moment loses nothing; a machine

@@ -176,7 +176,7 @@ func loads(t *testing.T, db *store.DB) {
 		t.Errorf("the loads are %d MiB, %v", total, err)
 	}
 	err = db.Write(t.Context(), func(tx *store.Tx) error {
-		_, err := tx.Exec(`UPDATE instances SET memory_mib = memory_mib + 7`)
+		_, err := tx.ExecContext(t.Context(), `UPDATE instances SET memory_mib = memory_mib + 7`)
 		return err
 	})
 	if n := wrong(); err != nil || n != 0 {
@@ -201,7 +201,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "berth.db")
 	db := open(t, path)
 	err := db.Write(t.Context(), func(tx *store.Tx) error {
-		_, err := tx.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`)
+		_, err := tx.ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`)
 		return err
 	})
 	if err != nil {

@@ -33,6 +33,7 @@ type Querier interface {
 type DB struct {
 	writer  *sql.DB
 	turns   turns
+	open    *group // belongs to whoever has the turn
 	reader  *sql.DB
 	version atomic.Uint64
 }
@@ -54,7 +55,9 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	readers := max(4, runtime.NumCPU())
 	reader.SetMaxOpenConns(readers)
 	reader.SetMaxIdleConns(readers)
-	return &DB{writer: writer, reader: reader}, nil
+	d := &DB{writer: writer, reader: reader}
+	d.turns.last = d.settle
+	return d, nil
 }
 
 // private makes the file, if it is missing, and shuts everybody else out of it,
@@ -139,10 +142,35 @@ func (d *DB) Close() error { return errors.Join(d.reader.Close(), d.writer.Close
 // still holds while the version is the same.
 func (d *DB) Version() uint64 { return d.version.Load() }
 
-// Tx is the one write transaction of a moment.
+// Tx is the one write transaction of a moment. Its statements are short and run
+// to their end once they have begun, also when their context ends: SQLite answers
+// an interrupted one by taking back more than what it wrote.
 type Tx struct {
-	*sql.Tx
+	raw   *sql.Tx
 	after []func()
+}
+
+// ExecContext is that of database/sql.
+func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return t.raw.ExecContext(begun(ctx), query, args...)
+}
+
+// QueryContext is that of database/sql.
+func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return t.raw.QueryContext(begun(ctx), query, args...)
+}
+
+// QueryRowContext is that of database/sql.
+func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return t.raw.QueryRowContext(begun(ctx), query, args...)
+}
+
+// begun is a context that has ended, or one that won't.
+func begun(ctx context.Context) context.Context {
+	if ctx.Err() != nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
 }
 
 // AfterCommit runs f once the transaction has been committed, in the order of
@@ -151,7 +179,10 @@ type Tx struct {
 func (t *Tx) AfterCommit(f func()) { t.after = append(t.after, f) }
 
 // Write runs f in a write transaction, alone. An error from f rolls all of it
-// back and is returned as it is. No network call belongs inside.
+// back and is returned as it is. Once f has been begun, its end and the commit are
+// waited for, whatever becomes of ctx; f may give up by its own error. No network
+// call belongs inside, and no reading beside tx: what Writes before it changed is
+// seen in tx only (see group).
 func (d *DB) Write(ctx context.Context, f func(tx *Tx) error) error {
 	return d.write(ctx, false, f)
 }
@@ -173,26 +204,17 @@ func (d *DB) write(ctx context.Context, behind bool, f func(tx *Tx) error) error
 	return nil
 }
 
-// commit is the part of a Write that has the turn.
+// commit is a Write without what comes after its commit.
 func (d *DB) commit(ctx context.Context, behind bool, f func(tx *Tx) error) (*Tx, error) {
 	if err := d.turns.take(ctx, behind); err != nil {
 		return nil, err
 	}
-	defer d.turns.pass()
-	raw, err := d.writer.BeginTx(ctx, nil)
+	tx, group, err := d.join(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = raw.Rollback() }() // after a commit it does nothing
-	tx := &Tx{Tx: raw}
-	if err := f(tx); err != nil {
-		return nil, err
-	}
-	if err := raw.Commit(); err != nil {
-		return nil, err
-	}
-	d.version.Add(1)
-	return tx, nil
+	<-group.done
+	return tx, group.err
 }
 
 // Try runs f inside the transaction; when f fails, what it wrote and the hooks

@@ -20,10 +20,14 @@ type turns struct {
 	ahead  int // turns since the background had one that it wanted
 	front  []chan struct{}
 	behind []chan struct{}
+	last   func() // has the turn when nobody wants it any more, before it is free
 }
 
 // take waits for a turn, or for the end of ctx, whose error it gives then.
 func (t *turns) take(ctx context.Context, behind bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	t.mu.Lock()
 	if !t.taken {
 		t.taken = true
@@ -62,6 +66,11 @@ func (t *turns) line(behind bool) *[]chan struct{} {
 func (t *turns) pass() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(t.front)+len(t.behind) == 0 {
+		t.mu.Unlock() // the turn is still taken: whoever comes meanwhile stands in line
+		t.last()
+		t.mu.Lock()
+	}
 	behind := len(t.behind) > 0 && (len(t.front) == 0 || t.ahead >= aheadMost)
 	if behind || len(t.behind) == 0 {
 		t.ahead = 0

@@ -44,7 +44,7 @@ func TestTurnsLetThoseGoFirstWhoAreWaitedFor(t *testing.T) {
 			{[]string{"f1", "f2", "f3", "f4", "f5", "b1"}, []string{"f1", "f2", "f3", "f4", "b1", "f5"}},
 			{nil, nil},
 		} {
-			var turns turns
+			turns := turns{last: func() {}}
 			if got := queue(t, &turns, c.waiters, nil); !slices.Equal(got, c.want) {
 				t.Errorf("%v had their turns as %v, want %v", c.waiters, got, c.want)
 			}
@@ -58,7 +58,7 @@ func TestTurnsLetThoseGoFirstWhoAreWaitedFor(t *testing.T) {
 func TestWhoGoesAwayHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var turns turns
+		turns := turns{last: func() {}}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
 		got := queue(t, &turns, []string{"f1", "f2", "b1", "b2"}, map[string]context.Context{"f1": gone, "b1": gone})
@@ -73,7 +73,7 @@ func TestWhoGoesAwayHoldsNobodyUp(t *testing.T) {
 func TestTurnThatComesTooLateIsPassedOn(t *testing.T) {
 	t.Parallel()
 	for range 200 {
-		var turns turns
+		turns := turns{last: func() {}}
 		if err := turns.take(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
