@@ -1,14 +1,9 @@
 import './app/sheets';
+import { begun } from './app/begin';
 import './ui/mantine.css';
 import './ui/tokens.css';
 import { createRoot } from 'react-dom/client';
-import { App, prepare } from './app/App';
-import { ahead } from './app/pages';
-import { preferred, speak } from './text';
+import { App } from './app/App';
 
 const root = document.getElementById('root');
-if (root) {
-  ahead(location.pathname);
-  prepare();
-  void speak(preferred()).then(() => createRoot(root).render(<App />));
-}
+if (root) void begun.then(() => createRoot(root).render(<App />));

@@ -1,10 +1,10 @@
 import { localStorageColorSchemeManager, MantineProvider, mergeThemeOverrides, type MantineThemeOverride } from '@mantine/core';
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { QueryClientProvider } from '@tanstack/react-query';
 import { lazy, Suspense, useMemo, useSyncExternalStore } from 'react';
-import { retryUnreachable, sessionQuery } from '@/api';
 import { onLanguage, spoken, t } from '@/text';
 import { toasts } from '@/ui/notify';
 import { theme } from '@/ui/theme';
+import { client } from './client';
 import { ErrorBoundary } from './ErrorBoundary';
 import { LiveLink } from './LiveLink';
 import { Routes } from './Routes';
@@ -12,28 +12,11 @@ import { Routes } from './Routes';
 const Toasts = lazy(() => import('@/ui/toasts').then((m) => ({ default: m.Notifications })));
 const scheme = localStorageColorSchemeManager({ key: 'berth.theme' });
 
-function newClient(): QueryClient {
-  return new QueryClient({
-    defaultOptions: {
-      // Events say when an answer is old; what they don't cover is asked again on the way back to the tab.
-      queries: { staleTime: 30_000, retry: retryUnreachable },
-      mutations: { retry: false },
-    },
-  });
-}
-
 // The words of Mantine's own buttons, in the language that is spoken.
 function worded(_language: string): MantineThemeOverride {
   const closing = { defaultProps: { closeButtonProps: { 'aria-label': t('common.close') } } };
   const placeholder = { defaultProps: { withInitialFocusPlaceholder: false } };
   return mergeThemeOverrides(theme, { components: { Modal: closing, Drawer: closing, Notification: closing, Menu: placeholder } });
-}
-
-const client = newClient();
-
-/** Asks who is logged in, before anything is drawn. */
-export function prepare(): void {
-  void client.prefetchQuery(sessionQuery);
 }
 
 /** The whole panel. Another language draws it anew. */

@@ -1,16 +1,13 @@
-import { lazy, Suspense, type ReactNode } from 'react';
+import { Suspense, type ReactNode } from 'react';
 import { Redirect, Route, Switch, useLocation } from 'wouter';
 import { can, useSession, type Session } from '@/api';
 import { ErrorNotice, PageSkeleton, useSearchText } from '@/ui';
 import { home } from './home';
 import { NotFoundPage } from './NotFoundPage';
-import { pages, publicPages } from './pages';
+import { pages, publicPages, Shell } from './pages';
 import { ErrorBoundary } from './ErrorBoundary';
 import { useSpoken } from './useSpoken';
 import css from './app.module.css';
-
-// The login needs none of it.
-const Shell = lazy(() => import('./Shell').then((m) => ({ default: m.Shell })));
 
 /** Which page stands at the address. */
 export function Routes() {

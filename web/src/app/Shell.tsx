@@ -15,7 +15,7 @@ const Palette = lazy(() => import('./Palette'));
 const MenuDrawer = lazy(() => import('./MenuDrawer'));
 
 /** The frame around every page: sidebar, header, and on a phone a drawer. */
-export function Shell({ session, children }: { session: Session; children: ReactNode }) {
+export default function Shell({ session, children }: { session: Session; children: ReactNode }) {
   const [drawer, setDrawer] = useState<boolean>();
   const close = () => setDrawer(false);
   // How often it was asked for: each time opens it.

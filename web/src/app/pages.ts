@@ -3,14 +3,15 @@
 import {
   IconActivity, IconBox, IconKey, IconLayoutDashboard, IconListCheck, IconServer2, IconSettings, IconShieldHalf, IconStack2, IconUser, IconUsers, type Icon,
 } from '@tabler/icons-react';
-import { lazy as lazily, type ComponentType, type LazyExoticComponent } from 'react';
+import type { ComponentType } from 'react';
 import type { Permission } from '@/api';
 import { speakOfAll, type TextKey } from '@/text';
+import { later, type Later } from './later';
 
 export interface PageRoute {
   /** A pattern of wouter: /instances/:id; /instances/:id/* for a page with pages in it. */
   path: string;
-  page: Page;
+  page: Later<object>;
   /** Without this permission it isn't shown. */
   needs?: Permission;
   /** Its place in the sidebar; without one it is reached by links only. */
@@ -21,29 +22,16 @@ export const navGroups = ['hosting', 'administration', 'yours'] as const;
 export type NavGroup = (typeof navGroups)[number];
 
 type Load = () => Promise<{ default: ComponentType }>;
-type Page = LazyExoticComponent<ComponentType>;
-
-const loads = new Map<Page, Load>();
-
-function loaded(by: Load, shown: Page): Page {
-  loads.set(shown, by);
-  return shown;
-}
 
 /** A page whose words are among those of the front: see text/index.ts. */
-function front(load: Load): Page {
-  return loaded(load, lazily(load));
-}
+const front = (load: Load) => later(load);
 
 /** A page and all words: whatever it says is there when it is drawn. */
-function page(load: Load): Page {
-  return loaded(
-    load,
-    lazily(async () => {
-      const [found] = await Promise.all([load(), speakOfAll()]);
-      return found;
-    }),
-  );
+function page(load: Load): Later<object> {
+  return later(async () => {
+    const [found] = await Promise.all([load(), speakOfAll()]);
+    return found;
+  });
 }
 
 /** Pages that need no login. */
@@ -135,16 +123,17 @@ export const pages: PageRoute[] = [
   { path: '/account/:tab', page: page(() => import('@/features/account/AccountPage')) },
 ];
 
+/** The frame around them. */
+export const Shell = later(() => import('./Shell'));
+
 /**
- * Begins to load what stands at an address, while the language and the session are on
- * their way: one after the other each would cost another round to the controller.
+ * Loads what stands at an address, while the language and the session are on their
+ * way: one after the other each would cost another round to the controller.
  */
-export function ahead(path: string): void {
+export async function ahead(path: string): Promise<void> {
   const at = (each: PageRoute) => new RegExp(`^${each.path.replace('/*?', '(/.*)?').replace(/:[a-z]+/g, '[^/]+')}$`).test(path);
   const open = publicPages.find(at);
   const found = open ?? pages.find(at);
   // What can't be loaded is tried again, and told, where it is shown.
-  const quietly = (loading: Promise<unknown> | undefined) => void loading?.catch(() => {});
-  if (!open) quietly(import('./Shell'));
-  if (found) quietly(loads.get(found.page)?.());
+  await Promise.allSettled([found?.page.load(), open ? undefined : Shell.load()]);
 }
