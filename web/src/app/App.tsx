@@ -25,7 +25,7 @@ export function App() {
   const talks = useSyncExternalStore(toasts.subscribe, toasts.wanted);
   const look = useMemo(() => worded(language), [language]);
   return (
-    <MantineProvider theme={look} colorSchemeManager={scheme} defaultColorScheme="auto" withCssVariables={false}>
+    <MantineProvider theme={look} colorSchemeManager={scheme} defaultColorScheme="auto" withCssVariables={false} withGlobalClasses={false}>
       <QueryClientProvider client={client}>
         {talks && (
           <Suspense fallback={null}>

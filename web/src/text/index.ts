@@ -122,9 +122,23 @@ function find(key: string, values: Values): string | undefined {
   });
 }
 
+// To make a format takes as long as to use it a hundred times.
+function formats<O, F>(make: (language: Language, options?: O) => F): (options?: O) => F {
+  const made = new Map<string, F>();
+  return (options) => {
+    const key = language + JSON.stringify(options);
+    const found = made.get(key) ?? make(language, options);
+    made.set(key, found);
+    return found;
+  };
+}
+
+const numbers = formats((language, options?: Intl.NumberFormatOptions) => new Intl.NumberFormat(language, options));
+const relative = formats((language, options?: Intl.RelativeTimeFormatOptions) => new Intl.RelativeTimeFormat(language, options));
+
 /** A number as the language writes it. */
 export function number(value: number, options?: Intl.NumberFormatOptions): string {
-  return new Intl.NumberFormat(language, options).format(value);
+  return numbers(options).format(value);
 }
 
 /** A moment in the local zone. */
@@ -143,7 +157,7 @@ const spans: [Intl.RelativeTimeFormatUnit, number][] = [
 /** How long ago, or in how long: "5 minutes ago". */
 export function ago(at: string | number | Date, now: number): string {
   const seconds = Math.round((new Date(at).getTime() - now) / 1000);
-  const format = new Intl.RelativeTimeFormat(language, { numeric: 'auto' });
+  const format = relative({ numeric: 'auto' });
   for (const [unit, length] of spans) {
     if (Math.abs(seconds) >= length) return format.format(Math.trunc(seconds / length), unit);
   }

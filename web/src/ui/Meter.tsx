@@ -9,10 +9,12 @@ interface Props {
   max?: number | null;
   /** The figures as text: "1.2 GiB of 4 GiB". */
   text: string;
+  /** Where there is no room for the share in words, too: the bar says it. */
+  brief?: boolean;
 }
 
 /** How much of something is used: figures first, a thin bar below them. */
-export function Meter({ label, value, max, text }: Props) {
+export function Meter({ label, value, max, text, brief }: Props) {
   const bar = max ? { min: 0, max, now: Math.min(value, max) } : undefined;
   const share = max ? Math.min(1, Math.max(0, value / max)) : 0;
   const tone = share >= 0.95 ? css.fillBad : share >= 0.8 ? css.fillWarn : '';
@@ -20,7 +22,7 @@ export function Meter({ label, value, max, text }: Props) {
     <div className={css.meter}>
       <div className={css.meterText}>
         <span>{text}</span>
-        {!!max && <span className="quiet">{percent(share)}</span>}
+        {!!max && !brief && <span className="quiet">{percent(share)}</span>}
       </div>
       {bar && (
         <div

@@ -25,9 +25,9 @@ export const InstanceRow = memo(function InstanceRow({ instance }: { instance: L
         <StateBadge state={instance.status} />
       </div>
       <div className={css.rowMeters} aria-label={t('instance.use')} role="group">
-        <CpuMeter instance={instance} figures={figures} />
-        <MemoryMeter instance={instance} figures={figures} />
-        <DiskMeter instance={instance} figures={figures} />
+        <CpuMeter instance={instance} figures={figures} brief />
+        <MemoryMeter instance={instance} figures={figures} brief />
+        <DiskMeter instance={instance} figures={figures} brief />
       </div>
       <div className={css.rowPower}>
         <PowerIcons instance={instance} />

@@ -14,6 +14,9 @@ import css from './instance.module.css';
 
 const limit = 100;
 const rowHeight = 68;
+// So many rows before they come in sight their page is asked for: when it comes late,
+// all of them are drawn at once, and the scrolling stops for it.
+const before = 30;
 
 type Sort = 'name' | '-name' | 'created_at' | '-created_at' | 'memory' | '-memory' | 'cpu' | '-cpu';
 
@@ -99,12 +102,13 @@ function Rows({ query, total, first }: { query: Query; total: number; first: Lis
   useEffect(() => setMargin(box.current?.offsetTop ?? 0), []);
   const virtual = useWindowVirtualizer({ count: total, estimateSize: () => rowHeight, overscan: 6, scrollMargin: margin, useFlushSync: false });
   const shown = virtual.getVirtualItems();
-  const from = Math.floor((shown[0]?.index ?? 0) / limit) + 1;
-  const to = Math.floor((shown.at(-1)?.index ?? 0) / limit) + 1;
+  const pageOf = (index: number) => Math.floor(Math.min(Math.max(index, 0), total - 1) / limit) + 1;
+  const from = pageOf((shown[0]?.index ?? 0) - before);
+  const to = pageOf((shown.at(-1)?.index ?? 0) + before);
   const wanted = useMemo(() => Array.from({ length: to - from + 1 }, (_, n) => from + n).filter((page) => page > 1), [from, to]);
   const pages = useQueries({ queries: wanted.map((page) => ({ ...pageQuery(query, page), placeholderData: undefined })) });
   const row = (index: number): ListedInstance | undefined => {
-    const page = Math.floor(index / limit) + 1;
+    const page = pageOf(index);
     const items = page === 1 ? first : pages[wanted.indexOf(page)]?.data?.items;
     return items?.[index % limit];
   };

@@ -1,4 +1,4 @@
-import { ActionIcon } from '@mantine/core';
+import { Loader } from '@mantine/core';
 import { IconPlayerPlay, IconPlayerStop, IconRefresh, type Icon } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
@@ -6,6 +6,7 @@ import { call, keys } from '@/api';
 import { t } from '@/text';
 import { notifyError } from '@/ui';
 import { may, verbs, type ListedInstance, type Verb } from './model';
+import css from './instance.module.css';
 
 export type Powered = Pick<ListedInstance, 'id' | 'name' | 'status' | 'suspended' | 'phase' | 'actual' | 'rights'>;
 
@@ -40,10 +41,19 @@ export function PowerIcons({ instance }: { instance: Powered }) {
         const Shape = looks[verb as keyof typeof looks];
         const name = t('instance.verbOf', { verb: t(`instance.${verb as 'start'}`), name: instance.name });
         return (
-          // A tooltip of its own for each button of each row would make a long list slow.
-          <ActionIcon key={verb} aria-label={name} title={t(`instance.${verb as 'start'}`)} disabled={!can[verb]} loading={busy === verb} onClick={() => order(verb)}>
-            <Shape size={18} aria-hidden />
-          </ActionIcon>
+          // Neither Mantine's button nor a tooltip for each: rows come by the hundred while a list is scrolled.
+          <button
+            key={verb}
+            type="button"
+            className={`${css.rowIcon} mantine-focus-auto mantine-active`}
+            aria-label={name}
+            title={t(`instance.${verb as 'start'}`)}
+            aria-busy={busy === verb}
+            disabled={!can[verb] || busy === verb}
+            onClick={() => order(verb)}
+          >
+            {busy === verb ? <Loader size={15} color="currentColor" /> : <Shape size={18} aria-hidden />}
+          </button>
         );
       })}
     </>
