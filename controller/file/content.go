@@ -80,7 +80,7 @@ func (s *Service) fetch(ctx context.Context, c access.Caller, id ident.Instance,
 			out.Header[name] = value
 		}
 	}
-	out.Body = fetched(held, answer.Body, release)
+	out.Body = &download{source: answer.Body, held: held, release: release}
 	if begins(out) {
 		if err := s.tell(ctx, c.Actor, i, Downloaded, about(of)); err != nil {
 			return Content{}, errors.Join(err, out.Body.Close())
@@ -103,36 +103,31 @@ func (s *Service) hold(ctx context.Context, c access.Caller, id ident.Instance, 
 	return i, held, release, err
 }
 
-// download is the body of an agent's answer, read ahead.
+// download is the body of an agent's answer. It is read by the goroutine that
+// sends it on: the kernel's buffers let both connections work meanwhile, and a
+// second goroutine would only carry what was decrypted to another processor.
 type download struct {
-	*relay
-	source  io.Closer
+	source  io.ReadCloser   // its reads end with held, too
+	held    context.Context // ends with the right to read
 	release func()
-	filled  chan struct{}
-	detach  func() bool
 	once    sync.Once
 }
 
-// fetched reads source ahead until its end, until the download is closed, or
-// until held ends: what was read by then is not given out any more.
-func fetched(held context.Context, source io.ReadCloser, release func()) io.ReadCloser {
-	d := &download{relay: newRelay(), source: source, release: release, filled: make(chan struct{})}
-	d.detach = context.AfterFunc(held, func() { _ = d.relay.Close() })
-	go func() {
-		defer close(d.filled)
-		_ = d.fill(source) // the reader is told
-	}()
-	return d
+// Read gives what has come, in large pieces. When the right has ended, what was
+// read by then is not given out any more.
+func (d *download) Read(p []byte) (int, error) {
+	n, err := readSome(d.source, p)
+	if ended := context.Cause(d.held); ended != nil {
+		return 0, ended
+	}
+	return n, err
 }
 
 // Close ends the call to the agent, and gives the right back.
 func (d *download) Close() error {
 	var err error
 	d.once.Do(func() {
-		d.detach()
-		_ = d.relay.Close()
 		err = d.source.Close()
-		<-d.filled
 		d.release()
 	})
 	return err

@@ -80,6 +80,19 @@ func TestDownload(t *testing.T) {
 	}
 }
 
+// However few bytes it has, a file comes whole.
+func TestDownloadOfLittle(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for size := range 4 {
+		content := noise(size)
+		b.volume.do(func() { b.volume.files["little"] = content })
+		if a := b.call(b.read, "GET", "/content?path=little", nil).is(200, nil); !bytes.Equal(a.body, content) {
+			t.Errorf("%q of %q", a.body, content)
+		}
+	}
+}
+
 // The moment the right ends, so does the download: what was not sent is not sent.
 func TestDownloadIsCutWithItsRight(t *testing.T) {
 	t.Parallel()

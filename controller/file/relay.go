@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// A relay passes bytes on in large pieces: one goroutine fills buffers from one
-// end while another empties them into the other, so that the two connections of a
-// transfer work at the same time. It holds relayBuffers of relaySize at most.
+// A relay passes what is uploaded on in large pieces: the handler, to whom the
+// body belongs, fills buffers that the call to the agent empties. It holds
+// relayBuffers of relaySize at most.
 type relay struct {
 	free  chan []byte
 	full  chan []byte
@@ -108,7 +108,7 @@ func (r *relay) fill(from io.Reader) error {
 // little at a time doesn't make for little pieces; but it does not wait for more
 // once it has some: io.Reader has no way to ask, so a short read ends it.
 func readSome(from io.Reader, b []byte) (n int, err error) {
-	for n < len(b)/2 && err == nil {
+	for n < (len(b)+1)/2 && err == nil {
 		var got int
 		got, err = from.Read(b[n:])
 		n += got

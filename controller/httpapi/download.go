@@ -30,7 +30,7 @@ func HandleDownload(a *API, op Operation, kind string, h func(ctx context.Contex
 		}
 		k.http.SetStatusCode(k.route.Status)
 		k.http.SetContentType(file.Type)
-		k.http.Response.SetBodyStream(&download{ReadCloser: file.Body, done: func() {}}, int(file.Size)) // closes it
+		k.http.Response.SetBodyStream(&download{ReadCloser: file.Body, size: file.Size, done: func() {}}, int(file.Size)) // closes it
 		return nil
 	}
 	a.register(r.Operation, func() {

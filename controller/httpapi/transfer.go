@@ -144,7 +144,8 @@ func (k *call) transfer(h func(ctx context.Context, t *Transfer) (Answer, error)
 	}
 	k.status(answer)
 	sending = true
-	k.http.Response.SetBodyStream(&download{ReadCloser: answer.Body, done: cancel}, int(max(answer.Size, unknownBytes)))
+	size := max(answer.Size, unknownBytes)
+	k.http.Response.SetBodyStream(&download{ReadCloser: answer.Body, size: size, done: cancel}, int(size))
 	return nil
 }
 
@@ -184,6 +185,7 @@ func (k *call) plain(answer Answer) error {
 // download goes out in large pieces: fasthttp would copy by 4 KiB.
 type download struct {
 	io.ReadCloser
+	size int64 // unknownBytes, or what it gives
 	done context.CancelFunc
 }
 
@@ -192,7 +194,11 @@ func (d *download) WriteTo(w io.Writer) (int64, error) {
 	if from, ok := d.ReadCloser.(io.WriterTo); ok {
 		return from.WriteTo(w)
 	}
-	return io.CopyBuffer(plainWriter{w}, plainReader{d.ReadCloser}, make([]byte, copyBuffer))
+	size := int64(copyBuffer)
+	if d.size >= 0 {
+		size = max(1, min(size, d.size))
+	}
+	return io.CopyBuffer(plainWriter{w}, plainReader{d.ReadCloser}, make([]byte, size))
 }
 
 // Close ends its source, and all that its handler had open for it.
