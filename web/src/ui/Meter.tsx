@@ -17,7 +17,7 @@ interface Props {
 export function Meter({ label, value, max, text, brief }: Props) {
   const bar = max ? { min: 0, max, now: Math.min(value, max) } : undefined;
   const share = max ? Math.min(1, Math.max(0, value / max)) : 0;
-  const tone = share >= 0.95 ? css.fillBad : share >= 0.8 ? css.fillWarn : '';
+  const tone = share >= 0.95 ? css.trackBad : share >= 0.8 ? css.trackWarn : '';
   return (
     <div className={css.meter}>
       <div className={css.meterText}>
@@ -26,16 +26,15 @@ export function Meter({ label, value, max, text, brief }: Props) {
       </div>
       {bar && (
         <div
-          className={css.track}
+          className={`${css.track} ${tone}`}
           role="meter"
           aria-label={label}
           aria-valuemin={bar.min}
           aria-valuemax={bar.max}
           aria-valuenow={bar.now}
           aria-valuetext={text}
-        >
-          <div className={`${css.fill} ${tone}`} style={{ transform: `scaleX(${share})` }} />
-        </div>
+          style={{ backgroundSize: `${share * 100}% 100%` }}
+        />
       )}
     </div>
   );

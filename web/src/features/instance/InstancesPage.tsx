@@ -124,7 +124,7 @@ function Rows({ query, total, first }: { query: Query; total: number; first: Lis
             aria-setsize={total}
             aria-posinset={item.index + 1}
             className={css.slot}
-            style={{ transform: `translateY(${item.start - margin}px)`, height: rowHeight }}
+            style={{ top: item.start - margin, height: rowHeight }}
           >
             {instance ? <InstanceRow instance={instance} /> : <div className={css.rowWait} aria-busy="true" />}
           </div>
