@@ -26,8 +26,9 @@ func Of(ctx context.Context, q store.Querier, id ident.Instance) ([]Allocation, 
 }
 
 // onPort gives a node's allocations of one port, on any address.
+// It runs for each port that is taken; of +? see package store.
 func onPort(ctx context.Context, q store.Querier, node ident.Node, port uint16) ([]Allocation, error) {
-	return store.Collect(ctx, q, scan, `SELECT `+columns+` FROM `+everywhere+` WHERE node_id = ? AND port = ? ORDER BY ip`, string(node), port)
+	return store.Collect(ctx, q, scan, `SELECT `+columns+` FROM `+everywhere+` WHERE node_id = +? AND port = +? ORDER BY ip`, string(node), port)
 }
 
 // onPorts gives a node's allocations of these ports, on any address.

@@ -279,9 +279,10 @@ const callerColumns = `SELECT k.id, k.user_id, k.scopes, k.dialect, k.rate_limit
 	COALESCE(u.role_id, ''), COALESCE(r.permissions, '')
 	FROM api_keys k JOIN users u ON u.id = k.user_id LEFT JOIN roles r ON r.id = u.role_id WHERE `
 
-// findByHash gives ErrNoRows for a key that isn't there.
+// findByHash gives ErrNoRows for a key that isn't there. It runs for each call; of
+// +? see package store.
 func findByHash(ctx context.Context, q store.Querier, hash []byte) (found, error) {
-	return scanFound(q.QueryRowContext(ctx, callerColumns+`k.hash = ?`, hash).Scan)
+	return scanFound(q.QueryRowContext(ctx, callerColumns+`k.hash = +?`, hash).Scan)
 }
 
 // findCaller is findByHash for a key's id.

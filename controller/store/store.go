@@ -46,12 +46,12 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err := private(path); err != nil {
 		return nil, fmt.Errorf("make the database: %w", err)
 	}
-	writer := sql.OpenDB(connector(dsn(path, "immediate", false)))
+	writer := sql.OpenDB(connector{dsn(path, "immediate", false), writerPragmas})
 	writer.SetMaxOpenConns(1)
 	if err := migrate(ctx, writer); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	reader := sql.OpenDB(connector(dsn(path, "deferred", true)))
+	reader := sql.OpenDB(connector{dsn(path, "deferred", true), ""})
 	readers := max(4, runtime.NumCPU())
 	reader.SetMaxOpenConns(readers)
 	reader.SetMaxIdleConns(readers)
@@ -70,18 +70,23 @@ func private(path string) error {
 	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
-// connector opens connections to that address.
-type connector string
+// connector opens connections to an address and runs the pragmas in each.
+type connector struct{ dsn, pragmas string }
 
-// checkpointPages is how long the journal may become, in pages of 4 KiB, before
-// the writer copies it into the file, which waits for the disk. SQLite's own 1,000
-// are gone after seven deployments; in a longer one the pages that are written
-// again and again (the indexes' ends) are copied once for all of them.
-const checkpointPages = 8000
+// writerPragmas are those that an address doesn't know.
+//
+// The journal may become 8,000 pages of 4 KiB long before the writer copies it into
+// the file, which waits for the disk. SQLite's own 1,000 are gone after seven
+// deployments; in a longer one the pages that are written again and again (the
+// indexes' ends) are copied once for all of them.
+//
+// What a savepoint may have to bring back (see group) is kept in memory: for more
+// than 64 KiB, which a deployment has, a temporary file would be written.
+const writerPragmas = `PRAGMA wal_autocheckpoint = 8000; PRAGMA temp_store = MEMORY`
 
 // Connect is driver.Connector.
 func (c connector) Connect(context.Context) (driver.Conn, error) {
-	return c.driver().Open(string(c))
+	return c.driver().Open(c.dsn)
 }
 
 // Driver is driver.Connector.
@@ -89,7 +94,7 @@ func (c connector) Driver() driver.Driver { return c.driver() }
 
 func (c connector) driver() *sqlite3.SQLiteDriver {
 	return &sqlite3.SQLiteDriver{ConnectHook: func(conn *sqlite3.SQLiteConn) error {
-		_, err := conn.Exec(fmt.Sprintf(`PRAGMA wal_autocheckpoint = %d`, checkpointPages), nil)
+		_, err := conn.Exec(c.pragmas, nil)
 		return err
 	}}
 }
