@@ -7,6 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,6 +21,7 @@ import (
 // back into a file, through controller and agent (with TLS between the two), and in
 // turns with that to and from a plain net/http server on the loopback. All files
 // are on the same disk: what is compared is what somebody waits for who copies one.
+// What TLS and two hops alone cost is said beside it, see plainHops.
 const (
 	leastUpload   = 0.7 // of the plain server's speed
 	leastDownload = 0.7
@@ -32,7 +36,8 @@ func BenchmarkTransfer(b *testing.B) {
 	source := filepath.Join(b.TempDir(), "source")
 	sparse(b, source, benchSize)
 	plainURL, served := plainServer(b)
-	var up, plainUp, upCPU, down, plainDown, downCPU []float64
+	hopsURL := plainHops(b, served)
+	var up, plainUp, upCPU, down, plainDown, downCPU, hopsDown []float64
 	for range benchRounds {
 		plainUp = append(plainUp, f.send(b, "PUT", plainURL+"/up", source))
 		if err := os.Rename(filepath.Join(served, "up"), filepath.Join(served, "file")); err != nil {
@@ -46,11 +51,13 @@ func BenchmarkTransfer(b *testing.B) {
 		used = f.used(b)
 		down = append(down, f.fetch(b, f.panel.url+f.base+"/content?path=big"))
 		downCPU = append(downCPU, f.used(b)-used)
+		hopsDown = append(hopsDown, f.fetch(b, hopsURL+"/file"))
 	}
-	b.Logf("MiB/s: up %.0f, plain %.0f; down %.0f, plain %.0f", up, plainUp, down, plainDown)
+	b.Logf("MiB/s: up %.0f, plain %.0f; down %.0f, plain %.0f, plain in two hops %.0f", up, plainUp, down, plainDown, hopsDown)
 	b.Logf("CPU seconds of controller and agent together: up %.2f, down %.2f", upCPU, downCPU)
 	figure(b, "upload of 1 GiB, of a plain net/http server's speed", median(up)/median(plainUp), "at least", leastUpload)
 	figure(b, "download of 1 GiB, of a plain net/http server's speed", median(down)/median(plainDown), "at least", leastDownload)
+	b.Logf("download in two hops of net/http with TLS between, all in one process, of a plain net/http server's speed: %.2f", median(hopsDown)/median(plainDown))
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -237,6 +244,22 @@ func plainServer(b *testing.B) (url, folder string) {
 	go func() { _ = server.Serve(ln) }() // ends with Close
 	b.Cleanup(func() { _ = server.Close() })
 	return "http://" + ln.Addr().String(), folder
+}
+
+// plainHops serves a folder as far away as a node is: a reverse proxy before a file
+// server, with TLS between the two, of the standard library and nothing else. Both
+// are in this very process, so that there are no switches between programs in it.
+func plainHops(b *testing.B, folder string) string {
+	b.Helper()
+	far := httptest.NewTLSServer(http.FileServer(http.Dir(folder)))
+	b.Cleanup(far.Close)
+	to, err := url.Parse(far.URL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	near := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }, Transport: far.Client().Transport})
+	b.Cleanup(near.Close)
+	return near.URL
 }
 
 // sparse makes a file of a size whose content repeats.
