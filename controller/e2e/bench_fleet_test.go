@@ -24,6 +24,7 @@ const (
 	envFleetNodes = "BERTH_TEST_FLEET_NODES" // how many nodes there are in the end
 
 	perNode        = 100              // instances
+	mostAtOnce     = 200              // nodes that come in a stride
 	mostCores      = 1.0              // in steady state
 	mostResident   = 512.0            // MB
 	mostPageP99    = 50.0             // ms
@@ -116,8 +117,16 @@ func memoryDir(b *testing.B) string {
 	return dir
 }
 
-// grow makes the fleet have so many nodes, with their instances running.
+// grow makes the fleet have so many nodes, with their instances running. It goes in
+// strides: deployments are accepted faster than agents on the same cores do them.
 func (f *fleetBench) grow(b *testing.B, nodes int) {
+	b.Helper()
+	for len(f.nodes) < nodes {
+		f.stride(b, min(nodes, len(f.nodes)+mostAtOnce))
+	}
+}
+
+func (f *fleetBench) stride(b *testing.B, nodes int) {
 	b.Helper()
 	fresh := startFleet(b, fleetOrder{Controller: f.url, Key: f.key, Dir: f.agents, Images: []string{fleetReference}, From: len(f.nodes), To: nodes})
 	f.nodes = append(f.nodes, fresh...)
