@@ -34,6 +34,7 @@ type LoggedInView struct {
 	SecondFactor SecondFactorsView `json:"second_factor"`
 	Locale       string            `json:"locale" doc:"Of mails and pages; empty: the browser's"`
 	ProvedUntil  time.Time         `json:"proved_until" doc:"What changes how one logs in needs a proof from then on: POST /me/prove"`
+	LastEvent    int64             `json:"last_event" doc:"The number of the last event there was: GET /live?after= of it tells all that changes in what is asked for from now on"`
 
 	cookie string
 }
@@ -154,6 +155,10 @@ func (s *Service) welcome(ctx context.Context, b Begun, err error) (LoggedInView
 
 // view shows who is logged in.
 func (s *Service) view(ctx context.Context, session Session, cookie string) (LoggedInView, error) {
+	_, last, err := s.Events.Bounds(ctx, s.DB.Snapshot()) // before all that is shown
+	if err != nil {
+		return LoggedInView{}, err
+	}
 	me, err := s.Users.Me(ctx)
 	if err != nil {
 		return LoggedInView{}, err
@@ -165,7 +170,7 @@ func (s *Service) view(ctx context.Context, session Session, cookie string) (Log
 	f, err := factorsOf(ctx, s.DB.Snapshot(), session.User)
 	return LoggedInView{
 		MeView: me, Locale: locale, CSRF: httpapi.CSRF(cookie), Session: viewSession(session, session.ID), SecondFactor: SecondFactorsView(f),
-		ProvedUntil: session.Proved.Add(ProofLife),
+		ProvedUntil: session.Proved.Add(ProofLife), LastEvent: last,
 	}, err
 }
 

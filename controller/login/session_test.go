@@ -32,12 +32,18 @@ func TestLogin(t *testing.T) {
 	if again := w.session(); again.CSRF != v.CSRF || again.Session.ID != v.Session.ID {
 		t.Errorf("%+v, then %+v", v, again)
 	}
+	// Whoever follows the events from there misses none that comes after the answer.
+	before := w.session().LastEvent
+	w.call(http.MethodPatch, "/me", object{"username": "hanna"}).is(http.StatusOK)
+	if after := w.session().LastEvent; after <= before || before < v.LastEvent {
+		t.Errorf("the last event is %d at the login, %d, and %d after a change", v.LastEvent, before, after)
+	}
 	b.in("anna@example.test")
 	w.call(http.MethodPost, "/logout", nil).is(http.StatusOK)
 	if w.cookie != nil {
 		t.Error("the cookie is still there")
 	}
-	if got, want := b.happened(&seen), "session.started session.started session.ended"; got != want {
+	if got, want := b.happened(&seen), "session.started user.updated session.started session.ended"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	if n := b.rows("sessions"); n != 1 {

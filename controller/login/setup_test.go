@@ -224,6 +224,7 @@ func (a answer) details() string {
 type view struct {
 	CSRF         string `json:"csrf"`
 	Via          string `json:"via"`
+	LastEvent    int64  `json:"last_event"`
 	User         struct{ Username string }
 	Session      struct{ ID, Means, Address, Browser string }
 	SecondFactor struct {

@@ -5,7 +5,7 @@ import { whenLoggedOut } from './client';
 import { Invalidator } from './invalidation';
 import { keys } from './keys';
 import { live } from './live';
-import { end, useSession } from './session';
+import { end, useSession, type Session } from './session';
 
 /** Used once, at the top. */
 export function useLiveLink(): void {
@@ -26,7 +26,7 @@ export function useLiveLink(): void {
       }),
       () => live.stop(),
     ];
-    live.start();
+    live.start(client.getQueryData<Session | null>(keys.session)?.last_event ?? 0);
     return () => stops.forEach((stop) => stop());
   }, [client, user]);
 }

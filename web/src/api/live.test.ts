@@ -49,10 +49,22 @@ describe('the live socket', () => {
     vi.useRealTimers();
   });
 
+  it('begins behind what the page began with', () => {
+    const seen: number[] = [];
+    live.onEvent((e) => seen.push(e.id));
+    live.onBehind(() => seen.push(-1));
+    live.start(7);
+    expect(last().after).toBe(7);
+    last().opens();
+    last().says({ type: 'hello', after: 7 });
+    last().says(event(8));
+    expect(seen).toEqual([8]);
+  });
+
   it('goes on behind the last fact after a break, and tells none twice', async () => {
     const seen: number[] = [];
     live.onEvent((e) => seen.push(e.id));
-    live.start();
+    live.start(0);
     last().opens();
     last().says({ type: 'hello', after: 4 });
     last().says(event(5));
@@ -69,7 +81,7 @@ describe('the live socket', () => {
   });
 
   it('asks for what is looked at in one message, and again after a break', async () => {
-    live.start();
+    live.start(0);
     last().opens();
     await microtasks();
     last().sent = [];
@@ -90,7 +102,7 @@ describe('the live socket', () => {
   it('hands figures to who looks at that thing only', () => {
     const a = vi.fn();
     const b = vi.fn();
-    live.start();
+    live.start(0);
     live.watch('instances', 'a', a);
     live.watch('instances', 'b', b);
     last().opens();
@@ -102,7 +114,7 @@ describe('the live socket', () => {
   it('says that facts were missed', () => {
     const behind = vi.fn();
     live.onBehind(behind);
-    live.start();
+    live.start(0);
     last().opens();
     last().says({ type: 'behind', after: 900 });
     expect(behind).toHaveBeenCalledOnce();
@@ -113,7 +125,7 @@ describe('the live socket', () => {
     const seen: number[] = [];
     live.onBehind(behind);
     live.onEvent((e) => seen.push(e.id));
-    live.start();
+    live.start(0);
     last().opens();
     last().says({ type: 'hello', after: 900 });
     expect(behind).not.toHaveBeenCalled();
@@ -132,7 +144,7 @@ describe('the live socket', () => {
   });
 
   it('stays away when the session has ended', async () => {
-    live.start();
+    live.start(0);
     last().opens();
     last().says({ type: 'closing', code: 'UNAUTHORIZED', message: 'logged out' });
     last().close();
@@ -142,7 +154,7 @@ describe('the live socket', () => {
   });
 
   it('comes back after any other end', async () => {
-    live.start();
+    live.start(0);
     last().opens();
     last().says({ type: 'closing', code: 'INTERNAL_ERROR', message: 'the controller stops' });
     last().close();

@@ -57,9 +57,11 @@ export class Live {
     return this.current;
   }
 
-  start(): void {
+  /** `after` is a fact from before whatever is shown was asked for; 0: none is known. */
+  start(after: number): void {
     if (this.wanted) return;
     this.wanted = true;
+    this.last = after;
     this.connect();
   }
 

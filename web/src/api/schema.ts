@@ -4375,6 +4375,11 @@ export interface components {
             /** @description For the header X-Csrf-Token of every call other than GET */
             csrf: string;
             key?: components["schemas"]["KeyView"];
+            /**
+             * Format: int64
+             * @description The number of the last event there was: GET /live?after= of it tells all that changes in what is asked for from now on
+             */
+            last_event: number;
             /** @description Of mails and pages; empty: the browser's */
             locale: string;
             /** @description What the caller may do with what isn't his; an admin all there is */
