@@ -135,7 +135,7 @@ func (s *Service) Mount(a *httpapi.API) {
 		{httpapi.Operation{ID: "classicCreateUser", Method: post, Path: "/api/auth/create-user", Access: writeUsers, Status: 201, Timeout: time.Minute,
 			Accepts: ClassicUserBody{}, Answers: ClassicNewUser{}, Summary: "Make a user"}, s.createUser},
 		{httpapi.Operation{ID: "classicResetPassword", Method: post, Path: "/api/auth/reset-password", Access: writeUsers, Accepts: ClassicEmail{},
-			Answers: ClassicMessage{}, Summary: "Refused: there is no mail in this version"}, s.resetPassword},
+			Answers: ClassicMessage{}, Summary: "Refused: this API sends no mail"}, s.resetPassword},
 		{httpapi.Operation{ID: "classicInstances", Method: get, Path: "/api/instances", Access: anyone, Answers: []ClassicInstance{},
 			Summary: "All instances that the key's user may see"}, s.listInstances},
 		{httpapi.Operation{ID: "classicDeploy", Method: post, Path: "/api/instances/deploy", Access: manage, Status: 201, Timeout: time.Minute,

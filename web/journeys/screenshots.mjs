@@ -25,7 +25,7 @@ const looks = [
 
 async function take({ page }, { name, path, act }, suffix) {
   await page.goto(path);
-  if (name === 'docs') await page.locator('h1').first().waitFor();
+  if (name === 'docs') await page.locator('#waiting').waitFor({ state: 'detached' });
   else await settled(page);
   if (name === 'instance') await printed(page, 'You said: ahoy');
   await act?.(page);

@@ -30,7 +30,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Refused: there is no mail in this version */
+        /** Refused: this API sends no mail */
         post: operations["classicResetPassword"];
         delete?: never;
         options?: never;

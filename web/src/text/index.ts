@@ -188,6 +188,11 @@ export function cores(value: number): string {
   return number(value, { maximumFractionDigits: 2 });
 }
 
+/** Cores with their unit: 0.5 cores, 1 core. */
+export function coresOf(value: number): string {
+  return t('common.cores', { count: Number(value.toFixed(2)) });
+}
+
 /** A share of one as percent. */
 export function percent(share: number): string {
   return number(share, { style: 'percent', maximumFractionDigits: share < 0.1 ? 1 : 0 });

@@ -1,5 +1,6 @@
 import { useSyncExternalStore } from 'react';
 import { ago, dateTime } from '@/text';
+import css from './ui.module.css';
 
 // One clock for all of them: a list of a thousand rows has one timer.
 const readers = new Set<() => void>();
@@ -32,7 +33,7 @@ export function RelativeTime({ at, never = '–' }: { at: string | null | undefi
   const clock = useNow();
   if (!at) return <span>{never}</span>;
   return (
-    <time dateTime={at} title={dateTime(at, { dateStyle: 'full', timeStyle: 'medium' })}>
+    <time className={css.when} dateTime={at} title={dateTime(at, { dateStyle: 'full', timeStyle: 'medium' })}>
       {ago(at, clock)}
     </time>
   );

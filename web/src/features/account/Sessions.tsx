@@ -43,7 +43,7 @@ export function Sessions() {
           { key: 'address', title: t('account.sessionAddress'), cell: (row) => <span className="mono">{row.address}</span> },
           { key: 'means', title: t('account.sessionMeans'), wide: true, cell: (row) => tAny(`account.means_${row.means}`, row.means) },
           { key: 'began', title: t('account.sessionBegan'), wide: true, cell: (row) => <RelativeTime at={row.created_at} /> },
-          { key: 'seen', title: t('account.sessionSeen'), wide: true, cell: (row) => <RelativeTime at={row.last_seen_at} /> },
+          { key: 'seen', title: t('account.sessionSeen'), cell: (row) => <RelativeTime at={row.last_seen_at} /> },
           {
             key: 'actions',
             title: '',

@@ -134,7 +134,7 @@ export default function Console({ instance, writes, running, held }: Props) {
 
 // What Berth says is told apart from what the instance prints.
 function colouredBy(source: string, text: string): string {
-  if (source === 'in') return `\x1b[2m> ${text}`;
+  if (source === 'in') return `\x1b[90m> ${text}`;
   return source === 'berth' ? `\x1b[36m${text}` : text;
 }
 

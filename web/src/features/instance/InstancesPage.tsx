@@ -1,5 +1,5 @@
 import { Button } from '@mantine/core';
-import { IconPlus, IconServer2 } from '@tabler/icons-react';
+import { IconBox, IconPlus } from '@tabler/icons-react';
 import { keepPreviousData, useQueries, useQuery } from '@tanstack/react-query';
 import { useWindowVirtualizer } from '@tanstack/react-virtual';
 import { useEffect, useMemo, useRef, useState } from 'react';
@@ -89,7 +89,7 @@ function Nothing({ narrowed, clear, action }: { narrowed: boolean; clear: () => 
     );
   }
   return (
-    <EmptyState icon={IconServer2} title={t('instance.none')} action={action}>
+    <EmptyState icon={IconBox} title={t('instance.none')} action={action}>
       {action ? t('instance.noneStaff') : t('instance.noneCustomer')}
     </EmptyState>
   );

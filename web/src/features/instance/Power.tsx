@@ -34,7 +34,7 @@ export function PowerIcons({ instance }: { instance: Powered }) {
   const { busy, order } = usePower(instance);
   if (!may(instance, 'power')) return null;
   const can = verbs(instance);
-  const row: Verb[] = can.start ? ['start'] : ['restart', 'stop'];
+  const row: Verb[] = can.stop || can.kill || instance.actual === 'running' ? ['restart', 'stop'] : ['start'];
   return (
     <>
       {row.map((verb) => {

@@ -43,7 +43,7 @@ export default function SubusersTab({ instance }: { instance: Instance }) {
             { key: 'name', title: t('common.name'), cell: (each) => each.username },
             {
               key: 'rights',
-              title: t('instance.subuserRights', { name: '' }).trim(),
+              title: t('instance.rights'),
               cell: (each) => (
                 <div className={css.chips}>
                   {(each.rights ?? []).map((right) => (

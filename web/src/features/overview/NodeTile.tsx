@@ -1,7 +1,7 @@
 import { useCallback, useState } from 'react';
 import { Link } from 'wouter';
 import { useLiveStats, type LiveStats, type View } from '@/api';
-import { bytes, cores, mebibytes, t } from '@/text';
+import { bytes, cores, coresOf, mebibytes, t } from '@/text';
 import { Meter, StateBadge } from '@/ui';
 import css from './overview.module.css';
 
@@ -26,11 +26,11 @@ export function NodeTile({ node }: { node: View<'NodeView'> }) {
         label={t('common.cpu')}
         value={node.cpu_used}
         max={node.cpu_free === undefined ? 0 : node.cpu_used + node.cpu_free}
-        text={`${t('common.cpu')} ${node.cpu_free === undefined ? cores(node.cpu_used) : t('common.ofTotal', { used: cores(node.cpu_used), total: cores(node.cpu_used + node.cpu_free) })}`}
+        text={`${t('common.cpu')} ${node.cpu_free === undefined ? coresOf(node.cpu_used) : t('common.ofTotal', { used: cores(node.cpu_used), total: coresOf(node.cpu_used + node.cpu_free) })}`}
       />
       <footer className="quiet nums">
         <span>{t('overview.instances', { count: node.instances })}</span>
-        <span>{now ? t('overview.now', { cpu: cores(now.cpu), memory: bytes(now.memory_used_bytes) }) : '\u00a0'}</span>
+        <span>{now ? t('overview.now', { cpu: coresOf(now.cpu), memory: bytes(now.memory_used_bytes) }) : '\u00a0'}</span>
       </footer>
     </article>
   );

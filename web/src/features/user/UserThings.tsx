@@ -3,7 +3,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import { call, keys, list, useCan, type View } from '@/api';
-import { cores, mebibytes, number, t } from '@/text';
+import { coresOf, mebibytes, number, t } from '@/text';
 import { ConfirmByName, DataTable, EmptyState, Meter, notifyDone, RelativeTime, Section, StateBadge } from '@/ui';
 import { useCovers } from './roles';
 
@@ -41,7 +41,7 @@ export function UserInstances({ user }: Props) {
           { key: 'name', title: t('common.name'), cell: (each) => <Link href={`/instances/${each.id}`}>{each.name}</Link> },
           { key: 'state', title: t('job.state'), cell: (each) => <StateBadge state={each.status} /> },
           { key: 'memory', title: t('common.memory'), end: true, wide: true, cell: (each) => mebibytes(each.memory) },
-          { key: 'cpu', title: t('common.cpu'), end: true, wide: true, cell: (each) => cores(each.cpu) },
+          { key: 'cpu', title: t('common.cpu'), end: true, wide: true, cell: (each) => coresOf(each.cpu) },
           { key: 'disk', title: t('common.disk'), end: true, wide: true, cell: (each) => mebibytes(each.disk) },
         ]}
       />
@@ -58,7 +58,7 @@ export function UserUse({ user }: Props) {
     <SimpleGrid cols={{ base: 2, sm: 4 }} spacing="md">
       <Meter label={t('nav.instances')} value={used.instances} max={quota.instances ?? 0} text={`${t('nav.instances')} ${of(number(used.instances), quota.instances, number)}`} />
       <Meter label={t('common.memory')} value={used.memory} max={quota.memory ?? 0} text={`${t('common.memory')} ${of(mebibytes(used.memory), quota.memory, mebibytes)}`} />
-      <Meter label={t('common.cpu')} value={used.cpu} max={quota.cpu ?? 0} text={`${t('common.cpu')} ${of(cores(used.cpu), quota.cpu, cores)}`} />
+      <Meter label={t('common.cpu')} value={used.cpu} max={quota.cpu ?? 0} text={`${t('common.cpu')} ${of(coresOf(used.cpu), quota.cpu, coresOf)}`} />
       <Meter label={t('common.disk')} value={used.disk} max={quota.disk ?? 0} text={`${t('common.disk')} ${of(mebibytes(used.disk), quota.disk, mebibytes)}`} />
     </SimpleGrid>
   );

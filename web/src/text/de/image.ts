@@ -19,7 +19,7 @@ export const image = {
   report: 'Bericht',
   reportStatus: 'Was aus ihnen wurde',
   reportCopy: 'Bericht kopieren',
-  reportChanges: 'Anders übernommen, als es dort steht',
+  reportChanges: 'Mit Änderungen übernommen',
   reportIgnored: 'Bedeutet hier nichts',
   reportMore: { one: '{count} weitere Zeile: Grenzen Sie den Bericht ein, um sie zu sehen.', other: '{count} weitere Zeilen: Grenzen Sie den Bericht ein, um sie zu sehen.' },
   status_imported: 'Importiert',

@@ -5,7 +5,7 @@ export const overview = {
   version: 'Berth {version}',
   todo: 'Was zu tun ist',
   instances: { one: '{count} Instanz', other: '{count} Instanzen' },
-  now: 'CPU {cpu} · {memory} benutzt',
+  now: '{cpu} und {memory} benutzt',
   nodeOffline: 'Offline',
   nodeOfflineDo: 'Prüfen Sie, ob der Rechner läuft und dort berth-agent.',
   nodeRevoked: 'Widerrufen',

@@ -20,7 +20,7 @@ export const image = {
   report: 'Report',
   reportStatus: 'What became of them',
   reportCopy: 'Copy the report',
-  reportChanges: 'Taken otherwise than it stands there',
+  reportChanges: 'Imported with changes',
   reportIgnored: 'Means nothing here',
   reportMore: { one: '{count} more line: narrow the report to see it.', other: '{count} more lines: narrow the report to see them.' },
   status_imported: 'Imported',

@@ -6,7 +6,7 @@ export const overview = {
   version: 'Berth {version}',
   todo: 'What to do',
   instances: { one: '{count} instance', other: '{count} instances' },
-  now: 'CPU {cpu} · {memory} in use',
+  now: '{cpu} and {memory} in use',
   nodeOffline: 'Offline',
   nodeOfflineDo: 'See whether the machine is up and berth-agent runs there.',
   nodeRevoked: 'Revoked',

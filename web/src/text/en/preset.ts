@@ -1,6 +1,6 @@
 export const preset = {
   title: 'Presets',
-  hint: 'Settings under a name. Whoever deploys chooses one and changes what he likes.',
+  hint: 'Settings under a name. Whoever deploys chooses one and changes what they like.',
   add: 'Add a preset',
   empty: 'No presets yet',
   emptyHint: 'Keep what you deploy again and again: “small”, “large”, “for the school”.',
