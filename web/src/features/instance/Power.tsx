@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { call, keys } from '@/api';
 import { t } from '@/text';
 import { notifyError } from '@/ui';
-import { may, verbs, type ListedInstance, type Verb } from './model';
+import { isUp, may, verbs, type ListedInstance, type Verb } from './model';
 import css from './instance.module.css';
 
 export type Powered = Pick<ListedInstance, 'id' | 'name' | 'status' | 'suspended' | 'phase' | 'actual' | 'rights'>;
@@ -34,7 +34,7 @@ export function PowerIcons({ instance }: { instance: Powered }) {
   const { busy, order } = usePower(instance);
   if (!may(instance, 'power')) return null;
   const can = verbs(instance);
-  const row: Verb[] = can.stop || can.kill || instance.actual === 'running' ? ['restart', 'stop'] : ['start'];
+  const row: Verb[] = isUp(instance) ? ['restart', 'stop'] : ['start'];
   return (
     <>
       {row.map((verb) => {

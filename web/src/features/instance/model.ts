@@ -16,17 +16,21 @@ export const statuses = ['running', 'starting', 'stopping', 'stopped', 'crashed'
 
 export type Verb = 'start' | 'stop' | 'restart' | 'kill';
 
+/** Whether its container runs, be it on its way up or down. */
+export function isUp({ actual }: Pick<ListedInstance, 'actual'>): boolean {
+  return actual === 'running' || actual === 'starting' || actual === 'stopping';
+}
+
 /** Which power orders make sense in a state. */
 export function verbs(instance: Pick<ListedInstance, 'status' | 'suspended' | 'phase' | 'actual'>): Record<Verb, boolean> {
   const { status, suspended, actual } = instance;
   const fixed = suspended || status === 'deleting' || status === 'installing';
-  const up = actual === 'running' || actual === 'starting' || actual === 'stopping';
   const down = actual === 'stopped' || actual === 'crashed' || actual === 'unknown' || status === 'failed';
   return {
     start: !fixed && down,
     stop: !fixed && (actual === 'running' || actual === 'starting'),
     restart: !fixed && (actual === 'running' || actual === 'starting' || actual === 'crashed'),
-    kill: !fixed && up,
+    kill: !fixed && isUp(instance),
   };
 }
 
