@@ -36,7 +36,7 @@ func TestListsShowEveryChange(t *testing.T) {
 	}
 	for query, want := range map[string][]string{
 		"?sort=name": {"n0", "n1", "n2", "n3", "n4"}, "?sort=-name&limit=2": {"n4", "n3"}, "?sort=name&limit=2&page=3": {"n4"},
-		"?limit=2&page=4": {}, "?sort=name&limit=3&owner_id=" + ben: {"n1", "n3"}, "?search=n3": {"n3"},
+		"?limit=2&page=4": {}, "?sort=name&limit=3&owner_id=" + ben: {"n1", "n3"}, "?search=n3": {"n3"}, "?ids=nobody," + ids[3] + "&sort=name": {"n3"},
 	} {
 		for range 2 { // read, then kept
 			if got := p.listed(adminKey, query); !slices.Equal(got, want) {

@@ -126,6 +126,7 @@ type Filter struct {
 	Image    ident.Image
 	Status   Status
 	Search   string // part of the name, or the id
+	IDs      string // of those looked for, with commas between; a text, so that filters can be compared
 	Deleting bool   // also those that are being deleted
 	Sort     string // "name", "created_at", "memory", …; with a leading "-" downwards
 	Env      bool   // fill in Listed.Env
@@ -175,6 +176,10 @@ func (f Filter) where(reach access.Reach) (string, []any) {
 	}
 	if f.Search != "" {
 		add(`(id = ? OR name LIKE ? ESCAPE '\')`, f.Search, "%"+strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(f.Search)+"%")
+	}
+	if f.IDs != "" {
+		ids, _ := json.Marshal(strings.Split(f.IDs, ",")) // texts always can
+		add("id IN (SELECT value FROM json_each(?))", string(ids))
 	}
 	if len(parts) == 0 {
 		return "", nil

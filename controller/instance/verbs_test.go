@@ -292,6 +292,8 @@ func TestListFilters(t *testing.T) {
 		"suspended": {instance.Filter{Status: instance.StatusSuspended, Deleting: true}, []ident.Instance{suspended.ID}},
 		"deleting":  {instance.Filter{Status: instance.StatusDeleting, Deleting: true}, []ident.Instance{deleting.ID}},
 		"by id":     {instance.Filter{Search: string(running.ID)}, []ident.Instance{running.ID}},
+		"of some":   {instance.Filter{IDs: "nobody," + string(stopped.ID) + "," + string(running.ID)}, []ident.Instance{running.ID, stopped.ID}},
+		"of none":   {instance.Filter{IDs: "' OR 1=1 --,"}, nil},
 		"a percent": {instance.Filter{Search: "%_"}, []ident.Instance{stopped.ID}},
 		"quotes":    {instance.Filter{Search: "' OR 1=1 --"}, nil},
 		"a page":    {instance.Filter{Limit: 1, Offset: 1}, []ident.Instance{stopped.ID}},

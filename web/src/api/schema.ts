@@ -7343,6 +7343,8 @@ export interface operations {
     listInstances: {
         parameters: {
             query?: {
+                /** @description Only these: ids with commas between */
+                ids?: string;
                 /** @description Only of this image */
                 image_id?: string;
                 /** @description How many on a page */

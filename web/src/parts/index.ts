@@ -2,10 +2,12 @@
 // ui doesn't, and a feature knows no other.
 export { JobLive } from './JobLive';
 export { NodeCommand } from './NodeCommand';
+export { NodeName } from './NodeName';
 export { NodeSelect, useTakingNodes } from './NodeSelect';
 export { UserName, UserSelect } from './UserSelect';
 export { bodyOf, emptyForm, referenceChoices, withImage, type DeployForm } from './deploy';
 export { ChoiceFields, LimitFields, PortFields, PresetField, VariableFields } from './DeployFields';
+export { InstanceLink, namesOf, withNames, type Names } from './InstanceLink';
 export { ImageIcon } from './ImageIcon';
 export { ImagePicker } from './ImagePicker';
 export { isRequired, isSecret, type Variable } from './rules';

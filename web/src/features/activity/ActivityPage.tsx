@@ -1,7 +1,7 @@
 import { Select, TextInput } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { keys, list, useCan, type View } from '@/api';
-import { UserSelect } from '@/parts';
+import { InstanceLink, NodeName, UserSelect, withNames, type Names } from '@/parts';
 import { described, eventText } from '@/parts/deeds';
 import { t, tAny } from '@/text';
 import { Choice, DataTable, EmptyState, Filters, PageHeader, Pager, RelativeTime, SearchField, Section, useFilters, type Column } from '@/ui';
@@ -26,7 +26,7 @@ export default function ActivityPage() {
     until: isoOfLocal(until),
     ...(via ? { via: via as 'key' } : {}),
   };
-  const found = useQuery({ queryKey: keys.activity('list', query), queryFn: ({ signal }) => list('/api/v1/activity', { query, signal }), placeholderData: (before) => before });
+  const found = useQuery({ queryKey: keys.activity('list', query), queryFn: async ({ signal }) => withNames(await list('/api/v1/activity', { query, signal }), signal), placeholderData: (before) => before });
   return (
     <>
       <PageHeader title={t('activity.title')} />
@@ -53,7 +53,7 @@ export default function ActivityPage() {
         </Filters>
         <DataTable
           label={t('activity.title')}
-          columns={columns()}
+          columns={columns(found.data?.names)}
           rows={found.data?.items}
           rowKey={(event) => String(event.id)}
           error={found.error}
@@ -66,7 +66,7 @@ export default function ActivityPage() {
   );
 }
 
-const columns = (): Column<Event>[] => [
+const columns = (names: Names = new Map()): Column<Event>[] => [
   {
     key: 'what',
     title: t('activity.what'), width: '50%',
@@ -90,13 +90,13 @@ const columns = (): Column<Event>[] => [
     ),
   },
   { key: 'via', title: t('activity.via'), wide: true, cell: (event) => tAny(`activity.via_${event.actor.via}`, event.actor.via) },
-  { key: 'about', title: t('activity.about'), wide: true, cell: (event) => <About event={event} /> },
+  { key: 'about', title: t('activity.about'), wide: true, cell: (event) => <About event={event} names={names} /> },
   { key: 'at', title: t('activity.when'), end: true, cell: (event) => <RelativeTime at={event.at} /> },
 ];
 
-function About({ event }: { event: Event }) {
-  if (event.instance_id) return <Link href={`/instances/${event.instance_id}`}>{event.instance_id}</Link>;
-  if (event.node_id) return <Link href={`/nodes/${event.node_id}`}>{t('job.node')}</Link>;
+function About({ event, names }: { event: Event; names: Names }) {
+  if (event.instance_id) return <InstanceLink id={event.instance_id} names={names} />;
+  if (event.node_id) return <NodeName id={event.node_id} />;
   if (event.job_id) return <Link href={`/jobs/${event.job_id}`}>{t('job.one')}</Link>;
   return <span className="quiet">{event.type.startsWith('user.') && event.subject_id ? <Link href={`/users/${event.subject_id}`}>{t('user.one')}</Link> : '–'}</span>;
 }

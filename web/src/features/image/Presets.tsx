@@ -162,7 +162,7 @@ function PresetForm({ image, preset, close }: { image: View<'ImageView'>; preset
         <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm">
           <Select label={t('deploy.reference')} value={held.reference} error={of('reference')} onChange={(to) => set({ reference: to ?? '' })} data={[{ value: '', label: t('preset.open') }, ...references(image).map((each) => ({ value: each.reference, label: each.label || each.reference }))]} />
           {commands.length > 1 && <Select label={t('deploy.startup')} value={held.startup} error={of('startup')} onChange={(to) => set({ startup: to ?? '' })} data={[{ value: '', label: t('preset.open') }, ...commands.map((each) => each.name)]} />}
-          <TextInput label={t('deploy.ports')} description={t('preset.portsHint')} value={held.ports} error={of('ports')} onChange={(e) => set({ ports: e.currentTarget.value })} />
+          <TextInput label={t('deploy.ports')} description={t('preset.portsHint')} inputWrapperOrder={['label', 'input', 'error', 'description']} value={held.ports} error={of('ports')} onChange={(e) => set({ ports: e.currentTarget.value })} />
         </SimpleGrid>
         {variables.length > 0 && (
           <VariableForm variables={variables} values={held.variables} start={{}} tried={false} staff of={(name) => of(`variables.${name}`)} onChange={(name, to) => set({ variables: { ...held.variables, [name]: to } })} />

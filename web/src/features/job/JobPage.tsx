@@ -2,14 +2,20 @@ import { Anchor } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useLocation, useParams } from 'wouter';
 import { call, keys } from '@/api';
-import { JobLive } from '@/parts';
+import { InstanceLink, JobLive, namesOf, NodeName } from '@/parts';
 import { dateTime, t, tAny } from '@/text';
 import { ErrorPage, Facts, notifyDone, PageHeader, PageSkeleton, RelativeTime, Section } from '@/ui';
 
 export default function JobPage() {
   const { id } = useParams<{ id: string }>();
   const [, go] = useLocation();
-  const job = useQuery({ queryKey: keys.jobs(id), queryFn: () => call('get', '/api/v1/jobs/{id}', { path: { id } }) });
+  const job = useQuery({
+    queryKey: keys.jobs(id),
+    queryFn: async ({ signal }) => {
+      const found = await call('get', '/api/v1/jobs/{id}', { path: { id }, signal });
+      return { ...found, names: await namesOf([found], signal) };
+    },
+  });
   if (job.error && !job.data) return <ErrorPage error={job.error} retry={() => void job.refetch()} />;
   if (!job.data) return <PageSkeleton />;
   const { data } = job;
@@ -37,8 +43,8 @@ export default function JobPage() {
       <Section title={t('common.details')}>
         <Facts
           of={[
-            [t('job.instance'), data.instance_id && <Link href={`/instances/${data.instance_id}`}>{data.instance_id}</Link>],
-            [t('job.node'), data.node_id && <Link href={`/nodes/${data.node_id}`}>{data.node_id}</Link>],
+            [t('job.instance'), data.instance_id && <InstanceLink id={data.instance_id} names={data.names} />],
+            [t('job.node'), data.node_id && <NodeName id={data.node_id} />],
             [t('job.by'), `${data.actor.username ?? ''} (${tAny(`activity.via_${data.actor.via}`, data.actor.via)})`],
             [t('common.created'), dateTime(data.created_at)],
             [t('job.started'), data.started_at && <RelativeTime at={data.started_at} />],

@@ -2,6 +2,7 @@ import { Select } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link, useLocation } from 'wouter';
 import { keys, list, type View } from '@/api';
+import { InstanceLink, NodeName, withNames, type Names } from '@/parts';
 import { t, tAny } from '@/text';
 import { Choice, DataTable, EmptyState, Filters, PageHeader, Pager, RelativeTime, Section, StateBadge, useFilters, type Column } from '@/ui';
 import { kinds, states } from './job';
@@ -13,7 +14,7 @@ export default function JobsPage() {
   const filters = useFilters('state', 'kind', 'instance_id', 'node_id');
   const { state, kind, instance_id, node_id } = filters.values;
   const query = { page: filters.page, limit: 50, kind, instance_id, node_id, ...(state ? { state: state as Job['state'] } : {}) };
-  const jobs = useQuery({ queryKey: keys.jobs('list', query), queryFn: ({ signal }) => list('/api/v1/jobs', { query, signal }), placeholderData: (before) => before });
+  const jobs = useQuery({ queryKey: keys.jobs('list', query), queryFn: async ({ signal }) => withNames(await list('/api/v1/jobs', { query, signal }), signal), placeholderData: (before) => before });
   return (
     <>
       <PageHeader title={t('job.title')} />
@@ -35,7 +36,7 @@ export default function JobsPage() {
         </Filters>
         <DataTable
           label={t('job.title')}
-          columns={columns()}
+          columns={columns(jobs.data?.names)}
           rows={jobs.data?.items}
           rowKey={(job) => job.id}
           error={jobs.error}
@@ -49,14 +50,14 @@ export default function JobsPage() {
   );
 }
 
-const columns = (): Column<Job>[] => [
+const columns = (names: Names = new Map()): Column<Job>[] => [
   { key: 'kind', title: t('job.kind'), cell: (job) => <Link href={`/jobs/${job.id}`}>{tAny(`job.kind_${job.kind}`, job.kind)}</Link> },
   { key: 'state', title: t('job.state'), cell: (job) => <StateBadge state={job.state} /> },
   {
     key: 'of',
     title: t('job.of'),
     wide: true,
-    cell: (job) => (job.instance_id ? <Link href={`/instances/${job.instance_id}`}>{job.instance_id}</Link> : job.node_id ? <Link href={`/nodes/${job.node_id}`}>{t('job.node')}</Link> : '–'),
+    cell: (job) => (job.instance_id ? <InstanceLink id={job.instance_id} names={names} /> : job.node_id ? <NodeName id={job.node_id} /> : '–'),
   },
   { key: 'message', title: t('job.progress'), wide: true, cell: (job) => <span className="quiet">{job.failure?.message ?? job.message ?? ''}</span> },
   { key: 'by', title: t('job.by'), wide: true, cell: (job) => job.actor.username ?? tAny(`activity.via_${job.actor.via}`, job.actor.via) },

@@ -67,7 +67,7 @@ function Mebi({ field, label, form, set, submit }: Omit<Props, 'all'> & { field:
   return (
     <NumberInput
       label={t(label)}
-      description={t('node.mebibytes')}
+      suffix=" MiB"
       required={field === 'memory' || field === 'disk'}
       min={0}
       step={1024}

@@ -1,9 +1,9 @@
-import { ActionIcon, Anchor, Button, Group, SegmentedControl, TextInput } from '@mantine/core';
+import { ActionIcon, Button, Group, SegmentedControl, TextInput } from '@mantine/core';
 import { IconTrash } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import { Link } from 'wouter';
 import { call, keys, list, useCan } from '@/api';
+import { InstanceLink, withNames } from '@/parts';
 import { t } from '@/text';
 import { DataTable, EmptyState, ErrorNotice, Form, notifyDone, notifyError, Pager, Section, useFilters, useSubmit } from '@/ui';
 import type { Node } from './node';
@@ -19,7 +19,7 @@ export function Ports({ node }: { node: Node }) {
   const path = { id: node.id };
   const ports = useQuery({
     queryKey: keys.nodes(node.id, 'ports', query),
-    queryFn: ({ signal }) => list('/api/v1/nodes/{id}/allocations', { path, query, signal }),
+    queryFn: async ({ signal }) => withNames(await list('/api/v1/nodes/{id}/allocations', { path, query, signal }), signal),
     placeholderData: (before) => before,
   });
   const again = () => client.invalidateQueries({ queryKey: keys.nodes(node.id, 'ports') });
@@ -61,10 +61,10 @@ export function Ports({ node }: { node: Node }) {
               title: t('node.portsInstance'),
               cell: (each) =>
                 each.instance_id ? (
-                  <Anchor component={Link} href={`/instances/${each.instance_id}`}>
-                    {each.instance_id}
+                  <>
+                    <InstanceLink id={each.instance_id} names={ports.data?.names ?? new Map()} />
                     {each.container_port ? ` → ${each.container_port}` : ''}
-                  </Anchor>
+                  </>
                 ) : (
                   <span className="quiet">{t('node.portsFree')}</span>
                 ),

@@ -16,7 +16,6 @@ export const node = {
   nameHint: 'Kurz, für Menschen: fra-1.',
   memoryFor: 'Speicher für Instanzen',
   diskFor: 'Platte für Instanzen',
-  mebibytes: 'MiB',
   publicHost: 'Öffentliche Adresse',
   publicHostHint: 'Was Kunden genannt wird; leer: die Adresse.',
   bindAddress: 'Ports binden an',

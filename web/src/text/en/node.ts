@@ -17,7 +17,6 @@ export const node = {
   nameHint: 'Short, for people: fra-1.',
   memoryFor: 'Memory for instances',
   diskFor: 'Disk for instances',
-  mebibytes: 'MiB',
   publicHost: 'Public address',
   publicHostHint: 'What customers are told; the address when empty.',
   bindAddress: 'Bind ports to',
