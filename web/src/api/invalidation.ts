@@ -9,7 +9,8 @@ type Event = View<'EventView'>;
 const about: Record<string, (event: Event) => QueryKey[]> = {
   instance: (e) => [keys.instances('list'), ...one(keys.instances, e.instance_id), keys.nodes(), keys.me('quota')],
   subuser: (e) => [...one(keys.instances, e.instance_id), keys.instances('list'), keys.session],
-  file: (e) => (e.instance_id ? [keys.instances(e.instance_id, 'files', 'list')] : []),
+  file: files,
+  sftp: files,
   node: (e) => [keys.nodes('list'), ...one(keys.nodes, e.node_id), keys.system()],
   job: (e) => [keys.jobs('list'), ...one(keys.jobs, e.job_id), ...one(keys.instances, e.instance_id)],
   image: () => [keys.images()],
@@ -28,6 +29,10 @@ const about: Record<string, (event: Event) => QueryKey[]> = {
   release: () => [keys.system()],
   move: (e) => [...one(keys.instances, e.instance_id), keys.nodes()],
 };
+
+function files(event: Event): QueryKey[] {
+  return event.instance_id ? [keys.instances(event.instance_id, 'files', 'list')] : [];
+}
 
 function one(key: (...more: unknown[]) => QueryKey, id: string | undefined): QueryKey[] {
   return id ? [key(id)] : [];

@@ -22,5 +22,9 @@ it('says what changed and how much, not how it is kept', async () => {
   expect(described({ type: 'instance.created', data: { name: 'web', image: 'berth/demo:1', job: '0190' } })).toBe('web · berth/demo:1');
   expect(described({ type: 'session.started', data: { means: 'password', browser: 'Mozilla/5.0' } })).toBe('by password');
   expect(described({ type: 'user.invited', data: { by: 'link' } })).toBe('by a link');
+  const deeds = [{ what: 'written', path: 'a.txt' }, { what: 'renamed', path: 'a.txt', to: 'b.txt' }, { what: 'removed', path: 'c' }, { what: 'made', path: 'd' }];
+  expect(described({ type: 'sftp.session_ended', data: { began_at: '', deeds: deeds.slice(0, 2), more: 0 } })).toBe('written: a.txt, renamed: a.txt → b.txt');
+  expect(described({ type: 'sftp.session_ended', data: { deeds } })).toBe('written: a.txt, renamed: a.txt → b.txt, removed: c …');
+  expect(described({ type: 'sftp.session_ended', data: { deeds: null } })).toBe('');
   expect(described({ type: 'x.y', data: { path: 'z'.repeat(500) } }).length).toBeLessThan(210);
 });

@@ -15,8 +15,14 @@ const plain: Say = (value) => (typeof value === 'number' ? number(value) : typeo
 // A few, and how many more.
 const few: Say = (value) => {
   if (!Array.isArray(value)) return plain(value, '');
-  const all = value.filter((each) => typeof each === 'string');
-  return all.slice(0, 3).join(', ') + (all.length > 3 ? ' …' : '');
+  return firstOf(value.filter((each) => typeof each === 'string'));
+};
+const firstOf = (all: string[]) => all.slice(0, 3).join(', ') + (all.length > 3 ? ' …' : '');
+
+// Of what was done over SFTP, too: each with what was done.
+const deeds: Say = (value) => {
+  if (!Array.isArray(value)) return '';
+  return firstOf((value as { what: string; path: string; to?: string }[]).map(({ what, path, to }) => `${word(what, '')}: ${path}${to ? ` → ${to}` : ''}`));
 };
 
 const field = (name: string) => tAny(`activity.field_${name}`, name.replaceAll('_', ' '));
@@ -44,7 +50,7 @@ const says: [string, Say][] = [
   ['username', plain], ['name', plain], ['path', plain], ['paths', few], ['from', before], ['to', plain], ['command', plain], ['email', plain], ['url', plain], ['issuer', plain],
   ['image', plain], ['release', plain], ['address', plain], ['port', plain], ['ports', few], ['changed', fields], ['changes', fields], ['fields', fields], ['permissions', count('permissions')],
   ['rights', count('rights')], ['scopes', few], ['admin', yes('asAdmin')], ['restart', yes('withRestart')], ['size', (value) => (typeof value === 'number' ? bytes(value) : '')],
-  ['means', word], ['by', word], ['kind', kind], ['purpose', word], ['connection', word], ['verb', word], ['why', word], ['code', plain], ['status', plain], ['reason', plain],
+  ['means', word], ['by', word], ['kind', kind], ['purpose', word], ['connection', word], ['verb', word], ['why', word], ['deeds', deeds], ['code', plain], ['status', plain], ['reason', plain],
 ];
 
 // What leads on to what comes next: files from here to there, a state after another.

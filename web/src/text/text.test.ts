@@ -77,3 +77,10 @@ it('translates only what the controller and the agent really say', () => {
   );
   expect(Object.keys(said).filter((words) => !sources.some((text) => text.includes(`"${words}"`)))).toEqual([]);
 });
+
+it('has a sentence for every change that is told of', () => {
+  const deeds = readFileSync(`${process.cwd()}/../controller/app/testdata/deeds.txt`, 'utf8');
+  const types = new Set(deeds.match(/(?<=\s)[a-z_]+\.[a-z_]+(?=\s)/g));
+  expect(types.size).toBeGreaterThan(50);
+  expect([...types].filter((type) => tAny(`activity.type_${type}`, '') === '')).toEqual([]);
+});

@@ -2,7 +2,7 @@ export const doors = ['session', 'key', 'sftp', 'schedule', 'system', 'local'] a
 
 /** What events are about: the first word of their types. */
 export const things = [
-  'instance', 'file', 'subuser', 'node', 'allocation', 'image', 'user', 'role', 'session', 'second_factor', 'passkey', 'oidc', 'password', 'link', 'key', 'ssh_key', 'settings', 'mail', 'preset', 'registry', 'job',
+  'instance', 'file', 'sftp', 'subuser', 'node', 'join_key', 'allocation', 'image', 'user', 'role', 'session', 'second_factor', 'passkey', 'oidc', 'password', 'link', 'key', 'ssh_key', 'settings', 'mail', 'preset', 'registry', 'job',
 ] as const;
 
 /** What a field of date and time says, in the local zone, as the API wants it; undefined when nothing. */

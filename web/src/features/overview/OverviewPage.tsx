@@ -115,7 +115,7 @@ function Problems({ nodes }: { nodes: View<'NodeView'>[] | undefined }) {
             { key: 'state', title: t('job.state'), cell: (each) => <StateBadge state={each.state} label={tAny(`overview.${each.kind}`, each.kind)} /> },
             {
               key: 'do',
-              title: t('overview.todo'),
+              title: t('overview.todo'), width: '100%',
               cell: (each) => (
                 <>
                   <Link href={each.to}>{each.kind === 'jobFailed' ? tAny(`job.kind_${each.name}`, each.name) : each.name}</Link>

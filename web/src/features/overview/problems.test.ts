@@ -14,6 +14,12 @@ it('puts the worst first, and says nothing of what is well', () => {
   expect(found.map((each) => each.kind)).toEqual(['nodeOffline', 'crashed', 'failed', 'nodeOutdated']);
 });
 
+it('names a failed instance once, not its failed jobs too', () => {
+  const job = (id: string, more: object) => ({ id, kind: 'deploy', ...more }) as View<'JobView'>;
+  const found = problemsOf({ nodes: [], instances: [instance('failed')], jobs: [job('its', { instance_id: 'failed' }), job('other', { instance_id: 'well' }), job('none', {})] });
+  expect(found.map((each) => each.key)).toEqual(['failed', 'other', 'none']);
+});
+
 it('leaves out failures that are old or were done again', () => {
   const now = Date.parse('2026-01-02T00:00:00Z');
   const job = (id: string, finished_at: string, more = {}) => ({ id, state: 'failed', finished_at, created_at: finished_at, ...more }) as View<'JobView'>;

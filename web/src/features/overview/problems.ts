@@ -32,7 +32,10 @@ export function problemsOf({ nodes, instances, jobs }: Known): Problem[] {
     if (each.status !== 'crashed' && each.status !== 'failed') continue;
     out.push({ key: each.id, weight: each.status === 'crashed' ? 2 : 4, state: each.status, kind: each.status, name: each.name, detail: each.failure?.message ?? '', to: `/instances/${each.id}` });
   }
+  // Of an instance that is named already its jobs say nothing new.
+  const named = new Set(out.map((each) => each.key));
   for (const job of jobs) {
+    if (job.instance_id && named.has(job.instance_id)) continue;
     out.push({ key: job.id, weight: 5, state: 'failed', kind: 'jobFailed', name: job.kind, detail: job.failure?.message ?? '', to: `/jobs/${job.id}` });
   }
   return out.sort((a, b) => a.weight - b.weight || a.name.localeCompare(b.name));
