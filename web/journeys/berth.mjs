@@ -241,6 +241,14 @@ export class Berth {
   async #clear() {
     const all = () => this.call('get', '/api/v1/instances?limit=100');
     for (const each of await all()) await this.call('delete', `/api/v1/instances/${each.id}`).catch(() => {});
-    await until('the instances to be gone', async () => (await all()).length === 0);
+    for (const { node, id } of await this.#strays()) await this.call('post', `/api/v1/nodes/${node}/strays/${id}/remove`, { confirm: id });
+    await until('the instances to be gone', async () => (await all()).length + (await this.#strays()).length === 0);
+  }
+
+  /** What nodes hold of instances that the controller has forgotten. */
+  async #strays() {
+    const online = (await this.call('get', '/api/v1/nodes?limit=100')).filter((each) => each.state === 'online');
+    const found = await Promise.all(online.map(async (node) => (await this.call('get', `/api/v1/nodes/${node.id}/strays`)).map((each) => ({ node: node.id, id: each.instance_id }))));
+    return found.flat();
   }
 }

@@ -106,4 +106,4 @@ export async function hoster(berth) {
 }
 
 /** What stands where nothing is yet. */
-export const empty = ['/instances', '/nodes', '/registries', '/roles', '/jobs', '/activity', '/account/keys'].map((path) => shot(`empty${path.replaceAll('/', '-')}`, path));
+export const empty = ['/instances', '/nodes', '/registries', '/roles', '/jobs', '/account/keys'].map((path) => shot(`empty${path.replaceAll('/', '-')}`, path, { who: path.startsWith('/account') ? 'newcomer' : 'admin' }));

@@ -67,7 +67,7 @@ try {
   const { shots, users } = await hoster(berth);
   const doors = ['/login', '/forgot', '/link'].map((path) => ({ name: path.slice(1), path, both: true }));
   await tour(browser, berth, [...doors, ...shots], users);
-  await tour(browser, fresh, empty, { admin: { username: 'admin', password: fresh.password } });
+  await tour(browser, fresh, empty, { admin: { username: 'admin', password: fresh.password }, newcomer: await fresh.addUser() });
 } finally {
   await browser.close();
   await Promise.all([berth.stop(), fresh.stop()]);
