@@ -147,6 +147,7 @@ use_node() {
 need_node() {
   use_node
   if node_fits node && have npm; then return; fi
+  have npm || have apt-get || die "Node $node_least or newer, with npm, is missing, and there is no apt-get to install it with: install both by this machine's own means and try again"
   have npm || apt_install nodejs npm
   if node_fits node; then return; fi
   say "Node $(node --version 2>/dev/null) is older than $node_least: installing $node_version into .cache/node"
