@@ -87,6 +87,7 @@ export function Keys() {
         opened={!!removing}
         onClose={() => setRemoving(undefined)}
         title={t('account.keyRemoveTitle', { name: removing?.name ?? '' })}
+        name={removing?.name ?? ''}
         confirm={t('common.delete')}
         run={async () => {
           if (removing) await call('delete', '/api/v1/keys/{id}', { path: { id: removing.id } });

@@ -1,6 +1,6 @@
 import { Button } from '@mantine/core';
-import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { call, keys, type View } from '@/api';
+import { useQuery } from '@tanstack/react-query';
+import { call, keys, useAhead, type View } from '@/api';
 import { t, tAny } from '@/text';
 import { DataTable, notifyDone, notifyError, RelativeTime, Section, StateBadge } from '@/ui';
 import { browserName } from './browser';
@@ -9,14 +9,12 @@ type LoginSession = View<'LoginSessionView'>;
 
 /** Where one is logged in. */
 export function Sessions() {
-  const client = useQueryClient();
-  const list = useQuery({ queryKey: keys.me('sessions'), queryFn: () => call('get', '/api/v1/me/sessions') });
-  const end = (run: Promise<unknown>, said: string) =>
-    void run
-      .then(() => {
-        notifyDone(said);
-        return client.invalidateQueries({ queryKey: keys.me('sessions') });
-      })
+  const queryKey = keys.me('sessions');
+  const ahead = useAhead<LoginSession[]>(queryKey);
+  const list = useQuery({ queryKey, queryFn: () => call('get', '/api/v1/me/sessions') });
+  const end = (stays: (row: LoginSession) => boolean, run: () => Promise<unknown>, said: string) =>
+    void ahead((all) => all.filter(stays), run)
+      .then(() => notifyDone(said))
       .catch(notifyError);
   return (
     <Section
@@ -26,7 +24,7 @@ export function Sessions() {
       actions={
         <Button
           disabled={(list.data?.length ?? 0) < 2}
-          onClick={() => end(call('delete', '/api/v1/me/sessions'), t('account.sessionsEnded'))}
+          onClick={() => end((each) => each.current, () => call('delete', '/api/v1/me/sessions'), t('account.sessionsEnded'))}
         >
           {t('account.sessionEndOthers')}
         </Button>
@@ -55,7 +53,7 @@ export function Sessions() {
                 <Button
                   variant="subtle"
                   color="red"
-                  onClick={() => end(call('delete', '/api/v1/me/sessions/{id}', { path: { id: row.id } }), t('account.sessionEnded'))}
+                  onClick={() => end((each) => each.id !== row.id, () => call('delete', '/api/v1/me/sessions/{id}', { path: { id: row.id } }), t('account.sessionEnded'))}
                 >
                   {t('account.sessionEnd')}
                 </Button>

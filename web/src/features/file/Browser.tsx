@@ -1,4 +1,5 @@
 import { Button, FileButton, Menu } from '@mantine/core';
+import { useMediaQuery } from '@mantine/hooks';
 import {
   IconArchive, IconArrowsMove, IconCloudDownload, IconCopy, IconDownload, IconEdit, IconFilePlus, IconFolderOpen, IconFolderPlus, IconLock, IconPackageImport, IconPlus, IconSearch,
   IconTrash, IconUpload,
@@ -11,6 +12,7 @@ import { Archive, Chmod, Extract, NewFile, NewFolder, Pull, Rename, Transfer } f
 import { chosen as chosenFiles, dropped } from './dropped';
 import { FileJobs } from './FileJobs';
 import { FileRows } from './FileRows';
+import { Folders } from './Folders';
 import { base, crumbs, editorMost, isArchive, looksBinary, root, shown } from './paths';
 import { Search } from './Search';
 import { useUploads } from './sending';
@@ -41,6 +43,7 @@ export function Browser({ instance, folder, writes, onFolder, onFile }: Props) {
   const found = useFolder(instance, folder, sort.by, sort.down);
   const refresh = useRefresh(instance);
   const uploads = useUploads(instance, refresh);
+  const wide = useMediaQuery('(min-width: 64rem)', false, { getInitialValueInEffect: false }); // room for the tree
   const entries = useMemo(() => found.data?.pages.flatMap((page) => page.items) ?? [], [found.data]);
   const total = found.data?.pages[0]?.total ?? 0;
   const known = useMemo(() => new Set(entries.map((each) => each.path)), [entries]);
@@ -96,34 +99,39 @@ export function Browser({ instance, folder, writes, onFolder, onFile }: Props) {
               </>
             )}
           </div>
-          {searching ? (
-            <Search instance={instance} folder={folder} open={open} close={() => setSearching(false)} />
-          ) : found.error && !found.data ? (
-            <div className={css.wait}>
-              <ErrorNotice error={found.error} retry={() => void found.refetch()} />
+          <div className={css.body}>
+            {wide && <Folders instance={instance} folder={folder} onFolder={onFolder} />}
+            <div className={css.inside}>
+              {searching ? (
+                <Search instance={instance} folder={folder} open={open} close={() => setSearching(false)} />
+              ) : found.error && !found.data ? (
+                <div className={css.wait}>
+                  <ErrorNotice error={found.error} retry={() => void found.refetch()} />
+                </div>
+              ) : found.isPending ? (
+                <div className={css.wait}>
+                  <RowSkeletons rows={8} />
+                </div>
+              ) : total === 0 ? (
+                <EmptyState icon={IconFolderOpen} title={t('file.empty')}>
+                  {writes ? t('file.emptyHint') : undefined}
+                </EmptyState>
+              ) : (
+                <FileRows
+                  label={t('file.label', { folder: folder === root ? '/' : shown(folder) })}
+                  entries={entries}
+                  chosen={chosen}
+                  onChosen={choose}
+                  onOpen={open}
+                  menu={menu}
+                  sort={sort.by}
+                  down={sort.down}
+                  onSort={(by) => setSort((before) => ({ by, down: before.by === by ? !before.down : by !== 'name' }))}
+                  onEnd={onEnd}
+                />
+              )}
             </div>
-          ) : found.isPending ? (
-            <div className={css.wait}>
-              <RowSkeletons rows={8} />
-            </div>
-          ) : total === 0 ? (
-            <EmptyState icon={IconFolderOpen} title={t('file.empty')}>
-              {writes ? t('file.emptyHint') : undefined}
-            </EmptyState>
-          ) : (
-            <FileRows
-              label={t('file.label', { folder: folder === root ? '/' : shown(folder) })}
-              entries={entries}
-              chosen={chosen}
-              onChosen={choose}
-              onOpen={open}
-              menu={menu}
-              sort={sort.by}
-              down={sort.down}
-              onSort={(by) => setSort((before) => ({ by, down: before.by === by ? !before.down : by !== 'name' }))}
-              onEnd={onEnd}
-            />
-          )}
+          </div>
         </Section>
       </DropZone>
       {!searching && total > 0 && <p className="quiet nums">{t('file.count', { count: total })}{entries.length < total ? ` · ${number(entries.length)} / ${number(total)}` : ''}</p>}
@@ -314,13 +322,14 @@ function Questions({ asking, instance, folder, close, done, onFile }: QuestionsP
 }
 
 function Delete({ instance, paths, close, done }: { instance: string; paths: string[]; close: () => void; done: () => void }) {
+  const name = paths.length === 1 ? shown(base(paths.join())) : String(paths.length); // of many it is how many
   const run = async () => {
     await call('post', '/api/v1/instances/{id}/files/delete', { path: { id: instance }, body: { paths }, idempotencyKey: idempotencyKey() });
     notifyDone(t('file.deleteSent', { count: paths.length }));
     done();
   };
   return (
-    <ConfirmByName opened onClose={close} title={t('file.deleteTitle', { count: paths.length })} confirm={t('common.delete')} run={run}>
+    <ConfirmByName opened onClose={close} title={t('file.deleteTitle', { count: paths.length })} name={name} confirm={t('common.delete')} run={run}>
       <ul>
         {paths.slice(0, 8).map((path) => (
           <li key={path}>{shown(base(path))}</li>

@@ -74,6 +74,7 @@ export function Presets({ image }: { image: View<'ImageView'> }) {
         opened={!!removing}
         onClose={() => setRemoving(undefined)}
         title={t('preset.removeTitle', { name: removing?.name ?? '' })}
+        name={removing?.name ?? ''}
         confirm={t('common.delete')}
         run={async () => {
           if (removing) await call('delete', '/api/v1/images/{id}/presets/{preset}', { path: { id: image.id, preset: removing.id } });

@@ -3,7 +3,7 @@ import { IconChevronDown } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useLocation } from 'wouter';
-import { call, keys, useCan } from '@/api';
+import { call, keys, useAhead, useCan } from '@/api';
 import { JobLive } from '@/parts';
 import { t } from '@/text';
 import { ConfirmByName, Dialog, notifyDone, notifyError, useCommands } from '@/ui';
@@ -14,15 +14,18 @@ type Asked = 'drain' | 'update' | 'revoke' | 'remove';
 /** What can be done with a node. */
 export function NodeActions({ node }: { node: Node }) {
   const can = useCan();
-  const client = useQueryClient();
   const [asked, setAsked] = useState<Asked>();
   const [job, setJob] = useState<string>();
   const path = { id: node.id };
+  const ahead = useAhead<Node>(keys.nodes(node.id));
   const maintenance = async () => {
+    const maintenance = !node.maintenance;
     try {
-      await call('post', '/api/v1/nodes/{id}/maintenance', { path, body: { on: !node.maintenance } });
-      notifyDone(t(node.maintenance ? 'node.maintenanceEnded' : 'node.maintenanceDone'));
-      await client.invalidateQueries({ queryKey: keys.nodes() });
+      await ahead(
+        (shown) => ({ ...shown, maintenance }),
+        () => call('post', '/api/v1/nodes/{id}/maintenance', { path, body: { on: maintenance } }),
+      );
+      notifyDone(t(maintenance ? 'node.maintenanceDone' : 'node.maintenanceEnded'));
     } catch (error) {
       notifyError(error);
     }

@@ -2,7 +2,7 @@ import { ActionIcon, Button, Group, SegmentedControl, TextInput } from '@mantine
 import { IconTrash } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import { call, keys, list, useCan } from '@/api';
+import { call, keys, list, useAhead, useCan, type Page, type View } from '@/api';
 import { InstanceLink, withNames } from '@/parts';
 import { t } from '@/text';
 import { DataTable, EmptyState, ErrorNotice, Form, notifyDone, notifyError, Pager, Section, useFilters, useSubmit } from '@/ui';
@@ -17,16 +17,19 @@ export function Ports({ node }: { node: Node }) {
   const client = useQueryClient();
   const query = { page: filters.page, limit: 100, ...(filters.values.use ? { use: filters.values.use as 'free' } : {}) };
   const path = { id: node.id };
+  const queryKey = keys.nodes(node.id, 'ports', query);
+  const ahead = useAhead<Page<View<'AllocationView'>>>(queryKey);
   const ports = useQuery({
-    queryKey: keys.nodes(node.id, 'ports', query),
+    queryKey,
     queryFn: async ({ signal }) => withNames(await list('/api/v1/nodes/{id}/allocations', { path, query, signal }), signal),
     placeholderData: (before) => before,
   });
   const again = () => client.invalidateQueries({ queryKey: keys.nodes(node.id, 'ports') });
   const remove = (allocation: string) =>
-    call('delete', '/api/v1/nodes/{id}/allocations/{allocation}', { path: { id: node.id, allocation } })
-      .then(again)
-      .catch(notifyError);
+    ahead(
+      (page) => ({ ...page, items: page.items.filter((each) => each.id !== allocation), total: page.total - 1 }),
+      () => call('delete', '/api/v1/nodes/{id}/allocations/{allocation}', { path: { id: node.id, allocation } }),
+    ).catch(notifyError);
   return (
     <>
       {may && <AddPorts node={node} done={again} />}

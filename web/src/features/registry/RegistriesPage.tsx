@@ -81,6 +81,7 @@ export default function RegistriesPage() {
         opened={!!removing}
         onClose={() => setRemoving(undefined)}
         title={t('registry.removeTitle', { host: removing?.host ?? '' })}
+        name={removing?.host ?? ''}
         confirm={t('common.remove')}
         run={async () => {
           if (removing) await call('delete', '/api/v1/registries/{id}', { path: { id: removing.id } });

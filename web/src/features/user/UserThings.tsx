@@ -90,6 +90,7 @@ export function UserKeys({ user }: Props) {
         opened={!!revoking}
         onClose={() => setRevoking(undefined)}
         title={t('account.keyRemoveTitle', { name: revoking?.name ?? '' })}
+        name={revoking?.name ?? ''}
         confirm={t('user.revoke')}
         run={async () => {
           if (revoking) await call('delete', '/api/v1/keys/{id}', { path: { id: revoking.id } });

@@ -1,6 +1,7 @@
 export const file = {
   volume: 'Volume',
   where: 'Wo Sie sind',
+  folders: 'Ordner',
   label: 'Dateien in {folder}',
   size: 'Größe',
   open: 'Öffnen',

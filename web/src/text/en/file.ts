@@ -2,6 +2,7 @@
 export const file = {
   volume: 'Volume',
   where: 'Where you are',
+  folders: 'Folders',
   label: 'Files in {folder}',
   size: 'Size',
   open: 'Open',
