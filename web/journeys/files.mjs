@@ -45,6 +45,30 @@ journey('a folder is uploaded, archived, extracted elsewhere, and a file of it s
   assert.equal((await entryOf(berth, instance, 'copy/world/level.txt')).mode, '0640');
 });
 
+journey('the tree of folders leads to each, by mouse and by keyboard', async (visitor, { berth }) => {
+  const user = await berth.addUser();
+  const instance = await berth.addInstance(user, { start: false });
+  for (const path of ['maps/old/deep', 'maps/new', 'logs']) await berth.call('post', `/api/v1/instances/${instance.id}/files/folder`, { path });
+  const page = await visitor.login(user, `/instances/${instance.id}/files`);
+  const tree = page.getByRole('tree', { name: 'Folders' });
+  const item = (name) => tree.getByRole('treeitem').filter({ has: page.locator(`:scope > [title="${name}"]`) });
+  const where = page.getByRole('navigation', { name: 'Where you are' }).locator('[aria-current=page]');
+  await item('maps').locator(':scope > div').click();
+  await where.filter({ hasText: 'maps' }).waitFor();
+  await page.getByRole('button', { name: 'old', exact: true }).waitFor();
+  await item('old').locator('[data-arrow]').first().click();
+  await item('deep').waitFor();
+  await where.filter({ hasText: 'maps' }).waitFor(); // it was unfolded, not opened
+  await item('Volume').first().focus();
+  for (const key of ['ArrowDown', 'ArrowDown', 'Enter']) await page.keyboard.press(key);
+  await where.filter({ hasText: 'maps' }).waitFor();
+  for (const key of ['ArrowDown', 'Enter']) await page.keyboard.press(key);
+  await where.filter({ hasText: 'new' }).waitFor();
+  // A folder that is made elsewhere is there by itself.
+  await berth.call('post', `/api/v1/instances/${instance.id}/files/folder`, { path: 'maps/new/later' });
+  await page.getByRole('button', { name: 'later', exact: true }).waitFor();
+});
+
 journey('an address inside is not fetched from, and the page says why', async (visitor, { berth }) => {
   const user = await berth.addUser();
   const instance = await berth.addInstance(user, { start: false });

@@ -6,6 +6,7 @@ import './people.mjs';
 import './oidc.mjs';
 import './instances.mjs';
 import './files.mjs';
+import './hostile.mjs';
 import './nodes.mjs';
 import './https.mjs';
 import './mail.mjs';

@@ -45,6 +45,7 @@ async function instances(berth, { anna, ben }, { greeter, absent }, away) {
 
 async function files(berth, web) {
   const put = (path, text) => fetch(`${berth.url}/api/v1/instances/${web.id}/files/content?path=${path}`, { method: 'PUT', headers: { 'x-api-key': berth.key, 'content-type': 'application/octet-stream' }, body: text });
+  for (const path of ['world/region', 'world/playerdata', 'logs']) await berth.call('post', `/api/v1/instances/${web.id}/files/folder`, { path });
   await put('server.properties', 'motd=Hello\nmax-players=20\n');
   await put('notes.md', '# Notes\n\nWhat to do next.\n');
   await berth.call('post', `/api/v1/instances/${web.id}/command`, { command: 'ahoy' });
