@@ -97,7 +97,7 @@ type listQuery struct {
 	Image  string `query:"image_id" doc:"Only of this image"`
 	Status string `query:"status" enum:"unknown,starting,running,stopping,stopped,crashed,suspended,installing,failed,deleting"`
 	Search string `query:"search" maxLength:"200" doc:"Part of the name, or the id"`
-	IDs    string `query:"ids" maxLength:"3300" doc:"Only these: ids with commas between"`
+	IDs    string `query:"ids" maxLength:"3700" doc:"Only these: up to 100 ids with commas between"`
 	Sort   string `query:"sort" enum:"created_at,-created_at,name,-name,memory,-memory,cpu,-cpu" default:"created_at"`
 }
 

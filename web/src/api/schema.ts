@@ -7343,7 +7343,7 @@ export interface operations {
     listInstances: {
         parameters: {
             query?: {
-                /** @description Only these: ids with commas between */
+                /** @description Only these: up to 100 ids with commas between */
                 ids?: string;
                 /** @description Only of this image */
                 image_id?: string;
