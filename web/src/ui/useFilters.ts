@@ -1,6 +1,6 @@
 // What narrows a list stands in the address: it survives a reload and can be sent to somebody.
 import { useCallback } from 'react';
-import { useSearchParams } from 'wouter';
+import { useLocation, useSearchParams } from 'wouter';
 
 export interface FilterState<K extends string> {
   values: Record<K, string>;
@@ -14,9 +14,12 @@ export interface FilterState<K extends string> {
 
 export function useFilters<K extends string>(...names: K[]): FilterState<K> {
   const [params, setParams] = useSearchParams();
+  const [path] = useLocation();
   const values = Object.fromEntries(names.map((name) => [name, params.get(name) ?? ''])) as Record<K, string>;
   const set = useCallback(
-    (name: string, value: string) =>
+    (name: string, value: string) => {
+      // A page that is being left is drawn until the next is there: it must not come back for what was typed last.
+      if (window.location.pathname !== path) return;
       setParams(
         (before) => {
           const next = new URLSearchParams(before);
@@ -26,8 +29,9 @@ export function useFilters<K extends string>(...names: K[]): FilterState<K> {
           return next;
         },
         { replace: true },
-      ),
-    [setParams],
+      );
+    },
+    [setParams, path],
   );
   return {
     values,
