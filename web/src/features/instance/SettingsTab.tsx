@@ -60,7 +60,7 @@ function Sftp({ instance }: Props) {
   const at = found.data;
   return (
     <Section title={t('instance.sftp')} hint={t('instance.sftpHint')}>
-      {found.isPending && <RowSkeletons rows={3} />}
+      {found.isPending && <RowSkeletons rows={8} />}
       {found.error && <p className="quiet">{t('instance.sftpOff', { reason: sentence(found.error) })}</p>}
       {at && (
         <Stack gap="sm" maw="40rem">

@@ -30,7 +30,7 @@ export default function NodeFigures({ node }: { node: Node }) {
             <Given node={node} of="cpu" named />
           </SimpleGrid>
         </Section>
-        <Section title={t('node.usedNow')}>{now && node.state === 'online' ? <Now stats={now} /> : <p className="quiet">{t('node.noStats')}</p>}</Section>
+        <Section title={t('node.usedNow')}>{node.state === 'online' && now ? <Now stats={now} /> : first.isLoading ? <RowSkeletons rows={5} /> : <p className="quiet">{t('node.noStats')}</p>}</Section>
       </SimpleGrid>
       <History node={node} />
       <Section title={t('common.details')}>

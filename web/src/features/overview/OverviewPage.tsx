@@ -101,7 +101,7 @@ function Problems({ nodes }: { nodes: View<'NodeView'>[] | undefined }) {
   return (
     <Section title={t('overview.problems')} flush={!!found && found.length > 0}>
       {!found ? (
-        <RowSkeletons rows={2} />
+        <RowSkeletons rows={1} />
       ) : found.length === 0 ? (
         <p className={css.well}>
           <IconCircleCheck size={20} aria-hidden /> {t('overview.well')} <span className="quiet">{release.data && t('overview.version', { version: release.data.version })}</span>
