@@ -123,19 +123,23 @@ func (w *work) fetch(answer *http.Response, dest wire.Path, match string, cancel
 	return err
 }
 
-// refused says why there is no answer. The address may hold secrets: only its host
-// is shown.
+// refused says why there is no answer, of the address that failed: behind a
+// redirect that is another one than was asked for. It may hold secrets: only its
+// host is shown.
 func refused(u *url.URL, err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		err = failed.Err
+		if last, broken := url.Parse(failed.URL); broken == nil {
+			u = last
+		}
+	}
 	var p *problem.Problem
 	switch {
 	case errors.As(err, &p):
 		return p
 	case errors.Is(err, guard.ErrForbidden):
 		return problem.New(problem.Forbidden, "%s is not on the public internet", u.Host).Because(err)
-	}
-	var failed *url.Error
-	if errors.As(err, &failed) { // without the address
-		err = failed.Err
 	}
 	return problem.New(problem.ResourceBusy, "%s doesn't answer: try again later", u.Host).Because(err)
 }

@@ -75,7 +75,10 @@ func TestPullGoesNowhereInside(t *testing.T) {
 	hop := n.serve(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://127.0.0.2"+port+"/latest/meta-data", http.StatusFound)
 	})
-	n.fails(wire.FileTask{Pull: &wire.FilePull{URL: hop + "/x", To: "f"}}, problem.Forbidden)
+	s := n.task(wire.FileTask{Pull: &wire.FilePull{URL: hop + "/x", To: "f"}})
+	if s.Failure == nil || s.Failure.Code != problem.Forbidden || s.Failure.Message != "127.0.0.2"+port+" is not on the public internet" {
+		t.Errorf("behind a redirect: %+v", s.Failure)
+	}
 	loop := n.serve(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) })
 	n.fails(wire.FileTask{Pull: &wire.FilePull{URL: loop, To: "f"}}, problem.Validation)
 	scheme := n.serve(func(w http.ResponseWriter, r *http.Request) {
