@@ -58,7 +58,7 @@ func (s *Store) room() (room, error) {
 		if err != nil {
 			return room{}, err
 		}
-		r.size, r.free = inside, min(left+r.reserve, free) // the pool leaves the reserve outside of it
+		r.size, r.free = inside+r.reserve, min(left+r.reserve, free) // the pool leaves the reserve outside of it
 	}
 	return r, nil
 }
