@@ -250,8 +250,8 @@ func (s *Service) KeyHolder(ctx context.Context, username, fingerprint string) (
 }
 
 // LoginPerson is Login for the doors for SSH, where a password alone is enough only
-// for those without a second factor. The stamp is that of the password that was
-// checked.
+// for those without a second factor; Forbidden, with a sentence for him, for whoever
+// has one. The stamp is that of the password that was checked.
 func (s *Service) LoginPerson(ctx context.Context, name, password string) (Person, error) {
 	u, hash, err := s.login(ctx, name, password)
 	if err != nil {
@@ -262,7 +262,7 @@ func (s *Service) LoginPerson(ctx context.Context, name, password string) (Perso
 		return Person{}, err
 	}
 	if !enough {
-		return Person{}, problem.New(problem.Unauthorized, "whoever has a second factor needs a key here: add one in the panel")
+		return Person{}, problem.New(problem.Forbidden, "Whoever has a second factor needs a key here: add one in the panel.")
 	}
 	var p Person
 	err = s.db.Read(ctx, func(q store.Querier) error {

@@ -81,7 +81,7 @@ func TestTOTP(t *testing.T) {
 	if ok, err := b.users.MayUsePassword(t.Context(), b.anna.ID); ok || err != nil {
 		t.Errorf("the password alone is enough for SFTP: %v", err)
 	}
-	if _, err := b.users.LoginPerson(t.Context(), "anna", password); !problem.Is(err, problem.Unauthorized) {
+	if _, err := b.users.LoginPerson(t.Context(), "anna", password); !problem.Is(err, problem.Forbidden) {
 		t.Errorf("the password alone logs in over SFTP: %v", err)
 	}
 	if people, err := b.users.People(t.Context()); err != nil || len(people) != 1 || people[0].Password != "" {

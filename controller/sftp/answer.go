@@ -140,16 +140,16 @@ func (s *Service) judge(ctx context.Context, node ident.Node, q wire.LoginQuesti
 	defer cancel()
 	no := wire.LoginAnswer{Ref: q.Ref}
 	p, err := s.check(ctx, "", q.Username, q.Password)
-	if err != nil {
-		return no, problem.Is(err, problem.Unauthorized) || problem.Is(err, problem.RateLimited)
+	var i instance.Instance
+	if err == nil {
+		i, err = s.reach(ctx, p, q.Instance)
 	}
-	i, err := s.reach(ctx, p, q.Instance)
 	switch {
 	case err == nil && i.Node != node:
 		return no, true
-	case problem.Is(err, problem.NotFound):
+	case problem.Is(err, problem.Unauthorized) || problem.Is(err, problem.RateLimited) || problem.Is(err, problem.NotFound):
 		return no, true
-	case problem.Is(err, problem.Conflict):
+	case problem.Is(err, problem.Forbidden) || problem.Is(err, problem.Conflict):
 		no.Message = problem.From(err).Message
 		return no, true
 	case err != nil:

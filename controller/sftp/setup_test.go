@@ -38,6 +38,7 @@ type world struct {
 	mu        sync.Mutex
 	people    []identity.Person
 	passwords map[string]string // by name
+	factors   map[string]bool   // who has a second one
 	instances []instance.Instance
 	nodes     []ident.Node
 	offline   map[ident.Node]bool
@@ -108,7 +109,11 @@ func (w *world) LoginPerson(_ context.Context, name, password string) (identity.
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, p := range w.people {
-		if p.Username == name && w.passwords[name] == password {
+		switch {
+		case p.Username != name || w.passwords[name] != password:
+		case w.factors[name]:
+			return identity.Person{}, problem.New(problem.Forbidden, "a second factor needs a key")
+		default:
 			return p, nil
 		}
 	}

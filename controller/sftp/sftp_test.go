@@ -129,6 +129,13 @@ func TestQuestionsOfNodes(t *testing.T) {
 			t.Errorf("%s: %+v", what, answer)
 		}
 	}
+	w.factors = map[string]bool{"anna": true}
+	for password, says := range map[string]string{"right": "needs a key", "wrong": ""} {
+		answer, ok := w.svc.judge(t.Context(), "n1", wire.LoginQuestion{Username: "anna", Password: password, Instance: "00000001"})
+		if !ok || answer.Allowed || !strings.Contains(answer.Message, says) || says == "" && answer.Message != "" {
+			t.Errorf("a second factor and the %s password: %+v, %v", password, answer, ok)
+		}
+	}
 }
 
 // A node that was taken over is no way to try passwords.
