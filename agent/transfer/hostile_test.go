@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -253,6 +255,8 @@ func (n *node) verbsOnOdd(path string, through bool) {
 // time, for links that lead outside. setup checks that nothing there was touched.
 func TestLinksPlantedMeanwhile(t *testing.T) {
 	t.Parallel()
+	bad := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("bad")) }))
+	t.Cleanup(bad.Close)
 	verbs := map[string]func(n *node, round int){
 		"list":  func(n *node, _ int) { n.json("POST", "list", wire.FileQuery{Path: "d", Page: 1, Limit: 100}) },
 		"entry": func(n *node, _ int) { n.do("GET", "entry?"+at("d/precious"), nil) },
@@ -306,6 +310,9 @@ func TestLinksPlantedMeanwhile(t *testing.T) {
 		},
 		"extract": func(n *node, _ int) {
 			n.task(wire.FileTask{Extract: &wire.FileExtract{Path: "a.tar", To: "d", Overwrite: true}})
+		},
+		"pull": func(n *node, _ int) {
+			n.task(wire.FileTask{Pull: &wire.FilePull{URL: bad.URL, To: "d/precious", Over: true}})
 		},
 	}
 	for name, verb := range verbs {
