@@ -1,5 +1,6 @@
 import { Progress } from '@mantine/core';
 import { tAny } from '@/text';
+import { reason } from './problem';
 import { StateBadge } from './StateBadge';
 
 interface Props {
@@ -7,11 +8,11 @@ interface Props {
   job: { state: string; percent: number; step?: string; message?: string; failure?: { message?: string } };
 }
 
-/** How far a job is: state, step and bar; the sentence when it failed. */
+/** How far a job is: state, step and bar; the reason when it failed. */
 export function JobProgress({ job }: Props) {
   const working = job.state === 'running' || job.state === 'queued' || job.state === 'waiting';
   const step = job.step ? tAny(`job.step_${job.step}`, job.step) : '';
-  const text = job.failure?.message ?? (job.state === 'succeeded' ? '' : (job.message ?? step));
+  const text = job.failure ? reason(job.failure) : job.state === 'succeeded' ? '' : (job.message ?? step);
   return (
     <div aria-live="polite">
       <StateBadge state={job.state} /> <span className="quiet">{text}</span>

@@ -18,7 +18,7 @@ export { Meter } from './Meter';
 export { notifyDone, notifyError } from './notify';
 export { PageHeader } from './PageHeader';
 export { Pager } from './Pager';
-export { fieldErrors, isGone, sentence } from './problem';
+export { fieldErrors, isGone, reason, sentence } from './problem';
 export { RelativeTime, useNow } from './RelativeTime';
 export { Section } from './Section';
 export { PageSkeleton, RowSkeletons } from './Skeletons';

@@ -27,6 +27,12 @@ const byCode: Record<string, TextKey> = {
   INTERNAL_ERROR: 'error.internal',
 };
 
+/** Why a job or an instance failed: in the language that is spoken, where somebody wrote that down. */
+export function reason(failure: { message?: string }): string {
+  const own = failure.message ?? '';
+  return translated(own) ?? own;
+}
+
 /**
  * The sentence to show: the controller's own, else one that says what to do. Where
  * nobody wrote it down in the language that is spoken, one for its code comes first.

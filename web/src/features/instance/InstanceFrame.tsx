@@ -5,7 +5,7 @@ import { Suspense, type ComponentType, type ReactNode } from 'react';
 import { Link, Redirect, useLocation } from 'wouter';
 import { call, ended, keys, list, useJob, type View } from '@/api';
 import { t, tAny, type TextKey } from '@/text';
-import { ErrorPage, intoView, isGone, JobProgress, PageHeader, PageSkeleton, RelativeTime, StateBadge } from '@/ui';
+import { ErrorPage, intoView, isGone, JobProgress, PageHeader, PageSkeleton, reason, RelativeTime, StateBadge } from '@/ui';
 import { may, type Instance, type Right } from './model';
 import { PowerButtons } from './PowerButtons';
 import css from './instance.module.css';
@@ -105,7 +105,7 @@ function Notices({ instance }: { instance: Instance }) {
   if (instance.failure) {
     told.push(
       <Told key="failure" tone="bad" title={t('instance.failedTitle')}>
-        <p>{instance.failure.message}</p>
+        <p>{reason(instance.failure)}</p>
         <p>{instance.status === 'failed' ? t('instance.failedHint') : t('instance.failedOrderHint')}</p>
       </Told>,
     );

@@ -4,7 +4,7 @@ import { Link, useLocation } from 'wouter';
 import { keys, list, type View } from '@/api';
 import { InstanceLink, NodeName, withNames, type Names } from '@/parts';
 import { t, tAny } from '@/text';
-import { Choice, DataTable, EmptyState, Filters, PageHeader, Pager, RelativeTime, Section, StateBadge, useFilters, type Column } from '@/ui';
+import { Choice, DataTable, EmptyState, Filters, PageHeader, Pager, reason, RelativeTime, Section, StateBadge, useFilters, type Column } from '@/ui';
 import { kinds, states } from './job';
 
 type Job = View<'JobView'>;
@@ -59,7 +59,7 @@ const columns = (names: Names = new Map()): Column<Job>[] => [
     wide: true,
     cell: (job) => (job.instance_id ? <InstanceLink id={job.instance_id} names={names} /> : job.node_id ? <NodeName id={job.node_id} /> : '–'),
   },
-  { key: 'message', title: t('job.progress'), wide: true, cell: (job) => <span className="quiet">{job.failure?.message ?? job.message ?? ''}</span> },
+  { key: 'message', title: t('job.progress'), wide: true, cell: (job) => <span className="quiet">{job.failure ? reason(job.failure) : (job.message ?? '')}</span> },
   { key: 'by', title: t('job.by'), wide: true, cell: (job) => job.actor.username ?? tAny(`activity.via_${job.actor.via}`, job.actor.via) },
   { key: 'at', title: t('job.started'), end: true, cell: (job) => <RelativeTime at={job.started_at ?? job.created_at} /> },
 ];

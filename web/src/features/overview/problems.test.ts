@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import type { View } from '@/api';
+import { speak } from '@/text';
 import { problemsOf, recentFailures } from './problems';
 
 const node = (more: object) => ({ id: 'n', name: 'n', state: 'online', engine: { reachable: true }, outdated: false, ...more }) as View<'NodeView'>;
@@ -25,4 +26,10 @@ it('leaves out failures that are old or were done again', () => {
   const job = (id: string, finished_at: string, more = {}) => ({ id, state: 'failed', finished_at, created_at: finished_at, ...more }) as View<'JobView'>;
   const jobs = [job('old', '2025-12-01T00:00:00Z'), job('again', '2026-01-01T20:00:00Z'), job('new', '2026-01-01T21:00:00Z', { retry_of: 'again' })];
   expect(recentFailures(jobs, now).map((each) => each.id)).toEqual(['new']);
+});
+
+it('says why in the language that is spoken', async () => {
+  await speak('de');
+  const failed = { ...instance('failed'), failure: { code: 'REGISTRY_DOWN', message: "registry r.example can't be reached from this node, so image r.example/a:1 can't be fetched" } } as View<'InstanceView'>;
+  expect(problemsOf({ nodes: [], instances: [failed], jobs: [] })[0]?.detail).toBe('Die Registry r.example ist von diesem Node aus nicht erreichbar, das Image r.example/a:1 lässt sich darum nicht holen.');
 });

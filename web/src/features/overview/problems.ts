@@ -1,4 +1,5 @@
 import type { View } from '@/api';
+import { reason } from '@/ui';
 
 export interface Problem {
   key: string;
@@ -30,13 +31,13 @@ export function problemsOf({ nodes, instances, jobs }: Known): Problem[] {
   }
   for (const each of instances) {
     if (each.status !== 'crashed' && each.status !== 'failed') continue;
-    out.push({ key: each.id, weight: each.status === 'crashed' ? 2 : 4, state: each.status, kind: each.status, name: each.name, detail: each.failure?.message ?? '', to: `/instances/${each.id}` });
+    out.push({ key: each.id, weight: each.status === 'crashed' ? 2 : 4, state: each.status, kind: each.status, name: each.name, detail: each.failure ? reason(each.failure) : '', to: `/instances/${each.id}` });
   }
   // Of an instance that is named already its jobs say nothing new.
   const named = new Set(out.map((each) => each.key));
   for (const job of jobs) {
     if (job.instance_id && named.has(job.instance_id)) continue;
-    out.push({ key: job.id, weight: 5, state: 'failed', kind: 'jobFailed', name: job.kind, detail: job.failure?.message ?? '', to: `/jobs/${job.id}` });
+    out.push({ key: job.id, weight: 5, state: 'failed', kind: 'jobFailed', name: job.kind, detail: job.failure ? reason(job.failure) : '', to: `/jobs/${job.id}` });
   }
   return out.sort((a, b) => a.weight - b.weight || a.name.localeCompare(b.name));
 }

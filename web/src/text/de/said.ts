@@ -62,6 +62,14 @@ export const said: Record<string, string> = {
   '%s is no file': '{1} ist keine Datei.',
   'an upload has at most %d bytes': 'Ein Upload hat höchstens {1} Byte.',
   'a command has at most %d bytes': 'Ein Befehl hat höchstens {1} Byte.',
+  "the node's disk is full: image %s does not fit until an admin makes room there": 'Die Platte des Nodes ist voll: Das Image {1} passt erst, wenn ein Administrator dort Platz schafft.',
+  'registry %s allows no more pulls for now, so image %s has to wait': 'Die Registry {1} erlaubt vorerst keine Downloads mehr, das Image {2} muss warten.',
+  "image %s is not made for this node's kind of machine": 'Das Image {1} ist nicht für Maschinen wie die dieses Nodes gemacht.',
+  'registry %s denies image %s: it is not there, or needs a login, which an admin adds under Registries': 'Die Registry {1} verweigert das Image {2}: Es gibt es dort nicht, oder es braucht eine Anmeldung, die ein Administrator unter Registries hinzufügt.',
+  "registry %s denies image %s to user %s: the image is not there, or the login's password is wrong or it lacks the right; an admin checks it under Registries": 'Die Registry {1} verweigert dem Benutzer {3} das Image {2}: Es gibt es dort nicht, oder das Passwort der Anmeldung ist falsch, oder ihr fehlt das Recht. Ein Administrator prüft sie unter Registries.',
+  "registry %s can't be reached from this node, so image %s can't be fetched": 'Die Registry {1} ist von diesem Node aus nicht erreichbar, das Image {2} lässt sich darum nicht holen.',
+  'image %s not found in registry %s': 'Das Image {1} gibt es in der Registry {2} nicht.',
+  'image %s could not be fetched from registry %s': 'Das Image {1} ließ sich nicht von der Registry {2} holen.',
   // Was aus anderem zusammengesetzt ist, zuletzt.
   '%s; wait %s': '{1} Warten Sie {2}.',
 };
