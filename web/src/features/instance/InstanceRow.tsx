@@ -1,7 +1,7 @@
 import { memo } from 'react';
 import { Link } from 'wouter';
 import { t } from '@/text';
-import { StateBadge } from '@/ui';
+import { reason, StateBadge } from '@/ui';
 import { useFigures } from './figures';
 import { connectAddress, type ListedInstance } from './model';
 import { PowerIcons } from './Power';
@@ -21,7 +21,7 @@ export const InstanceRow = memo(function InstanceRow({ instance }: { instance: L
           <span className="mono">{instance.id}</span> {connectAddress(instance.ports)}
         </span>
       </div>
-      <div className={css.rowState} title={instance.suspended ? instance.suspend_reason : instance.failure?.message}>
+      <div className={css.rowState} title={instance.suspended ? instance.suspend_reason : instance.failure && reason(instance.failure)}>
         <StateBadge state={instance.status} />
       </div>
       <div className={css.rowMeters} aria-label={t('instance.use')} role="group">
