@@ -23,7 +23,7 @@ export function SearchField({ value, onChange, placeholder }: { value: string; o
   }, [typed, value, onChange]);
   return (
     <TextInput
-      data-wide
+      wrapperProps={{ 'data-wide': true }}
       type="search"
       aria-label={t('common.search')}
       placeholder={placeholder ?? t('common.search')}
