@@ -80,7 +80,10 @@ func (s *Service) fetch(ctx context.Context, c access.Caller, id ident.Instance,
 			out.Header[name] = value
 		}
 	}
-	out.Body = &download{source: answer.Body, held: held, release: release}
+	body := &download{source: answer.Body, held: held, release: release}
+	if out.Body = body; out.Size < 0 || out.Size > relaySize {
+		out.Body = &relayed{body}
+	}
 	if begins(out) {
 		if err := s.tell(ctx, c.Actor, i, Downloaded, about(of)); err != nil {
 			return Content{}, errors.Join(err, out.Body.Close())
@@ -103,9 +106,8 @@ func (s *Service) hold(ctx context.Context, c access.Caller, id ident.Instance, 
 	return i, held, release, err
 }
 
-// download is the body of an agent's answer. It is read by the goroutine that
-// sends it on: the kernel's buffers let both connections work meanwhile, and a
-// second goroutine would only carry what was decrypted to another processor.
+// download is the body of an agent's answer. A small one is read by the goroutine
+// that sends it on.
 type download struct {
 	source  io.ReadCloser   // its reads end with held, too
 	held    context.Context // ends with the right to read
@@ -131,6 +133,39 @@ func (d *download) Close() error {
 		d.release()
 	})
 	return err
+}
+
+// relayed is a download that is read ahead while what came is sent on: the node goes
+// on while the client takes it.
+type relayed struct{ *download }
+
+// WriteTo sends all of it. It is for one goroutine, which closes the download after.
+func (d *relayed) WriteTo(w io.Writer) (int64, error) {
+	r, filled := newRelay(), make(chan struct{})
+	go func() {
+		defer close(filled)
+		_ = r.fill(d.download) // whoever writes is told
+	}()
+	n, err := r.WriteTo(guarded{w, d.held})
+	if err != nil { // the source may wait for what nobody wants
+		_ = r.Close()
+		_ = d.Close()
+	}
+	<-filled
+	return n, err
+}
+
+// guarded writes nothing any more once held has ended.
+type guarded struct {
+	to   io.Writer
+	held context.Context
+}
+
+func (g guarded) Write(p []byte) (int, error) {
+	if ended := context.Cause(g.held); ended != nil {
+		return 0, ended
+	}
+	return g.to.Write(p)
 }
 
 // Write puts a whole file in place, or nothing; match is wire's. Another file

@@ -50,6 +50,7 @@ func (l *link) dialCoarse(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	coarse.ReadAhead(conn)
 	return coarse.Hold(conn), nil
 }
 

@@ -17,6 +17,8 @@ const (
 	// filled is from how many bytes on a read that was filled tells of a stream: a
 	// handshake fills small ones, and a thousand idle connections would keep buffers.
 	filled = 8 << 10
+	// aheadBuffers are one that is used, and those that are filled meanwhile.
+	aheadBuffers = 4
 )
 
 // Conn is a raw connection, to be given to crypto/tls. As with any net.Conn, one
@@ -28,6 +30,11 @@ type Conn struct {
 	in     []byte // nil unless much comes
 	rest   []byte // of in, not given yet
 	stream bool   // the last read brought all that was asked for
+	reads  bool   // ahead, where much comes
+	ahead  *ahead // nil unless much comes
+
+	once   sync.Once
+	closed chan struct{}
 
 	mu   sync.Mutex
 	held bool
@@ -35,11 +42,26 @@ type Conn struct {
 }
 
 // New makes a Conn of a raw connection.
-func New(raw net.Conn) *Conn { return &Conn{Conn: raw} }
+func New(raw net.Conn) *Conn { return &Conn{Conn: raw, closed: make(chan struct{})} }
+
+// Close ends the connection, and what is read ahead.
+func (c *Conn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
 
 // Read gives what has come. Where reads are filled, more is taken at once.
 func (c *Conn) Read(p []byte) (int, error) {
+	if len(c.rest) == 0 && c.ahead != nil {
+		if err := c.next(); err != nil {
+			return 0, err
+		}
+	}
 	if len(c.rest) == 0 {
+		if c.stream && c.reads {
+			c.in, c.ahead = nil, c.readAhead()
+			return c.Read(p)
+		}
 		if !c.stream || len(p) >= bufferSize {
 			c.in = nil
 			n, err := c.Conn.Read(p)

@@ -9,6 +9,12 @@
 //     Release: then it is when Release does, and that has the failure.
 //   - A connection holds no buffer until much goes over it, and none any more once
 //     something small does.
+//   - What is read ahead is four buffers at most, and no slower for that: what has come
+//     is given at once. Close ends it.
+//
+// Reading ahead (ReadAhead) is where the controller gets files from an agent: of the
+// three programs that a download goes through it has the most to do, and while it
+// decrypted and sent on, the agent stood still before a full connection.
 //
 // Refused: a larger record. TLS has none. Refused: TCP_CORK. It makes larger
 // packets, but no fewer calls.
