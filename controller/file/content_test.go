@@ -137,6 +137,34 @@ func TestDownloadIsCutWithItsRight(t *testing.T) {
 	}
 }
 
+// A large one is on its way through two goroutines when it is cut.
+func TestALargeDownloadIsCutWithItsRight(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(b *bench){
+		"suspended": func(b *bench) {
+			b.at(b.admin, "POST", "/api/v1/instances/"+string(b.id)+"/suspend", nil).is(202, nil)
+		},
+		"the agent dies": func(b *bench) { b.agent.Stop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			content := noise(1 << 20)
+			b.volume.do(func() { b.volume.files["a"], b.volume.gate = content, make(chan struct{}) })
+			res := b.open(b.key, "GET", "/api/v1/instances/"+string(b.id)+"/files/content?path=a", nil)
+			defer func() { _ = res.Body.Close() }()
+			begun := make([]byte, 128<<10)
+			if _, err := io.ReadFull(res.Body, begun); err != nil || !bytes.Equal(begun, content[:len(begun)]) {
+				t.Fatalf("%s: something else came, %v", res.Status, err)
+			}
+			end(b)
+			if rest, err := io.ReadAll(res.Body); err == nil || len(rest) > len(content)/2-len(begun) {
+				t.Errorf("it ended as if whole: %d bytes more, %v", len(rest), err)
+			}
+		})
+	}
+}
+
 // A client that goes away ends the call to the agent.
 func TestClientLeaves(t *testing.T) {
 	t.Parallel()
