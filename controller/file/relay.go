@@ -105,8 +105,9 @@ func (r *relay) fill(from io.Reader) error {
 }
 
 // readSome reads until the buffer is mostly full, so that a source that gives
-// little at a time doesn't make for little pieces; but it does not wait for more
-// once it has some: io.Reader has no way to ask, so a short read ends it.
+// little at a time doesn't make for little pieces. A small piece ends it; behind a
+// large one it waits for the next: of a source that pauses there, up to half a
+// buffer is passed on when it goes on.
 func readSome(from io.Reader, b []byte) (n int, err error) {
 	for n < (len(b)+1)/2 && err == nil {
 		var got int
