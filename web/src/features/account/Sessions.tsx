@@ -37,8 +37,16 @@ export function Sessions() {
         retry={() => void list.refetch()}
         rowKey={(row) => row.id}
         columns={[
-          { key: 'browser', title: t('account.sessionWhere'), cell: (row) => <span title={row.browser}>{browserName(row.browser)}</span> },
-          { key: 'address', title: t('account.sessionAddress'), cell: (row) => <span className="mono">{row.address}</span> },
+          {
+            key: 'browser',
+            title: t('account.sessionWhere'),
+            cell: (row) => (
+              <>
+                <div title={row.browser}>{browserName(row.browser)}</div>
+                <div className="quiet mono">{row.address}</div>
+              </>
+            ),
+          },
           { key: 'means', title: t('account.sessionMeans'), wide: true, cell: (row) => tAny(`account.means_${row.means}`, row.means) },
           { key: 'began', title: t('account.sessionBegan'), wide: true, cell: (row) => <RelativeTime at={row.created_at} /> },
           { key: 'seen', title: t('account.sessionSeen'), cell: (row) => <RelativeTime at={row.last_seen_at} /> },

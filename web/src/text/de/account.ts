@@ -73,7 +73,6 @@ export const account = {
   sessionsHint: 'Wo Sie angemeldet sind. Eine Sitzung endet zwei Wochen nach ihrer letzten Benutzung.',
   sessionCurrent: 'Diese hier',
   sessionWhere: 'Browser',
-  sessionAddress: 'Adresse',
   sessionMeans: 'Durch',
   sessionBegan: 'Begonnen',
   sessionSeen: 'Zuletzt gesehen',

@@ -74,7 +74,6 @@ export const account = {
   sessionsHint: 'Where you are logged in. A session ends two weeks after its last use.',
   sessionCurrent: 'This one',
   sessionWhere: 'Browser',
-  sessionAddress: 'Address',
   sessionMeans: 'By',
   sessionBegan: 'Began',
   sessionSeen: 'Last seen',
