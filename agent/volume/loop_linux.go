@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -126,6 +127,10 @@ func attached(backing *os.File) (*loop, error) {
 // exclusive says whether nobody has the device mounted, in whatever namespace.
 func (l *loop) exclusive() bool {
 	return patiently(func() error {
+		// A program that is started meanwhile would hold what is opened here until it
+		// runs, and the check that comes next would find the device in use.
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
 		fd, err := unix.Open(l.path, unix.O_RDONLY|unix.O_EXCL|unix.O_CLOEXEC, 0)
 		if err == nil {
 			_ = unix.Close(fd)
