@@ -81,7 +81,8 @@ func (s *Service) fetch(ctx context.Context, c access.Caller, id ident.Instance,
 		}
 	}
 	body := &download{source: answer.Body, held: held, release: release}
-	if out.Body = body; out.Size < 0 || out.Size > relaySize {
+	out.Body = body
+	if out.Size < 0 || out.Size > relaySize {
 		out.Body = &relayed{body}
 	}
 	if begins(out) {

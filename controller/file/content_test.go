@@ -118,18 +118,9 @@ func TestDownloadIsCutWithItsRight(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			content := noise(64 << 10)
-			b.volume.do(func() { b.volume.files["a"], b.volume.gate = content, make(chan struct{}) })
-			res := b.open(b.key, "GET", "/api/v1/instances/"+string(b.id)+"/files/content?path=a", nil)
-			defer func() { _ = res.Body.Close() }()
-			if res.StatusCode != 200 {
-				t.Fatal(res.Status)
-			}
-			half := make([]byte, len(content)/2)
-			if _, err := io.ReadFull(res.Body, half); err != nil {
-				t.Fatal(err)
-			}
+			body := b.halfOf(content, len(content)/2)
 			end(b)
-			rest, err := io.ReadAll(res.Body)
+			rest, err := io.ReadAll(body)
 			if err == nil || len(rest) != 0 {
 				t.Errorf("it ended as if whole: %d bytes more, %v", len(rest), err)
 			}
@@ -149,20 +140,28 @@ func TestALargeDownloadIsCutWithItsRight(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			content := noise(1 << 20)
-			b.volume.do(func() { b.volume.files["a"], b.volume.gate = content, make(chan struct{}) })
-			res := b.open(b.key, "GET", "/api/v1/instances/"+string(b.id)+"/files/content?path=a", nil)
-			defer func() { _ = res.Body.Close() }()
-			begun := make([]byte, 128<<10)
-			if _, err := io.ReadFull(res.Body, begun); err != nil || !bytes.Equal(begun, content[:len(begun)]) {
-				t.Fatalf("%s: something else came, %v", res.Status, err)
-			}
+			content, begun := noise(1<<20), 128<<10
+			body := b.halfOf(content, begun)
 			end(b)
-			if rest, err := io.ReadAll(res.Body); err == nil || len(rest) > len(content)/2-len(begun) {
+			if rest, err := io.ReadAll(body); err == nil || len(rest) > len(content)/2-begun {
 				t.Errorf("it ended as if whole: %d bytes more, %v", len(rest), err)
 			}
 		})
 	}
+}
+
+// halfOf begins a download of which half comes, and gives its body once as much as
+// begun has come.
+func (b *bench) halfOf(content []byte, begun int) io.Reader {
+	b.t.Helper()
+	b.volume.do(func() { b.volume.files["a"], b.volume.gate = content, make(chan struct{}) })
+	res := b.open(b.key, "GET", "/api/v1/instances/"+string(b.id)+"/files/content?path=a", nil)
+	b.t.Cleanup(func() { _ = res.Body.Close() })
+	got := make([]byte, begun)
+	if _, err := io.ReadFull(res.Body, got); err != nil || res.StatusCode != 200 || !bytes.Equal(got, content[:begun]) {
+		b.t.Fatalf("%s: something else came, %v", res.Status, err)
+	}
+	return res.Body
 }
 
 // A client that goes away ends the call to the agent.

@@ -6,9 +6,10 @@ import (
 	"sync"
 )
 
-// A relay passes what is uploaded on in large pieces: the handler, to whom the
-// body belongs, fills buffers that the call to the agent empties. It holds
-// relayBuffers of relaySize at most.
+// A relay passes what is uploaded, or much that is downloaded, on in large pieces:
+// one goroutine fills buffers that another empties. Of an upload the handler fills
+// them, to whom the body belongs; of a download it empties them. It holds relayBuffers
+// of relaySize at most.
 type relay struct {
 	free  chan []byte
 	full  chan []byte
