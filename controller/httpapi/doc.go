@@ -97,8 +97,9 @@
 //
 // A body that is a stream (HandleTransfer) has no time limit as a whole, but its
 // client must get 64 KiB across in every 30 s that are spent waiting for it: one
-// that stalls, or trickles, is cut. Answers go out by 256 KiB; those whose size
-// nobody knows by the 4 KiB of fasthttp's chunks.
+// that stalls, or trickles, is cut. Answers go out by 256 KiB at most, and as soon as
+// they are given; those whose size nobody knows in chunks that are as large, which
+// are written here: fasthttp's are of 4 KiB.
 //
 // A WebSocket is made by gorilla's upgrader on the connection itself, taken from
 // fasthttp by Hijack. Two other ways were looked at: Fiber's adaptor, which plays

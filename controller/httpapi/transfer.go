@@ -1,11 +1,14 @@
 package httpapi
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"reflect"
 	"slices"
 	"strconv"
@@ -145,7 +148,13 @@ func (k *call) transfer(h func(ctx context.Context, t *Transfer) (Answer, error)
 	k.status(answer)
 	sending = true
 	size := max(answer.Size, unknownBytes)
-	k.http.Response.SetBodyStream(&download{ReadCloser: answer.Body, size: size, done: cancel}, int(size))
+	file := &download{ReadCloser: answer.Body, size: size, done: cancel}
+	if size >= 0 {
+		k.http.Response.SetBodyStream(file, int(size))
+		return nil
+	}
+	k.http.Response.SetBodyStream(&chunked{file}, unknownBytes)
+	k.http.Response.Header.Del("Content-Length") // from here on fasthttp counts no bytes; Transfer-Encoding stays
 	return nil
 }
 
@@ -206,6 +215,41 @@ func (d *download) Close() error {
 	err := d.ReadCloser.Close()
 	d.done()
 	return err
+}
+
+// chunked goes out in HTTP's chunks, each as large as a piece that its source gives:
+// fasthttp would make them of 4 KiB. To fasthttp it is a body without a byte.
+type chunked struct{ *download }
+
+// WriteTo sends it all. What isn't whole has no last chunk.
+func (c *chunked) WriteTo(w io.Writer) (int64, error) {
+	out, ok := w.(*bufio.Writer)
+	if !ok {
+		return 0, fmt.Errorf("a body in chunks can't be written to a %T", w)
+	}
+	chunks := httputil.NewChunkedWriter(out)
+	if _, err := c.download.WriteTo(atOnce{chunks, out}); err != nil {
+		return 0, err
+	}
+	if err := chunks.Close(); err != nil {
+		return 0, err
+	}
+	_, err := out.WriteString("\r\n") // no trailer
+	return 0, err
+}
+
+// atOnce sends what it has with each write.
+type atOnce struct {
+	io.Writer
+	out *bufio.Writer
+}
+
+func (a atOnce) Write(p []byte) (int, error) {
+	n, err := a.Writer.Write(p)
+	if err != nil {
+		return n, err
+	}
+	return n, a.out.Flush()
 }
 
 // plainReader and plainWriter hide what io.CopyBuffer would use instead of its
