@@ -82,8 +82,8 @@ func (s *Service) fetch(ctx context.Context, c access.Caller, id ident.Instance,
 	}
 	body := &download{source: answer.Body, held: held, release: release}
 	out.Body = body
-	if out.Size < 0 || out.Size > relaySize {
-		out.Body = &relayed{body}
+	if out.Size < 0 || out.Size > relayLeast {
+		out.Body = &relayed{body, out.Size}
 	}
 	if begins(out) {
 		if err := s.tell(ctx, c.Actor, i, Downloaded, about(of)); err != nil {
@@ -116,10 +116,10 @@ type download struct {
 	once    sync.Once
 }
 
-// Read gives what has come, in large pieces. When the right has ended, what was
-// read by then is not given out any more.
+// Read gives what has come. When the right has ended, what was read by then is not
+// given out any more.
 func (d *download) Read(p []byte) (int, error) {
-	n, err := readSome(d.source, p)
+	n, err := d.source.Read(p)
 	if ended := context.Cause(d.held); ended != nil {
 		return 0, ended
 	}
@@ -138,11 +138,14 @@ func (d *download) Close() error {
 
 // relayed is a download that is read ahead while what came is sent on: the node goes
 // on while the client takes it.
-type relayed struct{ *download }
+type relayed struct {
+	*download
+	size int64 // -1 when nobody knows
+}
 
 // WriteTo sends all of it. It is for one goroutine, which closes the download after.
 func (d *relayed) WriteTo(w io.Writer) (int64, error) {
-	r, filled := newRelay(), make(chan struct{})
+	r, filled := newRelay(d.size), make(chan struct{})
 	go func() {
 		defer close(filled)
 		_ = r.fill(d.download) // whoever writes is told
@@ -201,7 +204,7 @@ type sending struct {
 // send streams a body to the agent. A body that breaks off is the error, and the
 // call is broken off with it.
 func (s *Service) send(ctx context.Context, i instance.Instance, o sending, out any) error {
-	r := newRelay()
+	r := newRelay(o.size)
 	done := make(chan error, 1)
 	go func() {
 		defer func() { _ = r.Close() }()

@@ -3,6 +3,7 @@ package file_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -93,7 +94,8 @@ func TestDownloadOfLittle(t *testing.T) {
 	}
 }
 
-// The moment the right ends, so does the download: what was not sent is not sent.
+// The moment the right ends, so does the download: what was not sent is not sent. A
+// large one is on its way through two goroutines then.
 func TestDownloadIsCutWithItsRight(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(b *bench){
@@ -114,51 +116,29 @@ func TestDownloadIsCutWithItsRight(t *testing.T) {
 		},
 		"the agent dies": func(b *bench) { b.agent.Stop() },
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := setup(t)
-			content := noise(64 << 10)
-			body := b.halfOf(content, len(content)/2)
-			end(b)
-			rest, err := io.ReadAll(body)
-			if err == nil || len(rest) != 0 {
-				t.Errorf("it ended as if whole: %d bytes more, %v", len(rest), err)
-			}
-		})
+		for _, size := range []int{32 << 10, 1 << 20} {
+			t.Run(fmt.Sprint(name, ", ", size), func(t *testing.T) {
+				t.Parallel()
+				b := setup(t)
+				body := b.halfOf(noise(size))
+				end(b)
+				rest, err := io.ReadAll(body)
+				if err == nil || len(rest) != 0 {
+					t.Errorf("it ended as if whole: %d bytes more, %v", len(rest), err)
+				}
+			})
+		}
 	}
 }
 
-// A large one is on its way through two goroutines when it is cut.
-func TestALargeDownloadIsCutWithItsRight(t *testing.T) {
-	t.Parallel()
-	for name, end := range map[string]func(b *bench){
-		"suspended": func(b *bench) {
-			b.at(b.admin, "POST", "/api/v1/instances/"+string(b.id)+"/suspend", nil).is(202, nil)
-		},
-		"the agent dies": func(b *bench) { b.agent.Stop() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := setup(t)
-			content, begun := noise(1<<20), 128<<10
-			body := b.halfOf(content, begun)
-			end(b)
-			if rest, err := io.ReadAll(body); err == nil || len(rest) > len(content)/2-begun {
-				t.Errorf("it ended as if whole: %d bytes more, %v", len(rest), err)
-			}
-		})
-	}
-}
-
-// halfOf begins a download of which half comes, and gives its body once as much as
-// begun has come.
-func (b *bench) halfOf(content []byte, begun int) io.Reader {
+// halfOf begins a download of which half comes, and gives its body once it has.
+func (b *bench) halfOf(content []byte) io.Reader {
 	b.t.Helper()
 	b.volume.do(func() { b.volume.files["a"], b.volume.gate = content, make(chan struct{}) })
 	res := b.open(b.key, "GET", "/api/v1/instances/"+string(b.id)+"/files/content?path=a", nil)
 	b.t.Cleanup(func() { _ = res.Body.Close() })
-	got := make([]byte, begun)
-	if _, err := io.ReadFull(res.Body, got); err != nil || res.StatusCode != 200 || !bytes.Equal(got, content[:begun]) {
+	got := make([]byte, len(content)/2)
+	if _, err := io.ReadFull(res.Body, got); err != nil || res.StatusCode != 200 || !bytes.Equal(got, content[:len(got)]) {
 		b.t.Fatalf("%s: something else came, %v", res.Status, err)
 	}
 	return res.Body
@@ -185,6 +165,47 @@ func TestClientLeaves(t *testing.T) {
 	case <-gone:
 	case <-time.After(patience):
 		t.Fatal("the agent still sends")
+	}
+}
+
+// What a node gives is with the client while the node makes up its mind about the
+// rest, however much or little it is, and whether or not its length is known.
+func TestDownloadOfWhatComesSlowly(t *testing.T) {
+	t.Parallel()
+	pieces := []int{16 << 10, 1, 100 << 10, 5, 5000}
+	for path, size := range map[string]string{"/content?path=a": "123790", "/bundle?format=tar": ""} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			come := make(chan struct{}, len(pieces))
+			b.agent.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if size != "" {
+					w.Header().Set("Content-Length", size)
+				}
+				for _, n := range pieces {
+					_, _ = w.Write(noise(n))
+					_ = http.NewResponseController(w).Flush()
+					select {
+					case <-come:
+					case <-r.Context().Done():
+						return
+					}
+				}
+			}))
+			res := b.open(b.read, "GET", "/api/v1/instances/"+string(b.id)+"/files"+path, nil)
+			stuck := time.AfterFunc(patience, func() { _ = res.Body.Close() })
+			defer func() { _, _ = stuck.Stop(), res.Body.Close() }()
+			for _, n := range pieces {
+				got := make([]byte, n)
+				if _, err := io.ReadFull(res.Body, got); err != nil || !bytes.Equal(got, noise(n)) {
+					t.Fatalf("a piece of %d bytes: %v", n, err)
+				}
+				come <- struct{}{}
+			}
+			if rest, err := io.ReadAll(res.Body); err != nil || len(rest) != 0 {
+				t.Errorf("%d bytes more, %v", len(rest), err)
+			}
+		})
 	}
 }
 

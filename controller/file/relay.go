@@ -6,33 +6,38 @@ import (
 	"sync"
 )
 
-// A relay passes what is uploaded, or much that is downloaded, on in large pieces:
-// one goroutine fills buffers that another empties. Of an upload the handler fills
-// them, to whom the body belongs; of a download it empties them. It holds relayBuffers
-// of relaySize at most.
+// A relay passes what is uploaded, or much that is downloaded, on: one goroutine
+// fills a ring that another empties. Of an upload the handler fills it, to whom the
+// body belongs; of a download it empties it. What is there is taken whenever the one
+// who empties comes, however little it is; while he is busy it becomes more.
 type relay struct {
-	free  chan []byte
-	full  chan []byte
-	over  chan struct{} // closed when nobody reads any more
-	once  sync.Once
-	err   error  // of the source, once full is closed
-	left  []byte // of the buffer being read
-	whole []byte
+	over chan struct{} // closed when nobody reads any more
+	once sync.Once
+	came chan struct{} // something came, or the end, since it was looked last
+	went chan struct{} // some room was made since
+
+	mu    sync.Mutex
+	ring  []byte
+	first int   // of what is held, which goes on at the ring's beginning
+	held  int   // with what is being emptied just now
+	end   error // of the source
 }
 
 const (
-	relaySize    = 256 << 10
-	relayBuffers = 4
+	relayPiece = 256 << 10 // that is emptied at once
+	relayRoom  = 4 * relayPiece
+	relayLeast = 32 << 10 // of a download: what is smaller is a read or two
 )
 
 var errRelayClosed = errors.New("nobody takes this any more")
 
-func newRelay() *relay {
-	r := &relay{free: make(chan []byte, relayBuffers), full: make(chan []byte, relayBuffers), over: make(chan struct{})}
-	for range relayBuffers {
-		r.free <- nil // made when it is needed: small files need one
+// newRelay makes one for so many bytes; -1 when nobody knows.
+func newRelay(size int64) *relay {
+	room := int64(relayRoom)
+	if size >= 0 {
+		room = max(1, min(room, size))
 	}
-	return r
+	return &relay{over: make(chan struct{}), came: make(chan struct{}, 1), went: make(chan struct{}, 1), ring: make([]byte, room)}
 }
 
 // interruptible is a source whose Read can be ended by another goroutine.
@@ -72,106 +77,120 @@ func (r *relay) closed() bool {
 
 // fill reads from until its end, or until the relay is closed. It is called once.
 func (r *relay) fill(from io.Reader) error {
-	defer close(r.full)
 	defer r.watch(from)()
 	for {
-		var b []byte
-		select {
-		case b = <-r.free:
-		case <-r.over:
+		room := r.room()
+		if r.closed() {
 			return errRelayClosed
 		}
-		if b == nil {
-			b = make([]byte, relaySize)
-		}
-		n, err := readSome(from, b[:relaySize])
-		if n > 0 {
+		if len(room) == 0 {
 			select {
-			case r.full <- b[:n]:
+			case <-r.went:
 			case <-r.over:
-				return errRelayClosed
 			}
+			continue
 		}
-		if err != nil {
-			switch {
-			case errors.Is(err, io.EOF):
-				return nil
-			case r.closed():
-				return errRelayClosed
-			}
-			r.err = err
+		n, err := from.Read(room)
+		r.add(n, err)
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF):
+			return nil
+		case r.closed():
+			return errRelayClosed
+		default:
 			return err
 		}
 	}
 }
 
-// readSome reads until the buffer is mostly full, so that a source that gives
-// little at a time doesn't make for little pieces. A small piece ends it; behind a
-// large one it waits for the next: of a source that pauses there, up to half a
-// buffer is passed on when it goes on.
-func readSome(from io.Reader, b []byte) (n int, err error) {
-	for n < (len(b)+1)/2 && err == nil {
-		var got int
-		got, err = from.Read(b[n:])
-		n += got
-		if got < 8<<10 {
-			break
-		}
+// room is where more can be put, in one piece.
+func (r *relay) room() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held == 0 {
+		r.first = 0 // a slow source uses the same few pages of memory
 	}
-	return n, err
+	if next := r.first + r.held; next < len(r.ring) {
+		return r.ring[next:]
+	}
+	return r.ring[r.first+r.held-len(r.ring) : r.first]
 }
 
-// next has a buffer to be read, or says why there is none.
-func (r *relay) next() error {
-	if len(r.left) > 0 {
-		return nil
-	}
-	if r.whole != nil {
-		r.free <- r.whole[:cap(r.whole)]
-		r.whole = nil
-	}
-	select { // first: what is closed gives nothing more
-	case <-r.over:
-		return errRelayClosed
+// add says that n bytes were put there, and how the source ended.
+func (r *relay) add(n int, end error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.held, r.end = r.held+n, end
+	tell(r.came)
+}
+
+// tell wakes who waits, or who waits next.
+func tell(who chan<- struct{}) {
+	select {
+	case who <- struct{}{}:
 	default:
 	}
-	select {
-	case b, ok := <-r.full:
-		if !ok {
-			if r.err != nil {
-				return r.err
-			}
-			return io.EOF
+}
+
+// next waits for what is to be read, in one piece.
+func (r *relay) next() ([]byte, error) {
+	for {
+		if r.closed() { // first: what is closed gives nothing more
+			return nil, errRelayClosed
 		}
-		r.whole, r.left = b, b
-		return nil
-	case <-r.over:
-		return errRelayClosed
+		if piece, end := r.look(); len(piece) > 0 || end != nil {
+			return piece, end
+		}
+		select {
+		case <-r.came:
+		case <-r.over:
+		}
 	}
+}
+
+// look gives what is there, in one piece; the end when there is nothing more.
+func (r *relay) look() ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held == 0 {
+		return nil, r.end
+	}
+	return r.ring[r.first:min(r.first+r.held, r.first+relayPiece, len(r.ring))], nil
+}
+
+// taken says that n bytes were read.
+func (r *relay) taken(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.first, r.held = (r.first+n)%len(r.ring), r.held-n
+	tell(r.went)
 }
 
 // Read gives what has come. Read and WriteTo are for one goroutine.
 func (r *relay) Read(p []byte) (int, error) {
-	if err := r.next(); err != nil {
+	piece, err := r.next()
+	if err != nil {
 		return 0, err
 	}
-	n := copy(p, r.left)
-	r.left = r.left[n:]
+	n := copy(p, piece)
+	r.taken(n)
 	return n, nil
 }
 
-// WriteTo writes all that comes, a buffer at a time.
+// WriteTo writes all that comes, a piece at a time.
 func (r *relay) WriteTo(w io.Writer) (total int64, err error) {
 	for {
-		if err := r.next(); err != nil {
-			if errors.Is(err, io.EOF) {
-				return total, nil
-			}
+		piece, err := r.next()
+		if errors.Is(err, io.EOF) {
+			return total, nil
+		}
+		if err != nil {
 			return total, err
 		}
-		n, err := w.Write(r.left)
+		n, err := w.Write(piece)
 		total += int64(n)
-		r.left = r.left[n:]
+		r.taken(n)
 		if err != nil {
 			return total, err
 		}

@@ -198,8 +198,11 @@ type download struct {
 	done context.CancelFunc
 }
 
-// WriteTo sends it all.
+// WriteTo sends it all, and what its source gave before it waits for more.
 func (d *download) WriteTo(w io.Writer) (int64, error) {
+	if out, ok := w.(*bufio.Writer); ok {
+		w = atOnce{out, out}
+	}
 	if from, ok := d.ReadCloser.(io.WriterTo); ok {
 		return from.WriteTo(w)
 	}
