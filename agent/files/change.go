@@ -56,40 +56,52 @@ func (r *Root) MoveNew(path wire.Path, to *Root, dest wire.Path) error {
 // MakeDirs makes a folder and those above it that are missing. The new ones get
 // m's mode and owner; those that are there are left as they are.
 func (r *Root) MakeDirs(path wire.Path, m Meta) error {
+	_, err := r.NewDirs(path, m)
+	return err
+}
+
+// NewDirs is MakeDirs, and says which folders it made, the outermost first, also
+// when it fails.
+func (r *Root) NewDirs(path wire.Path, m Meta) (made []wire.Path, err error) {
 	if path == wire.Root {
-		return nil
+		return nil, nil
 	}
 	if !path.Valid() {
-		return failed("mkdir", path, unix.EINVAL)
+		return nil, failed("mkdir", path, unix.EINVAL)
 	}
-	at := r.fd
+	at, end := r.fd, -1
 	for name := range strings.SplitSeq(string(path), "/") {
-		next, err := makeDir(at, name, m)
+		end += 1 + len(name)
+		next, isNew, err := makeDir(at, name, m)
+		if isNew {
+			made = append(made, path[:end])
+		}
 		if at != r.fd {
 			_ = unix.Close(at)
 		}
 		if err != nil {
-			return failed("mkdir", path, err)
+			return made, failed("mkdir", path, err)
 		}
 		at = next
 	}
 	_ = unix.Close(at)
-	return nil
+	return made, nil
 }
 
 // makeDir opens a folder and makes it when it is missing.
-func makeDir(dir int, name string, m Meta) (int, error) {
-	fd, err := openat(dir, name, dirFlags, 0)
-	if !errors.Is(err, unix.ENOENT) {
-		return fd, err
-	}
-	made := unix.Mkdirat(dir, name, 0o700)
-	if made != nil && !errors.Is(made, unix.EEXIST) {
-		return -1, made
-	}
+func makeDir(dir int, name string, m Meta) (fd int, isNew bool, err error) {
 	fd, err = openat(dir, name, dirFlags, 0)
-	if err != nil || made != nil {
-		return fd, err
+	if !errors.Is(err, unix.ENOENT) {
+		return fd, false, err
+	}
+	err = unix.Mkdirat(dir, name, 0o700)
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return -1, false, err
+	}
+	isNew = err == nil
+	fd, err = openat(dir, name, dirFlags, 0)
+	if err != nil || !isNew {
+		return fd, isNew, err
 	}
 	var st unix.Stat_t
 	err = unix.Fstat(fd, &st)
@@ -101,9 +113,9 @@ func makeDir(dir int, name string, m Meta) (int, error) {
 	}
 	if err != nil {
 		_ = unix.Close(fd)
-		return -1, err
+		return -1, true, err
 	}
-	return fd, nil
+	return fd, true, nil
 }
 
 // New makes a regular file, closed to others, and opens it for reading and

@@ -39,6 +39,33 @@ func TestMakeDirs(t *testing.T) {
 	}
 }
 
+// What was made is said, also of what failed, and can be taken back: a folder that is
+// empty, and nothing else.
+func TestNewDirs(t *testing.T) {
+	t.Parallel()
+	r, dir, outside := setup(t)
+	must(t, os.MkdirAll(filepath.Join(dir, "a", "full"), 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, "a", "full", "f"), nil, 0o600))
+	must(t, os.Symlink(outside, filepath.Join(dir, "out")))
+	for path, want := range map[wire.Path][]wire.Path{".": nil, "a": nil, "a/b/c": {"a/b", "a/b/c"}, "x": {"x"}} {
+		if made, err := r.NewDirs(path, mine); err != nil || !slices.Equal(made, want) {
+			t.Errorf("%s: %q were made, %v", path, made, err)
+		}
+	}
+	if made, err := r.NewDirs("y/../z", mine); err == nil || made != nil {
+		t.Errorf("%q were made", made)
+	}
+	for _, kept := range []wire.Path{"a/full", "a/full/f", "out", "a"} {
+		if err := r.RemoveDir(kept); err == nil {
+			t.Errorf("%s was removed", kept)
+		}
+	}
+	must(t, r.RemoveDir("x"))
+	if _, err := os.Lstat(filepath.Join(dir, "x")); err == nil {
+		t.Error("it is there yet")
+	}
+}
+
 func TestChmodOpensNothing(t *testing.T) {
 	t.Parallel()
 	r, dir, outside := setup(t)

@@ -174,6 +174,11 @@ func (r *Root) Remove(path wire.Path) error {
 	return r.in("remove", path, func(dir int, name string) error { return remove(dir, name) })
 }
 
+// RemoveDir removes a folder that is empty, and nothing of another kind.
+func (r *Root) RemoveDir(path wire.Path) error {
+	return r.in("remove", path, func(dir int, name string) error { return unix.Unlinkat(dir, name, unix.AT_REMOVEDIR) })
+}
+
 // NotEmpty says whether Remove failed on a folder with something in it.
 func NotEmpty(err error) bool { return errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) }
 

@@ -67,16 +67,15 @@ func (w *work) away(path, part wire.Path) error {
 
 // copy copies entries into a folder.
 func (w *work) copy(body wire.FileCopy) error {
-	if err := w.explain(w.data.MakeDirs(body.To, w.meta(0o755)), body.To); err != nil {
-		return err
-	}
-	for _, path := range body.Paths {
-		w.task.say(-1, "copying %s", printable(path))
-		if err := w.copyOne(path, body.To); err != nil {
-			return w.explain(err, path)
+	return w.within(body.To, func() error {
+		for _, path := range body.Paths {
+			w.task.say(-1, "copying %s", printable(path))
+			if err := w.copyOne(path, body.To); err != nil {
+				return w.explain(err, path)
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (w *work) copyOne(path, to wire.Path) error {

@@ -12,7 +12,8 @@
 //     and takes its place by a rename. So do copies and what is unpacked: what is
 //     broken off, by a cancel or by the agent's death, leaves nothing half done in
 //     the volume, and its parts are cleared away when the instance's files are next
-//     written after a start of the agent.
+//     written after a start of the agent. The folders that it made for them go, too,
+//     when it fails, but for those that hold anything.
 //   - Of two who write a file with the same etag, one wins: compare and replace are
 //     one step. A container's own writes are not held off.
 //   - What is new belongs to the owner of the volume's data, as whom the container

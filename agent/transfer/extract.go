@@ -146,21 +146,20 @@ func (x *extraction) again(target, at wire.Path, meta files.Meta) error {
 // merge moves what is in a part into a folder. Whether it fits is looked at
 // before anything is moved.
 func (w *work) merge(part, to wire.Path, overwrite bool) error {
-	if err := w.explain(w.data.MakeDirs(to, w.meta(0o755)), to); err != nil {
-		return err
-	}
 	from, err := w.parts.Sub(part)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = from.Close() }()
-	for _, moving := range []bool{false, true} {
-		m := merger{work: w, from: from, to: to, overwrite: overwrite, moving: moving}
-		if err := m.walk(); err != nil {
-			return err
+	return w.within(to, func() error {
+		for _, moving := range []bool{false, true} {
+			m := merger{work: w, from: from, to: to, overwrite: overwrite, moving: moving}
+			if err := m.walk(); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 type merger struct {

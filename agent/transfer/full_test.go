@@ -2,8 +2,10 @@ package transfer
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +53,36 @@ func TestADiskThatFillsUpMeanwhile(t *testing.T) {
 	}
 }
 
+// What fails takes its own folders with it: not those of before, and none that
+// holds what did succeed.
+func TestWhatFailsLeavesNoFolders(t *testing.T) {
+	t.Parallel()
+	n := small(t)
+	n.plant("log", strings.Repeat("x", 5<<20))
+	n.plant("a", "a")
+	n.plant("a.tar", string(tarOf(t, tarEntry{name: "x", body: "x"})))
+	must(t, os.MkdirAll(filepath.Join(n.data, "there", "empty"), 0o755))
+	before := tree(t, n.data)
+	same := func(what string) {
+		t.Helper()
+		if now := tree(t, n.data); !maps.Equal(now, before) {
+			t.Errorf("%s left %v", what, slices.Sorted(maps.Keys(now)))
+		}
+	}
+	for _, to := range []wire.Path{"new", "new/and/deep", "there/empty", "there/empty/new", "there/new"} {
+		n.fails(wire.FileTask{Copy: &wire.FileCopy{Paths: []wire.Path{"log"}, To: to}}, problem.InsufficientResources)
+		same("a copy to " + string(to))
+	}
+	n.do("PUT", "content?match=%2A&"+at("new/of/nothing"), strings.NewReader("x")).bad(t, problem.Conflict)
+	same("a file that isn't there any more")
+	long := wire.Path(strings.Repeat(strings.Repeat("n", wire.MaxName)+"/", wire.MaxPath/(wire.MaxName+1)) + strings.Repeat("n", wire.MaxName-1))
+	n.fails(wire.FileTask{Extract: &wire.FileExtract{Path: "a.tar", To: long}}, problem.Validation)
+	same("an archive with a name that is too long there")
+	n.fails(wire.FileTask{Copy: &wire.FileCopy{Paths: []wire.Path{"a", "log"}, To: "new/and"}}, problem.InsufficientResources)
+	before["new"], before["new/and"], before["new/and/a"] = "dir", "dir", before["a"]
+	same("a copy of two, of which one went well,")
+}
+
 // FuzzExtract: no archive leaves anything outside of its folder, be it good or bad.
 func FuzzExtract(f *testing.F) {
 	f.Add(tarOf(f, tarEntry{name: "a/b", body: "x"}, tarEntry{name: "l", kind: '2', link: "/etc"}, tarEntry{name: "l/x", body: "y"}))
@@ -61,7 +93,7 @@ func FuzzExtract(f *testing.F) {
 		state := n.task(wire.FileTask{Extract: &wire.FileExtract{Path: "a", To: "to"}})
 		got := tree(t, n.data)
 		for name := range got {
-			if name != "a" && name != "to" && (state.Failure != nil || !strings.HasPrefix(name, "to/")) {
+			if name != "a" && (state.Failure != nil || name != "to" && !strings.HasPrefix(name, "to/")) {
 				t.Fatalf("%q came of it, %+v", name, state)
 			}
 		}

@@ -182,10 +182,16 @@ type rule struct {
 
 // put puts a finished file of the parts in its place, and what is missing of the
 // folders above it.
-func (s *site) put(file partFile, dest wire.Path, r rule) (wire.FileEntry, error) {
-	if err := s.above(dest); err != nil {
-		return wire.FileEntry{}, err
-	}
+func (s *site) put(file partFile, dest wire.Path, r rule) (entry wire.FileEntry, err error) {
+	err = s.within(folderOf(dest), func() error {
+		entry, err = s.place(file, dest, r)
+		return err
+	})
+	return entry, err
+}
+
+// place puts a finished file of the parts into a folder.
+func (s *site) place(file partFile, dest wire.Path, r rule) (wire.FileEntry, error) {
 	s.yard.placing.Lock()
 	defer s.yard.placing.Unlock()
 	if err := s.writable(); err != nil {
@@ -225,10 +231,19 @@ func (s *site) put(file partFile, dest wire.Path, r rule) (wire.FileEntry, error
 	return entryOf(info), err
 }
 
-// above makes the folders above a path.
-func (s *site) above(dest wire.Path) error {
-	folder := folderOf(dest)
-	return s.explain(s.data.MakeDirs(folder, s.meta(0o755)), folder)
+// within makes a folder, and those above it that are missing, for what do puts
+// there. When that fails, those that were made go again, but none that holds anything.
+func (s *site) within(folder wire.Path, do func() error) error {
+	made, err := s.data.NewDirs(folder, s.meta(0o755))
+	if err = s.explain(err, folder); err == nil {
+		err = do()
+	}
+	if err != nil {
+		for _, path := range slices.Backward(made) {
+			_ = s.data.RemoveDir(path) // one that holds something, or is gone
+		}
+	}
+	return err
 }
 
 func replaceable(there files.Info, dest wire.Path) error {
