@@ -76,6 +76,7 @@ func (r *Root) NewDirs(path wire.Path, m Meta) (made []wire.Path, err error) {
 		if isNew {
 			made = append(made, path[:end])
 		}
+		err = crowded(at, err)
 		if at != r.fd {
 			_ = unix.Close(at)
 		}

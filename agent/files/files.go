@@ -89,6 +89,34 @@ func Full(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
+// ErrMany is wrapped, with the system's error, where there is room, but as many
+// entries as the filesystem can hold.
+var ErrMany = errors.New("the filesystem holds as many entries as it can")
+
+// Fullness is what a disk is of which Full says that it has no room, for a sentence.
+func Fullness(err error) string {
+	if errors.Is(err, ErrMany) {
+		return "holds as many files as it can"
+	}
+	return "is full"
+}
+
+// Crowded is what an entry could not be made for beneath the Root, with ErrMany
+// where that is why. It is asked at once: there is room again when what was made
+// before was cleared away.
+func (r *Root) Crowded(err error) error { return crowded(r.fd, err) }
+
+func crowded(dir int, err error) error {
+	var st unix.Statfs_t
+	if !errors.Is(err, unix.ENOSPC) || errors.Is(err, ErrMany) || unix.Fstatfs(dir, &st) != nil {
+		return err
+	}
+	if st.Files == 0 || st.Ffree > 0 || st.Bavail == 0 { // without a limit; not it; or not it alone
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrMany, err)
+}
+
 const dirFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
 // folder opens a folder by walking down to it.
@@ -125,7 +153,7 @@ func (r *Root) in(op string, path wire.Path, f func(dir int, name string) error)
 		name = name[cut+1:]
 	}
 	if err := f(dir, name); err != nil {
-		return failed(op, path, err)
+		return failed(op, path, crowded(dir, err))
 	}
 	return nil
 }

@@ -11,9 +11,9 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/berth-panel/berth/agent/files"
 	"github.com/berth-panel/berth/shared/build"
 	"github.com/berth-panel/berth/shared/guard"
 	"github.com/berth-panel/berth/shared/problem"
@@ -226,8 +226,8 @@ func (d download) explain(err error) error {
 	if errors.As(err, &passing) {
 		return problem.New(problem.ResourceBusy, "can't download %s from %s: the server doesn't answer or broke off", d.path, shown.String()).Because(err)
 	}
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return problem.New(problem.InsufficientResources, "can't write %s: the node's disk is full", d.path).Because(err)
+	if files.Full(err) {
+		return problem.New(problem.InsufficientResources, "can't write %s: the node's disk %s", d.path, files.Fullness(err)).Because(err)
 	}
 	return problem.New(problem.Internal, "can't write %s into the volume", d.path).Because(err)
 }

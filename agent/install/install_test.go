@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/berth-panel/berth/agent/files"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
@@ -283,7 +284,8 @@ func TestVolumeThatCannotBeWritten(t *testing.T) {
 		cause error
 		code  problem.Code
 		words string
-	}{{syscall.ENOSPC, problem.InsufficientResources, "disk is full"}, {errors.New("secret path"), problem.Internal, "can't write f"}} {
+	}{{syscall.ENOSPC, problem.InsufficientResources, "disk is full"}, {fmt.Errorf("%w: %w", files.ErrMany, syscall.ENOSPC), problem.InsufficientResources, "disk holds as many files as it can"},
+		{errors.New("secret path"), problem.Internal, "can't write f"}} {
 		m := memory{fails: tt.cause}
 		err := i.Run(t.Context(), []wire.Download{{URL: server.URL, Path: "f"}}, 1000, m.put, nothing)
 		refused(t, err, tt.code, tt.words)

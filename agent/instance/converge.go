@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"syscall"
 	"time"
 
+	"github.com/berth-panel/berth/agent/files"
 	"github.com/berth-panel/berth/agent/journal"
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/shared/problem"
@@ -294,8 +294,8 @@ func explain(err error) *problem.Problem {
 	if errors.As(err, &f) {
 		return explainEngine(f)
 	}
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return problem.New(problem.InsufficientResources, "the node's disk is full")
+	if files.Full(err) {
+		return problem.New(problem.InsufficientResources, "the node's disk %s", files.Fullness(err))
 	}
 	var path *fs.PathError
 	if errors.As(err, &path) {

@@ -185,7 +185,7 @@ func explain(err error) error {
 	case err == nil || errors.As(err, &p):
 		return err
 	case files.Full(err):
-		return problem.New(problem.InsufficientResources, "the node's disk is full").Because(err)
+		return problem.New(problem.InsufficientResources, "the node's disk %s", files.Fullness(err)).Because(err)
 	case errors.Is(err, errPermission):
 		return problem.New(problem.Internal, "the agent may not do this with the volume's files; it should run as root").Because(err)
 	default:

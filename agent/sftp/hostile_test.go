@@ -18,6 +18,7 @@ import (
 
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-panel/berth/shared/problem"
 )
@@ -202,6 +203,32 @@ func TestOddEntries(t *testing.T) {
 		}
 	}
 }
+
+func TestAsManyFilesAsThereCanBe(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	dir := b.disks.path(one)
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m,nr_inodes=20"); err != nil {
+		t.Skipf("a filesystem of its own can't be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	c := b.client()
+	var err error
+	for n := 0; err == nil; n++ {
+		err = c.Mkdir(fmt.Sprint("/", n))
+	}
+	for what, err := range map[string]error{"a folder": err, "a file": second(c.Create("/f"))} {
+		if err == nil || !strings.Contains(err.Error(), "no space: the instance's disk holds as many files as it can") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
 
 func TestFullDisksAndFrozenVolumes(t *testing.T) {
 	t.Parallel()

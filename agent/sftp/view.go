@@ -41,6 +41,7 @@ var (
 	errHandles = fmt.Errorf("%d files and folders are open in this session: close one first", handlesMost)
 	errVolume  = errors.New("the instance has no files that can be opened now: its first installation makes them")
 	errSpace   = errors.New("no space: the instance's disk is full")
+	errMany    = errors.New("no space: the instance's disk holds as many files as it can")
 )
 
 // where makes of a path of the protocol, which the library has cleaned, one of
@@ -128,6 +129,8 @@ func shown(err error) error {
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
 		return err
+	case errors.Is(err, files.ErrMany):
+		return errMany
 	case errors.As(err, &p) && p.Code == problem.InsufficientResources, files.Full(err):
 		return errSpace
 	case p != nil:

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -16,12 +17,13 @@ import (
 	"github.com/berth-panel/berth/shared/wire"
 )
 
-// small is a node whose volumes lie on a filesystem of their own, of 8 MiB.
-func small(t *testing.T) *node {
+// small is a node whose volumes lie on a filesystem of their own, of 8 MiB, with
+// options.
+func small(t *testing.T, options string) *node {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "small")
 	must(t, os.Mkdir(dir, 0o755))
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"+options); err != nil {
 		t.Skipf("a filesystem of its own can't be mounted here: %v", err)
 	}
 	t.Cleanup(func() {
@@ -36,7 +38,7 @@ func small(t *testing.T) *node {
 // that there was room.
 func TestADiskThatFillsUpMeanwhile(t *testing.T) {
 	t.Parallel()
-	n := small(t)
+	n := small(t, "")
 	whole := content(1, 5<<20)
 	id := uuid.NewString()
 	n.upload(id, wire.FileUpload{Path: "f", Size: int64(len(whole))})
@@ -53,11 +55,63 @@ func TestADiskThatFillsUpMeanwhile(t *testing.T) {
 	}
 }
 
+// TestAsManyFilesAsThereCanBe has room for bytes, but for no more files: every verb
+// that makes one says so, also when what it made before was cleared away again.
+func TestAsManyFilesAsThereCanBe(t *testing.T) {
+	t.Parallel()
+	n := small(t, ",nr_inodes=80")
+	for i := range 20 {
+		n.plant(fmt.Sprintf("folder/%d", i), "x")
+	}
+	must(t, os.WriteFile(filepath.Join(n.data, "a.tar"), tarOf(t, tarEntry{name: "x", body: "x"}, tarEntry{name: "y", body: "x"}), 0o644))
+	n.put("first", "x") // makes the room for parts
+	stuffed := 0
+	for stuff(n, stuffed) == nil {
+		stuffed++
+	}
+	free := func(want int) {
+		t.Helper()
+		for range want {
+			stuffed--
+			must(t, os.Remove(filepath.Join(n.data, fmt.Sprint("stuff", stuffed))))
+		}
+	}
+	before := tree(t, n.data)
+	says := func(what, said string) {
+		t.Helper()
+		if !strings.Contains(said, "holds as many files as it can") {
+			t.Errorf("%s: %s", what, said)
+		}
+	}
+	says("a file", n.do("PUT", "content?"+at("new"), strings.NewReader("x")).bad(t, problem.InsufficientResources))
+	says("a folder", n.json("POST", "folder", wire.FileFolder{Path: "new"}).bad(t, problem.InsufficientResources))
+	says("an upload", n.json("PUT", "uploads/"+uuid.NewString(), wire.FileUpload{Path: "new", Size: 1}).bad(t, problem.InsufficientResources))
+	copying := wire.FileTask{Copy: &wire.FileCopy{Paths: []wire.Path{"folder"}, To: "."}}
+	says("a copy", n.fails(copying, problem.InsufficientResources).Message)
+	if now := tree(t, n.data); !maps.Equal(now, before) {
+		t.Errorf("%v are there now", slices.Sorted(maps.Keys(now)))
+	}
+	free(2) // in the midst of it
+	limit := int64(512 << 20)
+	n.limit = &limit
+	state := n.fails(copying, problem.InsufficientResources)
+	if says("half a copy", state.Message); !strings.Contains(state.Message, "the disk of this instance holds") || state.Files < 2 {
+		t.Errorf("%+v", state)
+	}
+	says("half an archive", n.fails(wire.FileTask{Extract: &wire.FileExtract{Path: "a.tar", To: "new"}}, problem.InsufficientResources).Message)
+	free(22)
+	n.works(copying)
+}
+
+func stuff(n *node, nth int) error {
+	return os.WriteFile(filepath.Join(n.data, fmt.Sprint("stuff", nth)), nil, 0o644)
+}
+
 // What fails takes its own folders with it: not those of before, and none that
 // holds what did succeed.
 func TestWhatFailsLeavesNoFolders(t *testing.T) {
 	t.Parallel()
-	n := small(t)
+	n := small(t, "")
 	n.plant("log", strings.Repeat("x", 5<<20))
 	n.plant("a", "a")
 	n.plant("a.tar", string(tarOf(t, tarEntry{name: "x", body: "x"})))

@@ -303,9 +303,9 @@ func (s *site) explain(err error, path wire.Path) error {
 func (s *site) full(cause error) error {
 	_, limit, err := s.Volumes.Usage(s.id)
 	if err != nil || limit <= 0 {
-		return problem.New(problem.InsufficientResources, "the disk of the node is full").Because(cause)
+		return problem.New(problem.InsufficientResources, "the disk of the node %s", files.Fullness(cause)).Because(cause)
 	}
-	return problem.New(problem.InsufficientResources, "the disk of this instance is full (%d MiB): delete something, or have its limit raised", limit>>20).Because(cause)
+	return problem.New(problem.InsufficientResources, "the disk of this instance %s (%d MiB): delete something, or have its limit raised", files.Fullness(cause), limit>>20).Because(cause)
 }
 
 // printable is a path as a message shows it.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/berth-panel/berth/agent/files"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
@@ -185,10 +186,10 @@ func (s *Store) commit(p place) error {
 	return s.settle(p.at)
 }
 
-// full is what an agent's writer is told when a volume has no room.
-func full(limit int64) *problem.Problem {
+// full is what an agent's writer is told when a volume has no room; cause may be nil.
+func full(limit int64, cause error) *problem.Problem {
 	return problem.New(problem.InsufficientResources,
-		"the instance's disk of %d MiB is full: delete files, or have its disk limit raised", limit>>20)
+		"the instance's disk of %d MiB %s: delete files, or have its disk limit raised", limit>>20, files.Fullness(cause)).Because(cause)
 }
 
 func (s *Store) newImage() string { return imageFront + uuid.NewString() }

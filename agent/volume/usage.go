@@ -52,23 +52,33 @@ func (s *Store) Room(id ident.Instance, bytes int64) error {
 		if e.doubt() {
 			s.wake() // something may have been deleted since the last walk
 		}
-		return full(limit)
+		return full(limit, nil)
 	}
 	e.charge(bytes)
 	return nil
 }
 
 // Explain makes what a writer met when the volume was full a problem that says
-// so; any other failure stays what it is.
+// so, or that it holds as many files as it can; any other failure stays what it is,
+// and so does one on a volume without a limit, but for files.ErrMany. It is asked
+// before what was written is cleared away.
 func (s *Store) Explain(id ident.Instance, err error) error {
 	if err == nil || !files.Full(err) {
 		return err
+	}
+	p, asked := s.find(id, string(id))
+	if asked != nil {
+		return err
+	}
+	if root, opened := s.open(p.inside()); opened == nil {
+		err = root.Crowded(err)
+		_ = root.Close()
 	}
 	_, limit, asked := s.Usage(id)
 	if asked != nil || limit == 0 {
 		return err
 	}
-	return full(limit).Because(err)
+	return full(limit, err)
 }
 
 // Disk is how an instance's volume is held, and how full it is; nil when there is

@@ -11,6 +11,9 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-panel/berth/agent/files"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
@@ -316,4 +319,36 @@ func TestWhatLiesTooDeepHidesNothing(t *testing.T) {
 	want(t, s.Put(one, "g", 0, 0, text("x")), problem.InsufficientResources)
 	must(t, s.Remove(one))
 	nothingLeft(t, s)
+}
+
+// TestPutWithoutRoomForAFile: the bytes would fit, but the filesystem has no room for
+// one more file.
+func TestPutWithoutRoomForAFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8m,nr_inodes=40"); err != nil {
+		t.Skipf("a filesystem of its own can't be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := Open(filepath.Join(dir, "volumes"))
+	must(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	_, err = s.Ensure(two) // without a limit
+	must(t, err)
+	_, err = s.Make(t.Context(), one, 4<<20)
+	must(t, err)
+	for n := 0; err == nil; n++ {
+		err = s.Put(one, fmt.Sprint("f", n), 0, 0, text("x"))
+	}
+	want(t, err, problem.InsufficientResources)
+	if said := problem.From(err).Message; !strings.Contains(said, "the instance's disk of 4 MiB holds as many files as it can") {
+		t.Error(said)
+	}
+	if err := s.Put(two, "f", 0, 0, text("x")); !errors.Is(err, files.ErrMany) {
+		t.Errorf("without a limit: %v", err)
+	}
 }
