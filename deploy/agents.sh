@@ -15,6 +15,7 @@ mine=$(go env GOHOSTARCH)
 # that a build that was cut off leaves no mixture.
 rm -f $into/release
 mkdir -p bin
+deploy/supervisor.sh
 for arch in amd64 arm64; do
   agent=bin/.berth-agent-linux-$arch
   CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -trimpath -ldflags "$flags" -o "$agent" ./agent

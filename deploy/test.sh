@@ -50,6 +50,9 @@ fi
 
 failed=()
 
+# Agents that the tests start have the first process of containers inside.
+case $mode in journeys | screenshots) ;; *) "$here/supervisor.sh" ;; esac
+
 # in_browser journeys|screenshots: Chromium, the programs in bin, and the engine.
 in_browser() {
   BERTH_TEST_BIN=$PWD/bin "${root[@]}" "$here/web.sh" "$1"

@@ -45,28 +45,30 @@ var topRooms = []string{"app", "cli", "e2e"}
 // cycles is enough.
 var agentRooms = []string{
 	"app", "server", "journal", "runtime", "instance", "volume", "files", "install", "demo", "enrol",
-	"move", "tunnel", "update", "tidy", "console", "stats", "transfer", "egress", "sftp", "archive", "cgroup", "patch", "registry",
+	"move", "tunnel", "update", "tidy", "console", "stats", "transfer", "egress", "sftp", "archive", "cgroup", "patch", "registry", "supervisor",
 }
 
 // pathRooms are the folders of the agent that may name files of the host, and
 // for what. Any other reaches a volume only through agent/files and
 // agent/volume, which never leave it.
 var pathRooms = map[string]string{
-	"agent":                "its configuration",
-	"agent/app":            "the agent's own data directory",
-	"agent/demo":           "runs inside its container; its image is made of this very program",
-	"agent/cgroup":         "the kernel's control groups and devices",
-	"agent/console":        "the records of what instances printed",
-	"agent/egress":         "the files that name the node's resolvers",
-	"agent/enrol":          "the node's certificate and key",
-	"agent/files":          "every access inside a volume, beneath its root",
-	"agent/install":        "the scripts of installations, in a folder of their own",
-	"agent/journal":        "its database file",
-	"agent/runtime/docker": "a temporary copy of an image on its way to the engine",
-	"agent/sftp":           "the door's host key",
-	"agent/stats":          "the kernel's counters, and the history's file",
-	"agent/update":         "the agent's own program",
-	"agent/volume":         "makes and removes the roots",
+	"agent":                 "its configuration",
+	"agent/app":             "the agent's own data directory",
+	"agent/demo":            "runs inside its container; its image is made of this very program",
+	"agent/cgroup":          "the kernel's control groups and devices",
+	"agent/console":         "the records of what instances printed",
+	"agent/egress":          "the files that name the node's resolvers",
+	"agent/enrol":           "the node's certificate and key",
+	"agent/files":           "every access inside a volume, beneath its root",
+	"agent/install":         "the scripts of installations, in a folder of their own",
+	"agent/journal":         "its database file",
+	"agent/runtime/docker":  "a temporary copy of an image on its way to the engine",
+	"agent/sftp":            "the door's host key",
+	"agent/supervisor/init": "what the kernel tells of its own container",
+	"agent/supervisor":      "what containers see of it, and who calls from them",
+	"agent/stats":           "the kernel's counters, and the history's file",
+	"agent/update":          "the agent's own program",
+	"agent/volume":          "makes and removes the roots",
 }
 
 // sharedExtras are what folders of shared know beside the standard library and

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -52,6 +54,28 @@ func hostName() string {
 		}
 	}
 	return defaultHost
+}
+
+// Children are the processes whose parent a process of this machine is. A test that
+// can't see them is skipped.
+func Children(t testing.TB, parent int) []int {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent)) // each has those that it began
+	if err != nil || parent == 0 || len(threads) == 0 {
+		t.Skipf("the engine's processes can't be seen from here: %v", err)
+	}
+	var children []int
+	for _, at := range threads {
+		text, _ := os.ReadFile(at) // of a thread that has ended there is none
+		for _, field := range strings.Fields(string(text)) {
+			child, err := strconv.Atoi(field)
+			if err != nil {
+				t.Fatal(err)
+			}
+			children = append(children, child)
+		}
+	}
+	return children
 }
 
 // pings remembers which engines answered, for this process.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,9 +15,13 @@ import (
 	"time"
 
 	"github.com/berth-panel/berth/agent/runtime"
+	"github.com/berth-panel/berth/agent/supervisor"
 )
 
-const probePackage = "github.com/berth-panel/berth/agent/runtime/runtimetest/probe"
+const (
+	probePackage = "github.com/berth-panel/berth/agent/runtime/runtimetest/probe"
+	initPackage  = "github.com/berth-panel/berth/agent/supervisor/init"
+)
 
 // Passwd is /etc/passwd of the probe's image.
 const Passwd = `root:x:0:0:root:/root:/probe
@@ -36,7 +41,7 @@ func ProbeConfig() runtime.ImageConfig {
 var rootfs = sync.OnceValues(func() ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	binary, err := buildProbe(ctx)
+	binary, err := buildStatic(ctx, probePackage)
 	if err != nil {
 		return nil, err
 	}
@@ -62,14 +67,38 @@ func LoadProbe(t testing.TB, engine runtime.Engine, reference string) {
 	}
 }
 
-func buildProbe(ctx context.Context) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "berth-probe-*")
+// firstProcess is built once in a process.
+var firstProcess = sync.OnceValues(func() ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	return buildStatic(ctx, initPackage)
+})
+
+// Supervisor opens one in a directory, with a program that is built as the agent's is;
+// it is closed at the test's end.
+func Supervisor(t testing.TB, home string) *supervisor.Supervisor {
+	t.Helper()
+	program, err := firstProcess()
+	if err != nil {
+		t.Fatalf("building the first process of containers: %v", err)
+	}
+	s, err := supervisor.Open(supervisor.Options{Dir: home, Program: program, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// buildStatic builds a program without cgo, for this machine.
+func buildStatic(ctx context.Context, path string) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "berth-build-*")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	file := filepath.Join(dir, "probe")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, probePackage)
+	file := filepath.Join(dir, "program")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, path)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, output)

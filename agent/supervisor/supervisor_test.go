@@ -1,0 +1,128 @@
+package supervisor_test
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/berth-panel/berth/agent/runtime/runtimetest"
+	"github.com/berth-panel/berth/agent/supervisor"
+)
+
+const container = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+// TestStrangersAreHungUpOn calls from a process that is no container's first, as
+// anybody in a container could: what it says is never heard.
+func TestStrangersAreHungUpOn(t *testing.T) {
+	t.Parallel()
+	s := runtimetest.Supervisor(t, t.TempDir())
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		s.Serve(func(c *supervisor.Call) {
+			t.Errorf("a stranger was taken for %+v", c)
+			c.Close()
+		})
+	}()
+	for _, says := range []string{"ended 0\n", "", "\x00\xff", strings.Repeat("ended ", 10_000)} {
+		conn, err := net.Dial("unix", filepath.Join(s.Dir(), "agent"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, says) // it may be hung up on already
+		if answer, err := io.ReadAll(conn); len(answer) > 0 {
+			t.Errorf("it was answered %q, %v", answer, err)
+		}
+		_ = conn.Close()
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-served
+}
+
+func TestLivesAreRemembered(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	s := runtimetest.Supervisor(t, home)
+	now := time.Now().UTC()
+	life := supervisor.Life{Run: now.Add(-time.Hour), Began: now, Ended: now.Add(-time.Second)}
+	other := strings.Repeat("f", 64)
+	for _, id := range []string{container, other} {
+		if err := s.Note(id, life); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range []string{"../../passwd", "", container + "0"} {
+		if s.Note(id, life) == nil {
+			t.Errorf("%q was taken for a container", id)
+		}
+	}
+	_ = s.Close()
+	if err := os.WriteFile(filepath.Join(home, "lives", strings.Repeat("a", 64)), []byte(`{"run":"20`), 0o600); err != nil { // cut off
+		t.Fatal(err)
+	}
+	again := runtimetest.Supervisor(t, home)
+	again.Keep([]string{container})
+	if got, known := again.Life(container); !known || !got.Run.Equal(life.Run) || !got.Began.Equal(life.Began) || !got.Ended.Equal(life.Ended) {
+		t.Errorf("it is %+v, %v, want %+v", got, known, life)
+	}
+	if _, known := again.Life(other); known {
+		t.Error("one that was to be forgotten is known")
+	}
+	left, err := os.ReadDir(filepath.Join(home, "lives"))
+	if err != nil || len(left) != 1 {
+		t.Errorf("the records are %v, %v", left, err)
+	}
+}
+
+func open(dir, program string) (*supervisor.Supervisor, error) {
+	return supervisor.Open(supervisor.Options{Dir: dir, Program: []byte(program), Log: slog.New(slog.DiscardHandler), Now: time.Now})
+}
+
+// TestProgramThatCannotRun is about a machine that can't run what was built for
+// another, and a directory of which nothing can be run.
+func TestProgramThatCannotRun(t *testing.T) {
+	t.Parallel()
+	if s, err := open(t.TempDir(), "\x7fELF of another kind"); err == nil {
+		_ = s.Close()
+		t.Fatal("it was taken")
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var path *os.PathError
+	if s, err := open(filepath.Join(file, "x"), ""); !errors.As(err, &path) {
+		t.Fatalf("it gave %v, %v", s, err)
+	}
+}
+
+// TestOpensAgain is about an agent that was killed: its socket is still there, and
+// containers run its program.
+func TestOpensAgain(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	first := runtimetest.Supervisor(t, home)
+	at := filepath.Join(first.Dir(), "agent")
+	if err := os.Link(at, at+".kept"); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Close()
+	if err := os.Rename(at+".kept", at); err != nil {
+		t.Fatal(err)
+	}
+	second := runtimetest.Supervisor(t, home)
+	for _, name := range []string{"agent", "init"} {
+		info, err := os.Stat(filepath.Join(second.Dir(), name))
+		if err != nil || info.Mode().Perm()&0o005 == 0 {
+			t.Errorf("%s is %v, %v", name, info, err)
+		}
+	}
+}
