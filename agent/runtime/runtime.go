@@ -286,6 +286,10 @@ type Container struct {
 	StartedAt  time.Time
 	FinishedAt time.Time
 	Pid        int // of its first process, as the engine's machine counts; 0 while it doesn't run
+	// Held says of one that has ended that it is up yet, with its mounts, its network
+	// and its streams, and without a process of its program's: a Start that comes soon
+	// begins the program again in it; otherwise all that is gone within seconds.
+	Held bool
 
 	// What it is held by now, which somebody may have changed by hand.
 	MemoryBytes int64  // 0 on a machine whose kernel can't hold it

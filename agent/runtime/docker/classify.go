@@ -138,8 +138,8 @@ var (
 	// 28: "failed to bind host port for 0.0.0.0:8080:172.19.0.2:80/tcp: address already in use".
 	// Later: "failed to bind host port 0.0.0.0:8080/tcp: address already in use".
 	portBound = regexp.MustCompile(`(?:listen (?:tcp|udp)[46]? |failed to bind host port (?:for )?)(\[[^]]*]|[0-9.]+|[0-9a-f:]+?):(\d+)(?:[:/]\S*)?: .*(?:address already in use|cannot assign requested address)`)
-	// What an init process or a runtime says of a command that it can't start.
-	initFailed = regexp.MustCompile(`\[FATAL tini \(\d+\)\] exec (.+) failed: ([^\r\n]+)`)
+	// What an init process, Docker's or ours, or a runtime says of a command that it can't start.
+	initFailed = regexp.MustCompile(`\[FATAL (?:tini \(\d+\)|berth-init)\] exec (.+) failed: ([^\r\n]+)`)
 	execFailed = regexp.MustCompile(`exec:? "([^"]*)": (.+)`)
 	noUser     = regexp.MustCompile(`unable to find (?:user|group) ([^:]+):`)
 	noNetwork  = regexp.MustCompile(`network \S+ not found`)

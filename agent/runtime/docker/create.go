@@ -57,7 +57,9 @@ func (e *Engine) Create(ctx context.Context, spec runtime.ContainerSpec) (runtim
 			config.MacAddress = spec.MAC //nolint:staticcheck // engines before 25 know no other
 		}
 	}
-	made, err := e.api.ContainerCreate(ctx, config, e.hostConfig(spec, bindings), networking, nil, spec.Name)
+	host := e.hostConfig(spec, bindings)
+	e.supervise(ctx, spec, image, config, host)
+	made, err := e.api.ContainerCreate(ctx, config, host, networking, nil, spec.Name)
 	if err != nil {
 		return "", createFailure(ctx, spec, err)
 	}

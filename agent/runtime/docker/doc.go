@@ -10,11 +10,20 @@
 //
 // Choices that the shape of the code follows from:
 //
-//   - Containers run under Docker's init process, so a command that is not in the
-//     image does not fail the start: init starts, can't find it and exits with
-//     127. Start therefore looks for the command before it starts anything (and
-//     remembers what it found, per image), and Inspect reads init's last words
-//     when a container ended at once.
+//   - Containers run under an init process, Docker's or ours (below), so a command
+//     that is not in the image does not fail the start: init starts, can't find it
+//     and exits with 127. Start therefore looks for the command before it starts
+//     anything (and remembers what it found, per image), and Inspect reads init's
+//     last words when a container ended at once.
+//   - With a Supervisor (agent/supervisor) the first process of an instance's
+//     container is ours, and calls when the program has ended by itself
+//     (supervise.go). For a moment then the container is held: it is shown as
+//     Exited, as the program is, and a Start begins the program again within it,
+//     with no word of that to Docker; otherwise it ends. Whoever looks from above
+//     sees no more of that than Container.Held: each end is told once, each life has
+//     its StartedAt, which the Supervisor remembers beyond the agent's own end. A
+//     container with a health check isn't held, since Docker would go on with what the
+//     check said of the last life. An engine on another machine has no Supervisor.
 //   - Stop is a signal or a line, a wait and a kill of our own making, not the
 //     engine's stop call: an engine carries its stop call on to the kill even when
 //     the caller has gone, and a cancelled Stop has to leave the container be.

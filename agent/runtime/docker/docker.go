@@ -38,10 +38,14 @@ type Options struct {
 	PidsLimit int64            // for specs that name none; 0 is DefaultPidsLimit
 	Logger    *slog.Logger     // nil logs nothing
 	Now       func() time.Time // nil is the wall clock; paces the progress of pulls
+	// Supervisor is what instances' containers call; nil leaves their first process to
+	// the engine. Whoever opened it closes it, after the Engine.
+	Supervisor Supervisor
 }
 
 // Engine is a runtime.Engine on one Docker Engine. It holds no state of its own
-// but a few remembered facts: two of them on one engine do no harm.
+// but a few remembered facts, and the containers whose programs have ended a moment
+// ago: two of them on one engine do no harm.
 type Engine struct {
 	api    *client.Client
 	raw    *http.Client // the same engine without the client's reading of answers; see watch.go
@@ -54,6 +58,13 @@ type Engine struct {
 	known  commands      // commands that were found in their images
 	queued int           // how many changes may wait for Watch's handler
 	stdin  time.Duration // stdinTimeout, but in tests
+	// supervisor is nil where there is none.
+	supervisor Supervisor
+	holds      holds
+	// life is what the supervisor's calls ask in: they come from containers, and no
+	// caller has one for them.
+	life context.Context
+	end  context.CancelFunc
 }
 
 var _ runtime.Engine = (*Engine)(nil)
@@ -81,8 +92,9 @@ func New(o Options) (*Engine, error) {
 	default:
 		return nil, fmt.Errorf("docker engine %q: not a unix:// or tcp:// address", o.Host)
 	}
+	life, end := context.WithCancel(context.Background()) //nolint:forbidigo // see Engine.life
 	e := &Engine{
-		api: api, node: o.Node, pids: o.PidsLimit, log: o.Logger, now: o.Now,
+		api: api, life: life, end: end, node: o.Node, pids: o.PidsLimit, log: o.Logger, now: o.Now,
 		local: address.Scheme == "unix", queued: maxQueued, stdin: stdinTimeout,
 	}
 	e.raw = &http.Client{Transport: &http.Transport{
@@ -98,11 +110,16 @@ func New(o Options) (*Engine, error) {
 	if e.now == nil {
 		e.now = time.Now // the wall clock is handed in here
 	}
+	if e.local && o.Supervisor != nil {
+		e.supervisor = o.Supervisor
+		go e.supervisor.Serve(e.consider) // ends with the Supervisor
+	}
 	return e, nil
 }
 
 // Close frees the client's connections; the containers stay as they are.
 func (e *Engine) Close() error {
+	e.end()
 	e.raw.CloseIdleConnections()
 	return e.api.Close()
 }

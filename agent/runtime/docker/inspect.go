@@ -85,11 +85,16 @@ func (e *Engine) List(ctx context.Context) ([]runtime.Container, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	list := make([]runtime.Container, 0, len(looked))
-	for _, c := range looked {
+	list, ids := make([]runtime.Container, 0, len(looked)), make([]string, 0, len(summaries))
+	for i, c := range looked {
+		ids = append(ids, summaries[i].ID)
 		if c != nil {
 			list = append(list, *c)
 		}
+	}
+	if e.supervisor != nil {
+		e.supervisor.Keep(ids)
+		e.holds.keep(ids)
 	}
 	return list, nil
 }
@@ -118,8 +123,9 @@ func (e *Engine) container(ctx context.Context, c container.InspectResponse) run
 		FinishedAt: moment(c.State.FinishedAt),
 		Pid:        c.State.Pid,
 	}
-	held(&out, c)
+	limits(&out, c)
 	out.Health = health(c.State)
+	e.show(&out)
 	if c.State.Error != "" {
 		out.Error = startFailure(errors.New(c.State.Error)).Message
 	} else {
@@ -145,8 +151,8 @@ func health(s *container.State) runtime.Health {
 	}
 }
 
-// held fills in what the container is held by now.
-func held(out *runtime.Container, c container.InspectResponse) {
+// limits fills in what the container is held by now.
+func limits(out *runtime.Container, c container.InspectResponse) {
 	if h := c.HostConfig; h != nil {
 		out.MemoryBytes, out.NanoCPUs, out.PidsLimit = h.Memory, h.NanoCPUs, pidsLimit(h.PidsLimit)
 		out.Restarts = h.RestartPolicy.Name != "" && h.RestartPolicy.Name != container.RestartPolicyDisabled
@@ -195,6 +201,9 @@ func (e *Engine) Glance(ctx context.Context) ([]runtime.Container, error) {
 		}
 		if s.NetworkSettings != nil {
 			c.Network = networkNames(s.NetworkSettings.Networks)
+		}
+		if c.Status == runtime.Running && e.holds.of(c.ID) != nil {
+			c.Status = runtime.Exited
 		}
 		list = append(list, c)
 	}

@@ -22,7 +22,7 @@ func (e *Engine) Repair(ctx context.Context, id runtime.ContainerID, spec runtim
 		return err
 	}
 	var is runtime.Container
-	held(&is, c)
+	limits(&is, c)
 	if err := e.giveLimits(ctx, c.ID, is, spec); err != nil {
 		return err
 	}

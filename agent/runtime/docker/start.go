@@ -26,7 +26,14 @@ func (e *Engine) Start(ctx context.Context, id runtime.ContainerID) error {
 	if c.State.Paused {
 		return e.unpause(ctx, c.ID)
 	}
-	if c.State.Running {
+	if e.startAgain(id) {
+		return nil
+	}
+	if e.leaving(c) {
+		if err := e.settle(ctx, c.ID, <-e.ended(ctx, c.ID, container.WaitConditionNotRunning)); err != nil {
+			return err
+		}
+	} else if c.State.Running {
 		return nil
 	}
 	if err := e.findCommand(ctx, c); err != nil {
@@ -131,7 +138,8 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 // findCommand fails when the start command is surely not in the container or
 // can't be executed. In doubt it lets the start decide.
 func (e *Engine) findCommand(ctx context.Context, c container.InspectResponse) error {
-	if c.Path == "" {
+	command := startCommand(c)
+	if command == "" {
 		return nil
 	}
 	search := defaultPath
@@ -140,12 +148,12 @@ func (e *Engine) findCommand(ctx context.Context, c container.InspectResponse) e
 			search = p
 		}
 	}
-	key := strings.Join([]string{c.Image, c.Path, c.Config.WorkingDir, search}, "\x00")
+	key := strings.Join([]string{c.Image, command, c.Config.WorkingDir, search}, "\x00")
 	if e.known.has(key) {
 		return nil
 	}
 	why := "no such file or directory"
-	for _, at := range candidates(c.Path, c.Config.WorkingDir, search) {
+	for _, at := range candidates(command, c.Config.WorkingDir, search) {
 		switch e.lookAt(ctx, c.ID, at) {
 		case executable:
 			if !mounted(c, at) {
@@ -162,7 +170,7 @@ func (e *Engine) findCommand(ctx context.Context, c container.InspectResponse) e
 	if e.lookAt(ctx, c.ID, "/") == absent {
 		return ctx.Err() // no root: a mount is missing, which the start says better
 	}
-	return commandFailure(c.Path, why, nil)
+	return commandFailure(command, why, nil)
 }
 
 // candidates are the paths at which a command may be.

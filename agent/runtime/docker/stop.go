@@ -23,6 +23,7 @@ func (e *Engine) Stop(ctx context.Context, id runtime.ContainerID, how runtime.S
 	if err := how.Validate(); err != nil {
 		return err
 	}
+	defer e.holds.release(id)()
 	c, err := e.own(ctx, id)
 	if err != nil || !alive(c.State) {
 		return err
@@ -54,6 +55,7 @@ func (e *Engine) Stop(ctx context.Context, id runtime.ContainerID, how runtime.S
 
 // Kill ends the container at once.
 func (e *Engine) Kill(ctx context.Context, id runtime.ContainerID) error {
+	defer e.holds.release(id)()
 	c, err := e.own(ctx, id)
 	if err != nil || !alive(c.State) {
 		return err
@@ -198,6 +200,7 @@ func (e *Engine) Remove(ctx context.Context, id runtime.ContainerID) error {
 	if there, err := e.mayRemove(ctx, id); !there || err != nil {
 		return err
 	}
+	e.letGo(ctx, id)
 	var last error
 	for range removeAttempts {
 		err := e.api.ContainerRemove(ctx, string(id), container.RemoveOptions{Force: true, RemoveVolumes: true})

@@ -12,16 +12,31 @@ import (
 	"github.com/berth-panel/berth/shared/ident"
 )
 
-// TestSuite runs what every engine has to pass.
+// TestSuite runs what every engine has to pass, with its own first process in
+// containers, and with ours.
 func TestSuite(t *testing.T) {
 	t.Parallel()
+	for name, supervised := range map[string]bool{"alone": false, "supervised": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			suite(t, supervised)
+		})
+	}
+}
+
+func suite(t *testing.T, supervised bool) {
+	t.Helper()
 	host := runtimetest.DockerHost(t)
 	image := loadedProbe(t, host)
 	runtimetest.Run(t, func(t testing.TB) runtimetest.Harness {
 		registry, node, beside := runtimetest.NewRegistry(t), runtimetest.NewNode(), runtimetest.NewNode()
 		runtimetest.CleanDocker(t, host, node, beside)
+		engine := engineOf(t, host, node)
+		if supervised {
+			engine = supervisedEngine(t, host, node)
+		}
 		return runtimetest.Harness{
-			Engine: engineOf(t, host, node), Beside: engineOf(t, host, beside), Away: awayEngine(t),
+			Engine: engine, Beside: engineOf(t, host, beside), Away: awayEngine(t),
 			Image: image, Pullable: sync.OnceValue(func() string { return registry.Offer(t, host, "bt/game") }), Unknown: registry.Address + "/bt/nope:1",
 			Hand: runtimetest.DockerHand(host), Occupy: occupy, Address: "127.0.0.1", BlindToOOM: runtimetest.BlindToOOM(t, host),
 		}
@@ -39,6 +54,17 @@ func newEngine(t testing.TB, host string) *docker.Engine {
 func engineOf(t testing.TB, host string, node ident.Node) *docker.Engine {
 	t.Helper()
 	e, err := docker.New(docker.Options{Host: host, Node: node})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.Close() })
+	return e
+}
+
+// supervisedEngine is one whose containers have our first process.
+func supervisedEngine(t testing.TB, host string, node ident.Node) *docker.Engine {
+	t.Helper()
+	e, err := docker.New(docker.Options{Host: host, Node: node, Supervisor: runtimetest.Supervisor(t, t.TempDir())})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,10 +42,11 @@ func (e *Engine) Watch(ctx context.Context, ready func(), handle func(runtime.Ch
 		ready()
 	}
 	queue := &changes{most: e.queued, news: make(chan struct{}, 1)}
+	defer e.holds.listen(queue)()
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		queue.fill(stream)
+		queue.fill(stream, e.holds.known)
 	}()
 	defer func() {
 		_ = stream.Close()
@@ -116,8 +117,8 @@ type changes struct {
 
 var errFellBehind = errors.New("changes came faster than they were handled")
 
-// fill reads events until the stream ends.
-func (q *changes) fill(stream io.Reader) {
+// fill reads events until the stream ends, but for those that are known already.
+func (q *changes) fill(stream io.Reader, known func(runtime.Change) bool) {
 	decoder := json.NewDecoder(stream)
 	var last events.Message
 	for {
@@ -144,6 +145,9 @@ func (q *changes) fill(stream io.Reader) {
 		}
 		if kind == runtime.Signalled {
 			c.Signal, _ = strconv.Atoi(m.Actor.Attributes["signal"]) // 0 when the engine doesn't say
+		}
+		if known(c) {
+			continue
 		}
 		if !q.push(c) {
 			q.end(errFellBehind)
