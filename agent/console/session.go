@@ -42,6 +42,9 @@ func (k *Room) Begin(ctx context.Context, box runtime.Container) {
 	if s := c.session; s != nil && s.box == box.ID && s.attached() && s.begun && s.since.Equal(box.FinishedAt) {
 		return // a start has failed, and nothing ran since
 	}
+	if s := c.session; s != nil && s.box == box.ID && box.Held && s.attached() {
+		return // the stream goes on through the next life
+	}
 	c.finish(ctx, box.ID)
 	ctx, cancel := context.WithTimeout(ctx, attachWithin)
 	defer cancel()

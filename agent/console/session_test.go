@@ -193,6 +193,25 @@ func TestRunsAgainWhileItsEndIsRead(t *testing.T) {
 	w.expect("one", "two")
 }
 
+// A container that is held for its program's next life is listened to through both.
+func TestNextLifeInTheSameRun(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	id := w.run(false)
+	w.listening(id)
+	w.print(id, "one\n")
+	w.expect("one")
+	before := w.room.of(one).session
+	box := w.look(id)
+	box.Status, box.Held, box.FinishedAt = runtime.Exited, true, time.Now()
+	w.room.Begin(t.Context(), box)
+	if after := w.room.of(one).session; after != before || !after.attached() {
+		t.Error("it was let go of")
+	}
+	w.print(id, "two\n")
+	w.expect("one", "two")
+}
+
 // What is printed just while the agent comes back is in the log and on the stream.
 func TestPrintedWhileItComesBack(t *testing.T) {
 	t.Parallel()

@@ -33,12 +33,15 @@ func (o *owner) settleDisk(ctx context.Context, j job) (moved bool, err error) {
 	spec := j.desired.Spec
 	before := o.m.deps.Volumes.Path(o.id)
 	err = o.m.deps.Volumes.Settle(ctx, o.id, volume.Order{
-		LimitBytes: spec.Limits.DiskMiB << 20, Convert: spec.Convert, Live: o.live != "" || len(o.aides) > 0,
+		LimitBytes: spec.Limits.DiskMiB << 20, Convert: spec.Convert, Live: o.live != "" || len(o.aides) > 0 || o.isHeld(),
 		Report: func(p wire.Progress) { o.report(j, p) },
 		Free:   o.freeDisk,
 	})
 	return o.m.deps.Volumes.Path(o.id) != before, err
 }
+
+// isHeld says that the container has ended, and still has the volume.
+func (o *owner) isHeld() bool { return len(o.boxes) > 0 && o.boxes[0].Held }
 
 // freeDisk ends those who have files open while the disk is to be changed.
 func (o *owner) freeDisk() {

@@ -37,7 +37,8 @@
 //     that is all. A generation is converged when its container is up, ready or not:
 //     refused was to wait, since a start that takes long must not keep orders away.
 //   - A crash is an exit that was seen: a container that ran under this agent's eyes
-//     and ended with an error, by itself. The first is restarted at once, those
+//     and ended with an error, by itself. The first is restarted at once, within the
+//     container's run where the engine can (runtime.Container's Held), those
 //     that follow after 1 s, 2 s and so on, up to five minutes. Five within ten
 //     minutes and the instance is left alone; the record survives restarts of the
 //     agent. A run of ten minutes clears it. A spec's wire.Crash sets all of that but

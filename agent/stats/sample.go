@@ -89,8 +89,13 @@ func (s *Service) follow(ups []instance.Up) (running int, due []*track) {
 	return len(ups), due
 }
 
-// begin is for another life of the container: its counters begin anew.
+// begin is for another life of the container. Its counters begin anew, unless it has
+// the first process of before.
 func (t *track) begin(up instance.Up) {
+	t.before, t.counted = 0, false
+	if t.up.Container == up.Container {
+		t.before = t.pid
+	}
 	t.up, t.running, t.pid, t.askAt, t.wait = up, true, 0, time.Time{}, 0
 	t.last, t.newest, t.rated, t.source, t.box = runtime.Usage{}, wire.Sample{}, false, unknown, box{}
 }
@@ -178,7 +183,7 @@ func (s *Service) findProcess(ctx context.Context, t *track, up instance.Up) {
 	case err != nil || c.Status != runtime.Running && c.Status != runtime.Paused:
 		t.later(s.Now())
 	default:
-		t.pid = c.Pid
+		t.pid, t.counted = c.Pid, c.Pid > 0 && c.Pid == t.before
 		if c.Pid == 0 {
 			t.pid = -1 // it runs, and the engine doesn't say where
 		}
@@ -207,7 +212,7 @@ func (s *Service) askEngine(ctx context.Context, t *track, up instance.Up) {
 // take makes a sample of what was measured, under the mutex.
 func (s *Service) take(t *track, u runtime.Usage) {
 	before := t.last
-	if age := u.At.Sub(t.up.Started); before.At.IsZero() && age >= 0 && age < freshFor {
+	if age := u.At.Sub(t.up.Started); before.At.IsZero() && !t.counted && age >= 0 && age < freshFor {
 		before.At = t.up.Started // with all counters at 0
 	}
 	if !t.last.At.IsZero() && u.At.Sub(t.last.At) < leastSpan {

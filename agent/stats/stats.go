@@ -77,6 +77,8 @@ type track struct {
 	running bool
 	ended   time.Time // when it was last seen running
 	pid     int       // 0: not known
+	before  int       // in the life before
+	counted bool      // the counters went on from that one
 	asking  bool      // a question to the engine is under way
 	askAt   time.Time // not before
 	wait    time.Duration

@@ -298,6 +298,29 @@ func TestLives(t *testing.T) {
 
 // TestCounterReset: a counter that goes back is no negative rate, and none as
 // high as the counter.
+// TestNextLifeInTheSameRun is about a program that began again in its container: the
+// counters go on, and are no work of the new life's.
+func TestNextLifeInTheSameRun(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.used(boxed(1), 77, 0, 0)
+	b.up(one, boxed(1), 77)
+	b.rounds(1)
+	b.used(boxed(1), 77, time.Hour, 1<<30)
+	b.rounds(1)
+	b.down(one)
+	b.up(one, boxed(1), 77)
+	b.rounds(2)
+	if s := b.newest(one); s.CPU != 0 || s.NetInRate != 0 || s.NetIn != 1<<30 || !s.Running {
+		t.Errorf("%+v", s)
+	}
+	b.used(boxed(1), 77, time.Hour+time.Second/2, 1<<30+100)
+	b.rounds(1)
+	if s := b.newest(one); !near(s.CPU, 0.5) || s.NetInRate != 100 || s.UptimeMS != 3000 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestCounterReset(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
