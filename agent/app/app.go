@@ -29,6 +29,7 @@ import (
 	"github.com/berth-panel/berth/agent/server"
 	"github.com/berth-panel/berth/agent/sftp"
 	"github.com/berth-panel/berth/agent/stats"
+	"github.com/berth-panel/berth/agent/supervisor"
 	"github.com/berth-panel/berth/agent/tidy"
 	"github.com/berth-panel/berth/agent/transfer"
 	"github.com/berth-panel/berth/agent/tunnel"
@@ -46,8 +47,11 @@ const (
 	DefaultPidsLimit = 512
 )
 
-// volumesDir is where the volumes are, in the data directory.
-const volumesDir = "volumes"
+// Where the volumes are in the data directory, and what containers see of the agent.
+const (
+	volumesDir    = "volumes"
+	supervisorDir = "supervisor"
+)
 
 // UnmountVolumes takes the mounts of an agent's data directory away, once it is
 // not used any more; see volume.Unmount.
@@ -107,6 +111,7 @@ type App struct {
 	journal         *journal.Journal
 	volumes         *volume.Store
 	engine          runtime.Engine
+	supervisor      *supervisor.Supervisor // nil: containers have the engine's own init
 	tidy            *tidy.Tidy
 	installer       *install.Installer
 	scripts         *install.Scripts
@@ -152,6 +157,21 @@ func New(config Config, deps Deps) (*App, error) {
 	return a, nil
 }
 
+// openSupervisor gives what instances' containers call, or nil: they get along
+// without it.
+func (a *App) openSupervisor(now func() time.Time) *supervisor.Supervisor {
+	program := supervisor.Program()
+	if program == nil {
+		return nil
+	}
+	s, err := supervisor.Open(supervisor.Options{Dir: filepath.Join(a.config.Data, supervisorDir), Program: program, Log: a.log, Now: now})
+	if err != nil {
+		a.log.Warn("instances that crash are started again by the engine alone, which takes longer", "error", err)
+		return nil
+	}
+	return s
+}
+
 func (a *App) build(deps Deps) error {
 	keeper, err := enrol.Keep(a.config.Data, deps.Now)
 	if err != nil {
@@ -169,6 +189,9 @@ func (a *App) build(deps Deps) error {
 	}
 	if a.engine == nil {
 		options := docker.Options{Host: a.config.DockerHost, Node: identity.Node, PidsLimit: a.pidsLimit(), Logger: a.log, Now: deps.Now}
+		if a.supervisor = a.openSupervisor(deps.Now); a.supervisor != nil {
+			options.Supervisor = a.supervisor
+		}
 		engine, err := docker.New(options)
 		if err != nil {
 			return err
@@ -392,6 +415,9 @@ func (a *App) Close() error {
 		}
 		if a.engine != nil {
 			errs = append(errs, a.engine.Close())
+		}
+		if a.supervisor != nil {
+			errs = append(errs, a.supervisor.Close())
 		}
 		a.closed = errors.Join(errs...)
 	})

@@ -1,0 +1,102 @@
+package app
+
+import (
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/berth-panel/berth/agent/runtime"
+	"github.com/berth-panel/berth/agent/runtime/runtimetest"
+	"github.com/berth-panel/berth/agent/supervisor"
+	"github.com/berth-panel/berth/shared/ident"
+	"github.com/berth-panel/berth/shared/wire"
+)
+
+// crash kills the program of a container, and gives the container as it was.
+func (n *node) crash(id ident.Instance) runtime.Container {
+	n.t.Helper()
+	c := n.of(id)
+	var children []int
+	runtimetest.Eventually(n.t, "the program, and no others", func() bool {
+		children = runtimetest.Children(n.t, c.Pid)
+		return len(children) == 1
+	})
+	if err := syscall.Kill(children[0], syscall.SIGKILL); err != nil {
+		n.t.Fatal(err)
+	}
+	return c
+}
+
+// TestProgramThatCrashesBeginsAgainInItsContainer is the whole way of a crash, with
+// the first process that a released agent has.
+func TestProgramThatCrashesBeginsAgainInItsContainer(t *testing.T) {
+	t.Parallel()
+	if supervisor.Program() == nil {
+		if os.Getenv(runtimetest.EnvDocker) == "required" {
+			t.Fatal("the first process of containers is not built: deploy/supervisor.sh does that")
+		}
+		t.Skip("the first process of containers is not built: deploy/supervisor.sh does that")
+	}
+	n := setup(t)
+	a := n.run(n.config, nil)
+	id, port := ident.NewInstance(), runtimetest.FreePort(t)
+	s := spec(id, 1, n.probe, port)
+	s.Image.Command = []string{"serve", "8080"}
+	a.apply(s)
+	first := a.settled(id, 1)
+	runtimetest.Eventually(t, "the service", func() bool { return get(port) != "" })
+
+	// The first crash, and the second, which is waited for shorter than a container
+	// is held; the third outlasts that.
+	started := *first.StartedAt
+	for crashes := 1; crashes <= 3; crashes++ {
+		before := n.crash(id)
+		a.until("the next life", func() bool {
+			st := a.states[id].State
+			if st.Actual != wire.ActualRunning || !st.StartedAt.After(started) {
+				return false
+			}
+			started = *st.StartedAt
+			return st.Crashes == crashes
+		})
+		if a.crashed[id] != crashes {
+			t.Errorf("%d crashes were told of %d", a.crashed[id], crashes)
+		}
+		runtimetest.Eventually(t, "the service to be back", func() bool { return get(port) != "" })
+		after := n.of(id)
+		if within := after.Pid == before.Pid; within != (crashes < 3) || after.ID != before.ID {
+			t.Errorf("crash %d: before it was %+v, after it %+v", crashes, before, after)
+		}
+	}
+
+	// An agent that comes back knows the life, and one that was away finds the end.
+	s.Generation, s.Power.Order, s.Power.Restart = 2, 2, true // which clears the record
+	a.apply(s)
+	a.settled(id, 2)
+	n.crash(id)
+	var known time.Time
+	a.until("the next life", func() bool {
+		st := a.states[id].State
+		if st.Actual == wire.ActualRunning && st.Crashes == 1 {
+			known = *st.StartedAt
+		}
+		return !known.IsZero()
+	})
+	a.stop()
+	a = n.run(n.config, nil)
+	runtimetest.Eventually(t, "the same life in the inventory", func() bool {
+		h := a.inventory()
+		return len(h) == 1 && h[0].State.Actual == wire.ActualRunning
+	})
+	if h := a.inventory(); !h[0].State.StartedAt.Equal(known) {
+		t.Errorf("it has run since %s, want %s", h[0].State.StartedAt, known)
+	}
+	a.stop()
+	n.crash(id)
+	runtimetest.Eventually(t, "the container to be down", func() bool { return n.of(id).Status == runtime.Exited })
+	a = n.run(n.config, nil)
+	runtimetest.Eventually(t, "the service to be back", func() bool { return get(port) != "" })
+	a.remove(id, 3)
+	n.nothingLeft(id)
+}
