@@ -346,6 +346,7 @@ type view struct {
 	Failure                   *struct{ Code, Message string }
 	ExitCode                  *int `json:"exit_code"`
 	OOM                       bool
+	StartedAt                 *time.Time `json:"started_at"`
 }
 
 func (p *panel) instance(id string) view {
