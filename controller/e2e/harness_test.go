@@ -280,6 +280,7 @@ type inspected struct {
 	}
 	Config struct {
 		Env            []string
+		Entrypoint     []string
 		Labels         map[string]string
 		Tty, OpenStdin bool
 	}
@@ -294,7 +295,10 @@ type inspected struct {
 			Config map[string]string
 		}
 	}
-	Mounts []struct{ Type, Source, Destination string }
+	Mounts []struct {
+		Type, Source, Destination string
+		RW                        bool
+	}
 }
 
 // eventually waits until what holds.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/berth-panel/berth/agent/runtime/runtimetest"
+	"github.com/berth-panel/berth/agent/supervisor"
 )
 
 // The way of a hoster: user, image, node, deploy, use, suspend, unsuspend,
@@ -72,7 +73,7 @@ func checkContainer(t *testing.T, h *host, id string, port uint16) (container st
 	if hc.Memory != 64<<20 || hc.MemorySwap != 64<<20 || hc.NanoCpus != 500_000_000 || hc.PidsLimit <= 0 {
 		t.Errorf("limits: %+v", hc)
 	}
-	if hc.Privileged || !slices.Equal(hc.CapDrop, []string{"ALL"}) || !slices.Contains(hc.SecurityOpt, "no-new-privileges") || !hc.Init || !c.Config.OpenStdin || !c.Config.Tty {
+	if hc.Privileged || !slices.Equal(hc.CapDrop, []string{"ALL"}) || !slices.Contains(hc.SecurityOpt, "no-new-privileges") || !c.Config.OpenStdin || !c.Config.Tty {
 		t.Errorf("sandbox: %+v %+v", hc, c.Config)
 	}
 	for _, protocol := range []string{"tcp", "udp"} {
@@ -88,10 +89,29 @@ func checkContainer(t *testing.T, h *host, id string, port uint16) (container st
 	if c.Config.Labels["berth.instance"] != id || c.Config.Labels["berth.node"] != string(h.id) || c.Config.Labels["berth.generation"] == "" {
 		t.Errorf("labels: %v", c.Config.Labels)
 	}
-	if len(c.Mounts) != 1 || c.Mounts[0].Destination != "/app/data" {
+	checkFirstProcess(t, c)
+	return c.ID
+}
+
+// checkFirstProcess: the engine's init, or ours in an agent that is built with it. The
+// container sees the volume, and of the agent what it can't change.
+func checkFirstProcess(t *testing.T, c *inspected) {
+	t.Helper()
+	ours := supervisor.Program() != nil
+	if c.HostConfig.Init == ours || ours && !slices.Equal(c.Config.Entrypoint, []string{"/.berth/init"}) {
+		t.Errorf("the first process: init %v, %q", c.HostConfig.Init, c.Config.Entrypoint)
+	}
+	var writable []string
+	for _, m := range c.Mounts {
+		if m.RW {
+			writable = append(writable, m.Destination)
+		} else if !ours || m.Destination != "/.berth" {
+			t.Errorf("mounted: %+v", m)
+		}
+	}
+	if !slices.Equal(writable, []string{"/app/data"}) {
 		t.Errorf("mounts: %+v", c.Mounts)
 	}
-	return c.ID
 }
 
 func checkGone(t *testing.T, h *host, id, container string) {
