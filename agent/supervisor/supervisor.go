@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/berth-panel/berth/agent/supervisor/talk"
@@ -80,7 +81,7 @@ func Open(o Options) (*Supervisor, error) {
 func install(at string, program []byte) error {
 	if there, err := os.ReadFile(at); err != nil || !bytes.Equal(there, program) {
 		part := at + ".part"
-		if err := os.WriteFile(part, program, 0o755); err != nil { //nolint:gosec // any user of a container runs it
+		if err := write(part, program); err != nil {
 			return fmt.Errorf("write the supervisor's program: %w", err)
 		}
 		if err := os.Rename(part, at); err != nil {
@@ -91,6 +92,14 @@ func install(at string, program []byte) error {
 		return fmt.Errorf("make the supervisor's program one that can be run: %w", err)
 	}
 	return try(at)
+}
+
+// write makes the file. A process that is begun while it is open would have it open
+// too until it is another program, and what is open for writing can't be run.
+func write(at string, program []byte) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(at, program, 0o755) //nolint:gosec // any user of a container runs it
 }
 
 // try runs the program once: a directory may lie where nothing can be run.

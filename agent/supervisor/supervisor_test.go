@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -102,6 +103,29 @@ func TestProgramThatCannotRun(t *testing.T) {
 	if s, err := open(filepath.Join(file, "x"), ""); !errors.As(err, &path) {
 		t.Fatalf("it gave %v, %v", s, err)
 	}
+}
+
+// TestOpensWhileOthersFork has programs begun all the while: one that still had the
+// program open for writing would keep it from being run.
+func TestOpensWhileOthersFork(t *testing.T) {
+	t.Parallel()
+	ended, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = exec.CommandContext(t.Context(), "/bin/true").Run()
+			}
+		}
+	}()
+	for range 100 {
+		_ = runtimetest.Supervisor(t, t.TempDir()).Close()
+	}
+	close(stop)
+	<-ended
 }
 
 // TestOpensAgain is about an agent that was killed: its socket is still there, and
