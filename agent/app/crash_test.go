@@ -28,16 +28,55 @@ func (n *node) crash(id ident.Instance) runtime.Container {
 	return c
 }
 
+// needsProgram skips a test where agents are built without the first process of
+// containers, which is none of the tests' that have to run.
+func needsProgram(t *testing.T) {
+	t.Helper()
+	if supervisor.Program() != nil {
+		return
+	}
+	if os.Getenv(runtimetest.EnvDocker) == "required" {
+		t.Fatal("the first process of containers is not built: deploy/supervisor.sh does that")
+	}
+	t.Skip("the first process of containers is not built: deploy/supervisor.sh does that")
+}
+
+// TestCrashWithADiskThatWaits is about a volume that is to be changed once nothing has
+// it: a crash is such a moment, and its container isn't kept for the next life.
+func TestCrashWithADiskThatWaits(t *testing.T) {
+	t.Parallel()
+	needsProgram(t)
+	n := setup(t)
+	n.config.Volumes = string(wire.VolumeImage)
+	a := n.run(n.config, nil)
+	id := ident.NewInstance()
+	s := spec(id, 1, n.probe, runtimetest.FreePort(t))
+	s.Image.Command, s.Limits.DiskMiB = []string{"serve", "8080"}, 96
+	a.apply(s)
+	if st := a.settled(id, 1); st.Actual != wire.ActualRunning || st.Disk == nil || st.Disk.LimitBytes != 96<<20 {
+		t.Fatalf("deployed: %+v, %+v, %v", st, st.Disk, st.Failure)
+	}
+	s.Generation, s.Limits.DiskMiB = 2, 48
+	a.apply(s)
+	if st := a.settled(id, 2); st.Disk == nil || st.Disk.LimitBytes != 96<<20 || st.Disk.WantBytes != 48<<20 {
+		t.Fatalf("while it runs: %+v", st.Disk)
+	}
+	before := n.crash(id)
+	a.until("the next life, with the smaller disk", func() bool {
+		st := a.states[id].State
+		return st.Actual == wire.ActualRunning && st.Crashes == 1 && st.Disk != nil && st.Disk.LimitBytes == 48<<20
+	})
+	if after := n.of(id); after.Pid == before.Pid {
+		t.Errorf("before it was %+v, after it %+v", before, after)
+	}
+	a.remove(id, 3)
+}
+
 // TestProgramThatCrashesBeginsAgainInItsContainer is the whole way of a crash, with
 // the first process that a released agent has.
 func TestProgramThatCrashesBeginsAgainInItsContainer(t *testing.T) {
 	t.Parallel()
-	if supervisor.Program() == nil {
-		if os.Getenv(runtimetest.EnvDocker) == "required" {
-			t.Fatal("the first process of containers is not built: deploy/supervisor.sh does that")
-		}
-		t.Skip("the first process of containers is not built: deploy/supervisor.sh does that")
-	}
+	needsProgram(t)
 	n := setup(t)
 	a := n.run(n.config, nil)
 	id, port := ident.NewInstance(), runtimetest.FreePort(t)

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/berth-panel/berth/agent/files"
+	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/agent/volume"
 	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
@@ -42,6 +43,24 @@ func (o *owner) settleDisk(ctx context.Context, j job) (moved bool, err error) {
 
 // isHeld says that the container has ended, and still has the volume.
 func (o *owner) isHeld() bool { return len(o.boxes) > 0 && o.boxes[0].Held }
+
+// settleForStart is settleDisk of an instance that is started next. What can be done
+// only while nothing has the volume ends a container that is held.
+func (o *owner) settleForStart(ctx context.Context, j job) (moved bool, err error) {
+	moved, err = o.settleDisk(ctx, j)
+	if err != nil || !o.isHeld() {
+		return moved, err
+	}
+	if disk := o.m.deps.Volumes.Disk(o.id); disk == nil || disk.Message == "" {
+		return moved, nil
+	}
+	if err := o.m.deps.Engine.Stop(ctx, o.boxes[0].ID, runtime.StopSpec{}); err != nil {
+		o.stale = true
+		return moved, err
+	}
+	o.boxes[0].Held = false
+	return o.settleDisk(ctx, j)
+}
 
 // freeDisk ends those who have files open while the disk is to be changed.
 func (o *owner) freeDisk() {

@@ -108,7 +108,7 @@ func stopSpec(s wire.Stop) runtime.StopSpec {
 
 // start starts the container at boxes[0] and looks at what became of it.
 func (o *owner) start(ctx context.Context, j job) error {
-	if moved, err := o.settleDisk(ctx, j); err != nil || moved {
+	if moved, err := o.settleForStart(ctx, j); err != nil || moved {
 		if err == nil {
 			err = errMoved
 		}

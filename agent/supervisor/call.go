@@ -15,16 +15,8 @@ import (
 	"github.com/berth-panel/berth/agent/supervisor/talk"
 )
 
-const (
-	// mostCalls may be open at a time: a node has fewer instances whose programs end
-	// in the same moment.
-	mostCalls = 256
-	// strangersEvery is the rest after each call by somebody else: whoever calls without
-	// end in a container keeps no processor busy.
-	strangersEvery = time.Millisecond
-	// sayWithin is how long a caller may take to say what it is about.
-	sayWithin = time.Second
-)
+// sayWithin is how long a caller may take to say what it is about.
+const sayWithin = time.Second
 
 // Call is a program's end that waits for what the agent says. It is answered once,
 // by Again or Close.
@@ -38,47 +30,8 @@ type Call struct {
 	in        *bufio.Reader
 }
 
-// Serve calls handle for each call, in a goroutine of its own, until Close; then it
-// waits for them and returns.
-func (s *Supervisor) Serve(handle func(*Call)) {
-	turns := make(chan struct{}, mostCalls)
-	defer func() {
-		for range mostCalls {
-			turns <- struct{}{}
-		}
-	}()
-	for {
-		conn, err := s.listener.AcceptUnix()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			s.log.Warn("a container's call can't be taken", "error", err)
-			time.Sleep(time.Millisecond) // of descriptors there may be none for a while
-			continue
-		}
-		c, err := s.answer(conn)
-		if err != nil {
-			s.log.Debug("a call is hung up on", "error", err)
-			_ = conn.Close()
-			time.Sleep(strangersEvery)
-			continue
-		}
-		turns <- struct{}{}
-		go func() {
-			defer func() { <-turns }()
-			if err := c.listen(); err != nil {
-				s.log.Warn("a container's call is hung up on", "container", c.Container, "error", err)
-				c.Close()
-				return
-			}
-			handle(c)
-		}()
-	}
-}
-
 // answer finds out who calls: the first process of a container, or it is an error.
-func (s *Supervisor) answer(conn *net.UnixConn) (*Call, error) {
+func (d *door) answer(conn *net.UnixConn) (*Call, error) {
 	pid, err := peer(conn)
 	if err != nil {
 		return nil, err
@@ -90,7 +43,7 @@ func (s *Supervisor) answer(conn *net.UnixConn) (*Call, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Call{Container: container, Pid: pid, now: s.now, conn: conn, in: bufio.NewReaderSize(conn, talk.Longest)}, nil
+	return &Call{Container: container, Pid: pid, now: d.s.now, conn: conn, in: bufio.NewReaderSize(conn, talk.Longest)}, nil
 }
 
 // listen hears what a caller has to say.

@@ -12,17 +12,22 @@
 //
 // Promises:
 //   - Without an agent nothing is different: the container ends with its program.
-//   - A program that got a signal, by whomever, or that was killed while the kernel
-//     was short of the container's memory, isn't asked about: its container ends. So
-//     what was stopped by hand is told by the engine, as ever.
+//   - A program that got a signal, by whomever, or in whose life the kernel was short of
+//     the container's memory, isn't asked about: its container ends. So what was stopped
+//     by hand is told by the engine, as ever.
 //   - A container that waits has no other process: each that the program left behind is
 //     killed and buried before the agent is asked, and if one can't be, the container
-//     ends. Of the last life the next finds files, and what is in the container's pipes.
+//     ends. Of the last life the next finds files (of /dev/shm too), System V's memory,
+//     and what is in the container's pipes; its streams and terminal are set as they
+//     were for the first.
+//   - An end that was told is remembered (Note) before anything comes of it, and so is
+//     each next life: an agent that is restarted knows both.
+//   - Each instance has a socket of its own, in a directory that its container alone has,
+//     and can't write to: one that calls without end keeps nobody else waiting.
 //   - Who calls is told by the kernel (SO_PEERCRED): a call by any other process of a
 //     container than its first is hung up on. Which container that is in, its control
 //     group says. Nothing that a container says of itself is taken for true but the
 //     code.
-//   - The directory that containers see is mounted so that they can't write there.
 //
 // The program is built for each kind of machine before the agent is, and is put into
 // it; an agent that was built without it, or whose directory programs can't be run

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,11 +17,13 @@ import (
 type Life struct {
 	Run   time.Time `json:"run"`   // when the container was started, as the engine says
 	Began time.Time `json:"began"` // the program, last
-	Ended time.Time `json:"ended"` // the one before
+	Ended time.Time `json:"ended"` // the program, last, or in the life before
+	Over  bool      `json:"over"`  // it has ended,
+	Code  int       `json:"code"`  // with this
 }
 
-// lives are the records of programs that began again: the engine knows nothing of
-// that, and an agent that is restarted has to.
+// lives are the records of programs that ended or began again in a container's run:
+// the engine knows nothing of that, and an agent that is restarted has to.
 type lives struct {
 	dir   string
 	mu    sync.Mutex
@@ -51,15 +54,22 @@ func openLives(dir string) (*lives, error) {
 	return l, nil
 }
 
-// Note remembers that a container's program begins again.
+// Note remembers that a container's program has ended, or begins again.
 func (s *Supervisor) Note(container string, life Life) error { return s.lives.note(container, life) }
 
 // Life gives what is remembered of a container's program; false when it is in the
 // life that began with the container's run.
 func (s *Supervisor) Life(container string) (Life, bool) { return s.lives.of(container) }
 
-// Keep forgets all containers but those.
-func (s *Supervisor) Keep(containers []string) { s.lives.keep(containers) }
+// Remembered gives the containers that something is remembered of.
+func (s *Supervisor) Remembered() []string {
+	s.lives.mu.Lock()
+	defer s.lives.mu.Unlock()
+	return slices.Collect(maps.Keys(s.lives.known))
+}
+
+// Forget forgets a container that is gone.
+func (s *Supervisor) Forget(container string) { s.lives.forget(container) }
 
 func (l *lives) note(container string, life Life) error {
 	if !wholeID.MatchString(container) {
@@ -89,15 +99,13 @@ func (l *lives) of(container string) (Life, bool) {
 	return life, known
 }
 
-func (l *lives) keep(containers []string) {
+func (l *lives) forget(container string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for id := range l.known {
-		if slices.Contains(containers, id) {
-			continue
-		}
-		if err := os.Remove(filepath.Join(l.dir, id)); err == nil || errors.Is(err, os.ErrNotExist) {
-			delete(l.known, id)
-		}
+	if _, known := l.known[container]; !known {
+		return
+	}
+	if err := os.Remove(filepath.Join(l.dir, container)); err == nil || errors.Is(err, os.ErrNotExist) {
+		delete(l.known, container)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,16 +24,16 @@ const container = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abc
 func TestStrangersAreHungUpOn(t *testing.T) {
 	t.Parallel()
 	s := runtimetest.Supervisor(t, t.TempDir())
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		s.Serve(func(c *supervisor.Call) {
-			t.Errorf("a stranger was taken for %+v", c)
-			c.Close()
-		})
-	}()
+	s.Serve(func(c *supervisor.Call) {
+		t.Errorf("a stranger was taken for %+v", c)
+		c.Close()
+	})
+	dir, err := s.Door("one")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, says := range []string{"ended 0\n", "", "\x00\xff", strings.Repeat("ended ", 10_000)} {
-		conn, err := net.Dial("unix", filepath.Join(s.Dir(), "agent"))
+		conn, err := net.Dial("unix", filepath.Join(dir, "agent"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +46,46 @@ func TestStrangersAreHungUpOn(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	<-served
+	if _, err := net.Dial("unix", filepath.Join(dir, "agent")); err == nil {
+		t.Error("closed, it listens")
+	}
+}
+
+// TestDoors gives each instance a directory that no other has.
+func TestDoors(t *testing.T) {
+	t.Parallel()
+	s := runtimetest.Supervisor(t, t.TempDir())
+	for _, name := range []string{"", ".", "..", "../x", "a/b", "a\x00", strings.Repeat("a", 65)} {
+		if dir, err := s.Door(name); err == nil {
+			t.Errorf("%q has %s", name, dir)
+		}
+		s.Drop(name)
+	}
+	doors := map[string]os.FileInfo{}
+	for _, name := range []string{"one", "two", "three", "one"} {
+		dir, err := s.Door(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		program, err := os.Stat(filepath.Join(dir, "init"))
+		if err != nil || program.Mode().Perm() != 0o755 {
+			t.Fatalf("%s: %v, %v", name, program, err)
+		}
+		if doors[dir] = program; !os.SameFile(program, doors[filepath.Join(filepath.Dir(dir), "one")]) {
+			t.Errorf("%s has a program of its own", name)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) != 2 {
+			t.Errorf("%s holds %v, %v", name, entries, err)
+		}
+	}
+	s.Prune([]string{"two"})
+	s.Drop("four")
+	for dir := range doors {
+		if _, err := os.Stat(dir); (err == nil) != strings.HasSuffix(dir, "two") {
+			t.Errorf("pruned, %s is there: %v", dir, err)
+		}
+	}
 }
 
 func TestLivesAreRemembered(t *testing.T) {
@@ -53,7 +93,7 @@ func TestLivesAreRemembered(t *testing.T) {
 	home := t.TempDir()
 	s := runtimetest.Supervisor(t, home)
 	now := time.Now().UTC()
-	life := supervisor.Life{Run: now.Add(-time.Hour), Began: now, Ended: now.Add(-time.Second)}
+	life := supervisor.Life{Run: now.Add(-time.Hour), Began: now, Ended: now.Add(-time.Second), Over: true, Code: 3}
 	other := strings.Repeat("f", 64)
 	for _, id := range []string{container, other} {
 		if err := s.Note(id, life); err != nil {
@@ -70,8 +110,11 @@ func TestLivesAreRemembered(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := runtimetest.Supervisor(t, home)
-	again.Keep([]string{container})
-	if got, known := again.Life(container); !known || !got.Run.Equal(life.Run) || !got.Began.Equal(life.Began) || !got.Ended.Equal(life.Ended) {
+	if known := again.Remembered(); len(known) != 2 || !slices.Contains(known, container) || !slices.Contains(known, other) {
+		t.Errorf("it remembers %q", known)
+	}
+	again.Forget(other)
+	if got, known := again.Life(container); !known || !got.Run.Equal(life.Run) || !got.Began.Equal(life.Began) || !got.Ended.Equal(life.Ended) || !got.Over || got.Code != 3 {
 		t.Errorf("it is %+v, %v, want %+v", got, known, life)
 	}
 	if _, known := again.Life(other); known {
@@ -133,20 +176,17 @@ func TestOpensWhileOthersFork(t *testing.T) {
 func TestOpensAgain(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()
-	first := runtimetest.Supervisor(t, home)
-	at := filepath.Join(first.Dir(), "agent")
-	if err := os.Link(at, at+".kept"); err != nil {
-		t.Fatal(err)
-	}
-	_ = first.Close()
-	if err := os.Rename(at+".kept", at); err != nil {
-		t.Fatal(err)
-	}
-	second := runtimetest.Supervisor(t, home)
-	for _, name := range []string{"agent", "init"} {
-		info, err := os.Stat(filepath.Join(second.Dir(), name))
-		if err != nil || info.Mode().Perm()&0o005 == 0 {
-			t.Errorf("%s is %v, %v", name, info, err)
+	for range 3 {
+		s := runtimetest.Supervisor(t, home)
+		dir, err := s.Door("one")
+		if err != nil {
+			t.Fatal(err)
 		}
+		conn, err := net.Dial("unix", filepath.Join(dir, "agent"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+		_ = s.Close() // the socket stays
 	}
 }

@@ -9,12 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/berth-panel/berth/agent/runtime/runtimetest"
+	"github.com/berth-panel/berth/agent/supervisor"
 )
 
 // direct speaks to the Docker Engine without anything of Berth between: what it
@@ -72,8 +74,9 @@ func (d *direct) call(method, path string, body, out any) {
 	}
 }
 
-// learn takes over how the container of an instance is made; with the node's
-// label its agent would think that it is his.
+// learn takes over how the container of an instance is made, but for its first
+// process, which is the engine's own; with the node's label its agent would think that
+// it is his.
 func (d *direct) learn(instance string) {
 	d.b.Helper()
 	var c struct{ Config, HostConfig map[string]any }
@@ -84,6 +87,15 @@ func (d *direct) learn(instance string) {
 		d.b.Fatalf("a container without labels: %v", d.config)
 	}
 	labels["berth.node"] = d.node
+	if supervisor.Program() == nil {
+		return
+	}
+	d.config["Entrypoint"], d.config["Cmd"], d.limits["Init"] = d.config["Cmd"], nil, true
+	mounts, _ := d.limits["Mounts"].([]any)
+	d.limits["Mounts"] = slices.DeleteFunc(mounts, func(m any) bool {
+		of, _ := m.(map[string]any)
+		return of["Target"] == "/.berth"
+	})
 }
 
 // deploy creates and starts a container just like the one that was learned, but

@@ -61,6 +61,7 @@ type Engine struct {
 	// supervisor is nil where there is none.
 	supervisor Supervisor
 	holds      holds
+	pruned     sync.Once // doors of instances that have no container any more
 	// life is what the supervisor's calls ask in: they come from containers, and no
 	// caller has one for them.
 	life context.Context
@@ -112,7 +113,7 @@ func New(o Options) (*Engine, error) {
 	}
 	if e.local && o.Supervisor != nil {
 		e.supervisor = o.Supervisor
-		go e.supervisor.Serve(e.consider) // ends with the Supervisor
+		e.supervisor.Serve(e.consider)
 	}
 	return e, nil
 }

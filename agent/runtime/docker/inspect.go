@@ -65,6 +65,7 @@ func missing(cause error) error {
 // List gives every container of this node. Those that vanish meanwhile are left
 // out.
 func (e *Engine) List(ctx context.Context) ([]runtime.Container, error) {
+	known := e.remembered()
 	summaries, err := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: e.mine()})
 	if err != nil {
 		return nil, failure(ctx, err, runtime.Unknown, "the container engine could not list containers")
@@ -85,17 +86,13 @@ func (e *Engine) List(ctx context.Context) ([]runtime.Container, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	list, ids := make([]runtime.Container, 0, len(looked)), make([]string, 0, len(summaries))
-	for i, c := range looked {
-		ids = append(ids, summaries[i].ID)
+	list := make([]runtime.Container, 0, len(looked))
+	for _, c := range looked {
 		if c != nil {
 			list = append(list, *c)
 		}
 	}
-	if e.supervisor != nil {
-		e.supervisor.Keep(ids)
-		e.holds.keep(ids)
-	}
+	e.tidy(known, summaries)
 	return list, nil
 }
 
@@ -125,6 +122,9 @@ func (e *Engine) container(ctx context.Context, c container.InspectResponse) run
 	}
 	limits(&out, c)
 	out.Health = health(c.State)
+	if c.State.Running {
+		e.openDoor(c)
+	}
 	e.show(&out)
 	if c.State.Error != "" {
 		out.Error = startFailure(errors.New(c.State.Error)).Message

@@ -24,18 +24,21 @@ func (e *Engine) Start(ctx context.Context, id runtime.ContainerID) error {
 		return err
 	}
 	if c.State.Paused {
-		return e.unpause(ctx, c.ID)
-	}
-	if e.startAgain(id) {
-		return nil
-	}
-	if e.leaving(c) {
-		if err := e.settle(ctx, c.ID, <-e.ended(ctx, c.ID, container.WaitConditionNotRunning)); err != nil {
+		if err := e.unpause(ctx, c.ID); err != nil {
 			return err
 		}
-	} else if c.State.Running {
+	}
+	switch {
+	case e.startAgain(id):
+		return nil
+	case e.leaving(c):
+		if err := e.awaitEnd(ctx, c.ID); err != nil {
+			return err
+		}
+	case c.State.Running:
 		return nil
 	}
+	e.openDoor(c)
 	if err := e.findCommand(ctx, c); err != nil {
 		return err
 	}

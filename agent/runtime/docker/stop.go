@@ -28,6 +28,9 @@ func (e *Engine) Stop(ctx context.Context, id runtime.ContainerID, how runtime.S
 	if err != nil || !alive(c.State) {
 		return err
 	}
+	if e.leaving(c) && !c.State.Paused {
+		return e.awaitEnd(ctx, c.ID)
+	}
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := e.ended(waiting, c.ID, container.WaitConditionNotRunning)
@@ -194,13 +197,29 @@ func (e *Engine) settle(ctx context.Context, id string, err error) error {
 	return failure(ctx, err, runtime.Unknown, "the container engine could not look at the container")
 }
 
+// awaitEnd waits for what is about to end.
+func (e *Engine) awaitEnd(ctx context.Context, id string) error {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return e.settle(ctx, id, <-e.ended(waiting, id, container.WaitConditionNotRunning))
+}
+
 // Remove kills and removes the container with the volumes that its image
 // declares. It waits for a removal that is under way.
 func (e *Engine) Remove(ctx context.Context, id runtime.ContainerID) error {
-	if there, err := e.mayRemove(ctx, id); !there || err != nil {
+	there, instance, err := e.mayRemove(ctx, id)
+	if !there || err != nil {
 		return err
 	}
 	e.letGo(ctx, id)
+	if err := e.remove(ctx, id); err != nil {
+		return err
+	}
+	e.closeDoor(ctx, instance)
+	return nil
+}
+
+func (e *Engine) remove(ctx context.Context, id runtime.ContainerID) error {
 	var last error
 	for range removeAttempts {
 		err := e.api.ContainerRemove(ctx, string(id), container.RemoveOptions{Force: true, RemoveVolumes: true})
@@ -220,27 +239,27 @@ func (e *Engine) Remove(ctx context.Context, id runtime.ContainerID) error {
 	return failure(ctx, last, runtime.Unknown, "the container could not be removed")
 }
 
-// mayRemove says whether there is something to remove. Half removed containers
-// can't always be inspected, so the list has the last word.
-func (e *Engine) mayRemove(ctx context.Context, id runtime.ContainerID) (bool, error) {
-	_, err := e.own(ctx, id)
+// mayRemove says whether there is something to remove, and of which instance. Half
+// removed containers can't always be inspected, so the list has the last word.
+func (e *Engine) mayRemove(ctx context.Context, id runtime.ContainerID) (there bool, instance string, err error) {
+	c, err := e.own(ctx, id)
 	switch {
 	case err == nil:
-		return true, nil
+		return true, c.Config.Labels[labelInstance], nil
 	case errors.Is(err, errForeign):
-		return false, err
+		return false, "", err
 	case runtime.ReasonOf(err) == runtime.Missing:
-		return false, nil
+		return false, "", nil
 	case runtime.ReasonOf(err) != runtime.Unknown || ctx.Err() != nil:
-		return false, err
+		return false, "", err
 	}
 	filter := e.mine()
 	filter.Add("id", string(id))
 	found, listErr := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: filter})
 	if listErr != nil || len(found) == 0 {
-		return false, err
+		return false, "", err
 	}
-	return true, nil
+	return true, found[0].Labels[labelInstance], nil
 }
 
 func (e *Engine) awaitRemoval(ctx context.Context, id string) error {

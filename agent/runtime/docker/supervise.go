@@ -2,7 +2,7 @@ package docker
 
 import (
 	"context"
-	"maps"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -24,24 +24,32 @@ const (
 	considerWithin = 2 * time.Second
 )
 
+// supervised is the path of the first process in containers.
 const supervised = talk.Dir + "/" + talk.Program
+
+// leastPids is the limit of processes below which a container has the engine's first
+// process: ours has up to eight threads.
+const leastPids = 32
 
 // Supervisor is what containers of instances call when their program has ended
 // (agent/supervisor).
 type Supervisor interface {
-	Dir() string
 	Serve(handle func(*supervisor.Call))
+	Door(instance string) (dir string, err error)
+	Drop(instance string)
+	Prune(instances []string)
 	Note(container string, life supervisor.Life) error
 	Life(container string) (supervisor.Life, bool)
-	Keep(containers []string)
+	Remembered() (containers []string)
+	Forget(container string)
 }
 
 // held is a container that is up, and whose program has ended.
 type held struct {
 	call     *supervisor.Call
 	instance ident.Instance
-	run      time.Time // when the engine started the container
-	since    time.Time // what the engine tells of it from before is old
+	life     supervisor.Life // that is over
+	since    time.Time       // what the engine tells of it from before is old
 	timer    *time.Timer
 	answered bool // it is on its way out, or its program begins again
 }
@@ -58,7 +66,7 @@ type holds struct {
 // engine's, where it can: the command is that one's argument. What the engine
 // refuses to make is left for it to refuse.
 func (e *Engine) supervise(ctx context.Context, spec runtime.ContainerSpec, image string, config *container.Config, host *container.HostConfig) {
-	if e.supervisor == nil || spec.Role != runtime.RoleMain {
+	if e.supervisor == nil || spec.Role != runtime.RoleMain || *host.PidsLimit < leastPids {
 		return
 	}
 	if slices.ContainsFunc(spec.Mounts, func(m runtime.Mount) bool { return m.Target == talk.Dir }) {
@@ -78,8 +86,13 @@ func (e *Engine) supervise(ctx context.Context, spec runtime.ContainerSpec, imag
 	if len(command) == 0 || command[0] == "" {
 		return
 	}
+	dir, err := e.supervisor.Door(string(spec.Instance))
+	if err != nil {
+		e.log.WarnContext(ctx, "a container has the engine's own first process", "instance", spec.Instance, "error", err)
+		return
+	}
 	config.Entrypoint, config.Cmd = []string{supervised}, command
-	host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeBind, Source: e.supervisor.Dir(), Target: talk.Dir, ReadOnly: true})
+	host.Mounts = append(host.Mounts, mount.Mount{Type: mount.TypeBind, Source: dir, Target: talk.Dir, ReadOnly: true})
 	init := false
 	host.Init = &init
 }
@@ -92,15 +105,38 @@ func startCommand(c container.InspectResponse) string {
 	return c.Path
 }
 
+// openDoor has a container listened to that is up, or soon will be.
+func (e *Engine) openDoor(c container.InspectResponse) {
+	if e.supervisor == nil || c.Path != supervised {
+		return
+	}
+	instance := c.Config.Labels[labelInstance]
+	if _, err := e.supervisor.Door(instance); err != nil {
+		e.log.Warn("a container isn't listened to", "instance", instance, "error", err)
+	}
+}
+
+// closeDoor ends that of an instance that has no container any more.
+func (e *Engine) closeDoor(ctx context.Context, instance string) {
+	if e.supervisor == nil || instance == "" {
+		return
+	}
+	filter := e.mine()
+	filter.Add("label", labelInstance+"="+instance)
+	if left, err := e.api.ContainerList(ctx, container.ListOptions{All: true, Filters: filter}); err == nil && len(left) == 0 {
+		e.supervisor.Drop(instance)
+	}
+}
+
 // consider keeps a container whose program has ended for a while, and tells that it
 // has; or lets it go.
 func (e *Engine) consider(call *supervisor.Call) {
 	ctx, cancel := context.WithTimeout(e.life, considerWithin)
 	defer cancel()
 	c, err := e.own(ctx, runtime.ContainerID(call.Container))
-	// What a health check has said is the engine's to forget: it begins anew with
-	// the container.
-	if err != nil || !c.State.Running || c.State.Paused || c.State.Pid != call.Pid || c.State.Health != nil || c.Path != supervised {
+	// What a health check has said, and that memory ran out, is the engine's to
+	// forget: it begins anew with the container.
+	if err != nil || !c.State.Running || c.State.Paused || c.State.Pid != call.Pid || c.State.Health != nil || c.State.OOMKilled || c.Path != supervised {
 		call.Close()
 		return
 	}
@@ -108,7 +144,17 @@ func (e *Engine) consider(call *supervisor.Call) {
 		Kind: runtime.Died, ID: runtime.ContainerID(c.ID), At: call.At,
 		Instance: ident.Instance(c.Config.Labels[labelInstance]), Role: runtime.Role(c.Config.Labels[labelRole]),
 	}
-	if !e.holds.add(change, &held{call: call, instance: change.Instance, run: moment(c.State.StartedAt), since: e.now()}) {
+	life, known := e.supervisor.Life(c.ID)
+	if run := moment(c.State.StartedAt); !known || !life.Run.Equal(run) {
+		life = supervisor.Life{Run: run, Began: run}
+	}
+	life.Over, life.Code, life.Ended = true, call.Code, call.At.UTC()
+	if err := e.supervisor.Note(c.ID, life); err != nil {
+		e.log.WarnContext(ctx, "a container whose program has ended isn't held", "container", c.ID, "error", err)
+		call.Close()
+		return
+	}
+	if !e.holds.add(change, &held{call: call, instance: change.Instance, life: life, since: e.now()}) {
 		call.Close()
 	}
 }
@@ -161,29 +207,23 @@ func (h *holds) of(id runtime.ContainerID) *held {
 	return h.open[id]
 }
 
-// forget ends what is known of a hold, once the engine knows as much.
-func (h *holds) forget(id runtime.ContainerID, one *held) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.open[id] == one {
-		delete(h.open, id)
-	}
-}
-
-// known hears what the engine tells of a container, and says whether its program's
-// end was told already.
-func (h *holds) known(change runtime.Change) bool {
+// hear takes what the engine tells of a container. An end that was told already is
+// one more look at what is left.
+func (h *holds) hear(change runtime.Change) runtime.Change {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one := h.open[change.ID]
 	if one == nil || !change.At.After(one.since) || change.Kind != runtime.Died && change.Kind != runtime.Started && change.Kind != runtime.Removed {
-		return false
+		return change
 	}
 	one.answered = true // there is nobody left to be answered
 	one.timer.Stop()
 	one.call.Close()
 	delete(h.open, change.ID)
-	return change.Kind == runtime.Died
+	if change.Kind == runtime.Died {
+		change.Kind = runtime.Other
+	}
+	return change
 }
 
 // listen lets a queue be told, until the function that it gives is called.
@@ -230,22 +270,30 @@ func (e *Engine) startAgain(id runtime.ContainerID) bool {
 	if !e.holds.answer(id, one) {
 		return false
 	}
-	life := supervisor.Life{Run: one.run, Began: e.now().UTC(), Ended: one.call.At.UTC()}
-	err := e.supervisor.Note(string(id), life)
+	next := supervisor.Life{Run: one.life.Run, Began: e.now().UTC(), Ended: one.life.Ended}
+	err := e.supervisor.Note(string(id), next)
 	if err == nil {
-		err = one.call.Again()
-	} else {
-		one.call.Close()
+		if err = one.call.Again(); err != nil {
+			err = errors.Join(err, e.supervisor.Note(string(id), one.life))
+		}
 	}
 	if err != nil {
+		one.call.Close()
 		e.log.Warn("the program can't begin again in its container, which is started anew", "container", string(id), "error", err)
 		return false
 	}
-	e.holds.forget(id, one)
-	e.holds.mu.Lock()
-	defer e.holds.mu.Unlock()
-	e.holds.tell(runtime.Change{Kind: runtime.Started, ID: id, At: life.Began, Instance: one.instance})
+	e.holds.begun(runtime.Change{Kind: runtime.Started, ID: id, At: next.Began, Instance: one.instance}, one)
 	return true
+}
+
+// begun ends a hold, and tells so.
+func (h *holds) begun(change runtime.Change, one *held) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open[change.ID] == one {
+		delete(h.open, change.ID)
+	}
+	h.tell(change)
 }
 
 // letGo ends a container that is held, and waits until it is down: nothing is lost
@@ -257,16 +305,19 @@ func (e *Engine) letGo(ctx context.Context, id runtime.ContainerID) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, considerWithin)
 	defer cancel()
-	if err := <-e.ended(ctx, string(id), container.WaitConditionNotRunning); err != nil {
+	if err := e.awaitEnd(ctx, string(id)); err != nil {
 		e.log.WarnContext(ctx, "a container whose program has ended is not down yet", "container", string(id), "error", err)
 	}
 }
 
 // leaving says whether the engine takes a container for running whose program has
-// ended for good.
+// ended.
 func (e *Engine) leaving(c container.InspectResponse) bool {
-	one := e.holds.of(runtime.ContainerID(c.ID))
-	return one != nil && c.State.Running && c.State.Pid == one.call.Pid
+	if e.supervisor == nil || !c.State.Running {
+		return false
+	}
+	life, known := e.supervisor.Life(c.ID)
+	return known && life.Over && life.Run.Equal(moment(c.State.StartedAt))
 }
 
 // show makes of what the engine says of a container what is so: its program may have
@@ -275,27 +326,53 @@ func (e *Engine) show(c *runtime.Container) {
 	if e.supervisor == nil {
 		return
 	}
-	runs := c.Status == runtime.Running || c.Status == runtime.Paused
-	if life, known := e.supervisor.Life(string(c.ID)); known && life.Run.Equal(c.StartedAt) && (runs || life.Began.Before(c.FinishedAt)) {
-		c.StartedAt = life.Began
-		if runs {
-			c.FinishedAt = life.Ended
-		}
+	life, known := e.supervisor.Life(string(c.ID))
+	if !known || !life.Run.Equal(c.StartedAt) {
+		return
 	}
-	one := e.holds.of(c.ID)
-	switch {
-	case one == nil:
-	case c.Status == runtime.Running && c.Pid == one.call.Pid:
-		c.Status, c.ExitCode, c.FinishedAt, c.Pid = runtime.Exited, one.call.Code, one.call.At.UTC(), 0
-		c.Held = true
-	case c.Status == runtime.Running: // anew: the engine's word of that is still to come
-		e.holds.forget(c.ID, one)
+	switch runs := c.Status == runtime.Running || c.Status == runtime.Paused; {
+	case runs && life.Over:
+		c.StartedAt, c.FinishedAt = life.Began, life.Ended
+		c.Status, c.ExitCode, c.Pid, c.Health, c.Held = runtime.Exited, life.Code, 0, "", true
+	case runs:
+		c.StartedAt, c.FinishedAt = life.Began, life.Ended
+	case life.Began.Before(c.FinishedAt):
+		c.StartedAt = life.Began
 	}
 }
 
-// keep forgets what is not among the containers any more.
-func (h *holds) keep(ids []string) {
+// tidy forgets all containers that are gone: those of which something was known
+// before they were listed.
+func (e *Engine) tidy(known []string, listed []container.Summary) {
+	if e.supervisor == nil {
+		return
+	}
+	ids, instances := make([]string, 0, len(listed)), make([]string, 0, len(listed))
+	for _, c := range listed {
+		ids, instances = append(ids, c.ID), append(instances, c.Labels[labelInstance])
+	}
+	for _, id := range known {
+		if !slices.Contains(ids, id) {
+			e.supervisor.Forget(id)
+			e.holds.forget(runtime.ContainerID(id))
+		}
+	}
+	e.pruned.Do(func() { e.supervisor.Prune(instances) }) // nothing is made before the first list
+}
+
+// remembered are the containers of which something is known.
+func (e *Engine) remembered() []string {
+	if e.supervisor == nil {
+		return nil
+	}
+	return e.supervisor.Remembered()
+}
+
+// forget ends what is known of a container that is gone.
+func (h *holds) forget(id runtime.ContainerID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	maps.DeleteFunc(h.open, func(id runtime.ContainerID, one *held) bool { return one.answered && !slices.Contains(ids, string(id)) })
+	if one := h.open[id]; one != nil && one.answered {
+		delete(h.open, id)
+	}
 }

@@ -168,6 +168,60 @@ func TestNobodyStartsItAgain(t *testing.T) {
 	}
 }
 
+// TestPausedWhileItIsHeld is about somebody who pauses a container that has but its
+// first process.
+func TestPausedWhileItIsHeld(t *testing.T) {
+	t.Parallel()
+	k := setupKept(t)
+	id := k.start(t, k.spec("idle"))
+	k.crash(t, id)
+	k.ended(t, id)
+	runtimetest.DockerHand(k.host).Pause(t, id)
+	if c := k.inspect(t, id); c.Status != runtime.Exited {
+		t.Errorf("paused it is %+v", c)
+	}
+	k.again(t, id)
+	k.program(t, id)
+	if died, started := k.told(id, runtime.Died), k.told(id, runtime.Started); died != 1 || started != 2 {
+		t.Errorf("%d ends and %d starts were told, want 1 and 2", died, started)
+	}
+}
+
+// TestAgentRestartsWhileItIsHeld is about an end that was told to an agent that has
+// gone since: the next one knows of it, whatever the engine says yet.
+func TestAgentRestartsWhileItIsHeld(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	node, home := runtimetest.NewNode(), t.TempDir()
+	runtimetest.CleanDocker(t, b.host, node)
+	k := &kept{bench: b, super: runtimetest.Supervisor(t, home)}
+	first, err := docker.New(docker.Options{Host: b.host, Node: node, Supervisor: k.super})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = first.Close() })
+	k.engine = first
+	k.watch(t, first)
+	id := k.start(t, k.spec("idle"))
+	k.crash(t, id)
+	before := k.ended(t, id)
+	second, err := docker.New(docker.Options{Host: b.host, Node: node, Supervisor: runtimetest.Supervisor(t, home)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = second.Close() })
+	list, err := second.List(t.Context())
+	if err != nil || len(list) != 1 || list[0] != before {
+		t.Errorf("the next agent has it as\n%+v, %v, want\n%+v", list, err, before)
+	}
+	if err := second.Start(t.Context(), id); err != nil { // once it is down
+		t.Fatal(err)
+	}
+	if c := k.inspect(t, id); c.Status != runtime.Running || !c.StartedAt.After(before.FinishedAt) {
+		t.Errorf("started it is %+v", c)
+	}
+}
+
 func TestStopsWhileItIsHeld(t *testing.T) {
 	t.Parallel()
 	k := setupKept(t)
@@ -251,7 +305,8 @@ func TestAnotherAgentKnowsTheLife(t *testing.T) {
 	if c, err := second.Inspect(t.Context(), id); err != nil || c != before {
 		t.Errorf("another agent has it as\n%+v, %v, want\n%+v", c, err, before)
 	}
-	// Nobody watches through the second: whoever calls it is hung up on.
+	// Nobody watches through the second: whoever calls it is hung up on, and it knows
+	// the end before the engine does.
 	k.crash(t, id)
 	runtimetest.Eventually(t, "the engine to see its end", func() bool { return !k.raws(t, id).State.Running })
 	if c, err := second.Inspect(t.Context(), id); err != nil || c.ExitCode != 137 || c.Held || !c.FinishedAt.After(before.StartedAt) || c.StartedAt != before.StartedAt {

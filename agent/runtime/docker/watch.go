@@ -46,7 +46,7 @@ func (e *Engine) Watch(ctx context.Context, ready func(), handle func(runtime.Ch
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		queue.fill(stream, e.holds.known)
+		queue.fill(stream, e.holds.hear)
 	}()
 	defer func() {
 		_ = stream.Close()
@@ -117,8 +117,8 @@ type changes struct {
 
 var errFellBehind = errors.New("changes came faster than they were handled")
 
-// fill reads events until the stream ends, but for those that are known already.
-func (q *changes) fill(stream io.Reader, known func(runtime.Change) bool) {
+// fill reads events until the stream ends, as hear has them.
+func (q *changes) fill(stream io.Reader, hear func(runtime.Change) runtime.Change) {
 	decoder := json.NewDecoder(stream)
 	var last events.Message
 	for {
@@ -146,10 +146,7 @@ func (q *changes) fill(stream io.Reader, known func(runtime.Change) bool) {
 		if kind == runtime.Signalled {
 			c.Signal, _ = strconv.Atoi(m.Actor.Attributes["signal"]) // 0 when the engine doesn't say
 		}
-		if known(c) {
-			continue
-		}
-		if !q.push(c) {
+		if !q.push(hear(c)) {
 			q.end(errFellBehind)
 			return
 		}

@@ -39,9 +39,12 @@ func main() {
 	if os.Args[1] == talk.Try {
 		return // it can be run from where it lies: that is all that is asked
 	}
+	hideFromRuntime()
+	streams := lookAtStreams()
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
 	for {
+		streams.restore()
 		ended := live(os.Args[1:], signals)
 		if !ended.byItself || !begins(ended.code, signals) {
 			os.Exit(ended.code)
@@ -105,9 +108,11 @@ func live(args []string, signals <-chan os.Signal) end {
 		if !over {
 			continue
 		}
-		if code == codeOfSignals+int(syscall.SIGKILL) {
-			after, counted := outOfMemory()
-			byItself = byItself && counts && counted && after == killed
+		after, counted := outOfMemory()
+		if counts && counted {
+			byItself = byItself && after == killed
+		} else if code == codeOfSignals+int(syscall.SIGKILL) {
+			byItself = false // by the kernel, as far as anybody knows
 		}
 		return end{code: code, byItself: byItself}
 	}
@@ -143,7 +148,7 @@ func begin(args []string) (pid, code int) {
 // one.
 func attributes() *syscall.ProcAttr {
 	return &syscall.ProcAttr{
-		Env: os.Environ(), Files: []uintptr{0, 1, 2},
+		Env: environment(), Files: []uintptr{0, 1, 2},
 		Sys: &syscall.SysProcAttr{Setpgid: true, Foreground: isTerminal(), Ctty: 0},
 	}
 }

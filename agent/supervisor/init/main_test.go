@@ -17,7 +17,6 @@ const asInit = "BERTH_TEST_AS_INIT"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asInit) != "" {
-		_ = os.Unsetenv(asInit)
 		main()
 		return
 	}
@@ -76,6 +75,43 @@ func TestEndsAsItsProgramDoes(t *testing.T) {
 		if got := code(t, c); got != try.code || said.String() != try.says {
 			t.Errorf("%q ends with %d and says %q, want %d and %q", try.args, got, said, try.code, try.says)
 		}
+	}
+}
+
+// TestEnvironmentIsThePrograms: variables that Go programs obey are for the program, as
+// they are, and change nothing here.
+func TestEnvironmentIsThePrograms(t *testing.T) {
+	t.Parallel()
+	var said bytes.Buffer
+	c := exec.CommandContext(t.Context(), "/proc/self/exe", "sh", "-c", "env | grep -E 'GO(DEBUG|GC)|INIT_' | sort")
+	c.Env = []string{asInit + "=1", "PATH=" + os.Getenv("PATH"), "GODEBUG=schedtrace=1,inittrace=1", "GOGC=off"}
+	c.Stdout, c.Stderr = &said, &said
+	if err := c.Run(); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+	last := lines[max(0, len(lines)-2):] // what the first of the two that are begun prints comes before
+	if !slices.Equal(last, []string{"GODEBUG=schedtrace=1,inittrace=1", "GOGC=off"}) {
+		t.Errorf("it is %q", said.String())
+	}
+}
+
+// TestStreamsOfTheNextLife are as those of the first.
+func TestStreamsOfTheNextLife(t *testing.T) {
+	t.Parallel()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = read.Close(), write.Close() }()
+	before := stream{}
+	before.flags, _, _ = syscall.Syscall(syscall.SYS_FCNTL, write.Fd(), syscall.F_GETFL, 0)
+	if err := syscall.SetNonblock(int(write.Fd()), true); err != nil {
+		t.Fatal(err)
+	}
+	before.restore(int(write.Fd()))
+	if now := look(int(write.Fd())); now != before {
+		t.Errorf("it is %+v, want %+v", now, before)
 	}
 }
 
