@@ -148,6 +148,7 @@ func TestAgentRestartsBesideItsContainers(t *testing.T) {
 	s.Image.Command = []string{"serve", "8080"}
 	a.apply(s)
 	a.settled(id, 1)
+	runtimetest.Eventually(t, "the service", func() bool { return get(port) != "" })
 	before := n.containers()[0]
 	a.stop()
 	if get(port) == "" {

@@ -54,12 +54,23 @@ func (o *owner) settleForStart(ctx context.Context, j job) (moved bool, err erro
 	if disk := o.m.deps.Volumes.Disk(o.id); disk == nil || disk.Message == "" {
 		return moved, nil
 	}
-	if err := o.m.deps.Engine.Stop(ctx, o.boxes[0].ID, runtime.StopSpec{}); err != nil {
-		o.stale = true
+	if err := o.letGo(ctx); err != nil {
 		return moved, err
 	}
-	o.boxes[0].Held = false
 	return o.settleDisk(ctx, j)
+}
+
+// letGo takes down what is left of a container that is held.
+func (o *owner) letGo(ctx context.Context) error {
+	if !o.isHeld() {
+		return nil
+	}
+	if err := o.m.deps.Engine.Stop(ctx, o.boxes[0].ID, runtime.StopSpec{}); err != nil {
+		o.stale = true
+		return err
+	}
+	o.boxes[0].Held = false
+	return nil
 }
 
 // freeDisk ends those who have files open while the disk is to be changed.

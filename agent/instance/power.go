@@ -25,10 +25,13 @@ func (o *owner) power(ctx context.Context, j job) error {
 		if isUp(o.boxes[0]) && !o.mayRun(j) {
 			return o.bringDown(ctx, j)
 		}
-		return nil
+		return o.letGo(ctx)
 	}
 	known, state := o.know()
-	if o.live != "" || known.Halt != journal.HaltNone || state.RetryAt != nil && state.RetryAt.After(o.m.now()) {
+	if known.Halt != journal.HaltNone {
+		return o.letGo(ctx)
+	}
+	if o.live != "" || state.RetryAt != nil && state.RetryAt.After(o.m.now()) {
 		return nil
 	}
 	return o.start(ctx, j)

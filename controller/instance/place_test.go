@@ -142,7 +142,7 @@ func TestChosenAtTheSameTime(t *testing.T) {
 	results := make(chan error, 100)
 	for range 100 {
 		go func() {
-			_, _, err := b.instances.Create(context.Background(), b.admin, b.order(anywhere, inside(8080), func(n *instance.New) { n.MemoryMiB = 100 }))
+			_, _, err := b.instances.Create(context.Background(), b.admin, b.order(anywhere, inside(8080), func(n *instance.New) { n.MemoryMiB = 50 }))
 			results <- err
 		}()
 	}
@@ -155,8 +155,8 @@ func TestChosenAtTheSameTime(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if fine != 30 {
-		t.Errorf("%d instances of 100 MiB on three nodes of 1024", fine)
+	if fine != 60 {
+		t.Errorf("%d instances of 50 MiB on three nodes of 1024", fine)
 	}
 	over := must(store.Count(t.Context(), b.db.Snapshot(), `SELECT COUNT(*) FROM (SELECT node_id FROM instances GROUP BY node_id HAVING SUM(memory_mib) <> 1000)`))(t)
 	twice := must(store.Count(t.Context(), b.db.Snapshot(), `SELECT COUNT(*) FROM (SELECT 1 FROM allocations WHERE instance_id IS NOT NULL GROUP BY node_id, port HAVING COUNT(*) > 1)`))(t)
