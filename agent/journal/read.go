@@ -3,6 +3,8 @@ package journal
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -55,6 +57,25 @@ func (j *Journal) Events(after int64, limit int) ([]wire.Event, error) {
 		return nil, fmt.Errorf("read the journal: %w", err)
 	}
 	return events, nil
+}
+
+// Untold gives the instances whose states are told by events that are not
+// acknowledged yet, each once.
+func (j *Journal) Untold() ([]ident.Instance, error) {
+	untold := map[ident.Instance]struct{}{}
+	err := j.db.View(func(tx *bbolt.Tx) error {
+		return tx.Bucket(eventBucket).ForEach(func(k, v []byte) error {
+			e, err := decodeEvent(k, v)
+			if err == nil && e.Type == wire.EventState {
+				untold[e.Instance] = struct{}{}
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the journal: %w", err)
+	}
+	return slices.Sorted(maps.Keys(untold)), nil
 }
 
 func decodeEvent(k, v []byte) (wire.Event, error) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +39,7 @@ type Events interface {
 	Epoch() string
 	LastSeq() int64
 	Events(after int64, limit int) ([]wire.Event, error)
+	Untold() ([]ident.Instance, error)
 	Changed() <-chan struct{}
 }
 
@@ -172,6 +174,15 @@ func (d *Door) hello(w http.ResponseWriter, _ *http.Request) {
 
 func (d *Door) inventory(w http.ResponseWriter, _ *http.Request) {
 	inventory := d.Instances.Inventory()
+	telling, err := d.Events.Untold() // after the states: what comes between is told by its event
+	if err != nil {
+		d.Log.Error("the journal can't be read", "error", err)
+		refuse(w, problem.New(problem.Internal, "the node's journal can't be read; the agent's log says why"))
+		return
+	}
+	for i, h := range inventory.Instances {
+		inventory.Instances[i].Telling = slices.Contains(telling, h.Instance)
+	}
 	if d.Moves != nil {
 		inventory.Incoming = d.Moves.Staged()
 	}

@@ -10,10 +10,51 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berth-panel/berth/agent/journal"
 	"github.com/berth-panel/berth/shared/build"
+	"github.com/berth-panel/berth/shared/ident"
 	"github.com/berth-panel/berth/shared/problem"
 	"github.com/berth-panel/berth/shared/wire"
 )
+
+// TestInventorySaysWhatIsBeingTold until it is acknowledged.
+func TestInventorySaysWhatIsBeingTold(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	telling := func() bool {
+		t.Helper()
+		var inventory wire.Inventory
+		if status, _ := b.call("GET", wire.PathInstances, "", &inventory); status != 200 || len(inventory.Instances) != 1 {
+			t.Fatalf("inventory: %d %+v", status, inventory)
+		}
+		return inventory.Instances[0].Telling
+	}
+	if telling() {
+		t.Error("nothing was to be told")
+	}
+	about := func(id ident.Instance, kind wire.EventType) {
+		t.Helper()
+		e := wire.Event{At: time.Now(), Type: kind, Instance: id, Generation: 3, State: &wire.State{}, Progress: &wire.Progress{}}
+		if err := b.journal.Write(journal.Change{Instance: id, Events: []wire.Event{e}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	about("0123abce", wire.EventState)
+	about("0123abcd", wire.EventProgress)
+	if telling() {
+		t.Error("another's state and its own progress are no news of its state")
+	}
+	about("0123abcd", wire.EventState)
+	if !telling() {
+		t.Error("it is being told")
+	}
+	if _, err := b.journal.Ack(b.journal.LastSeq()); err != nil {
+		t.Fatal(err)
+	}
+	if telling() {
+		t.Error("it was told")
+	}
+}
 
 func TestCalls(t *testing.T) {
 	t.Parallel()

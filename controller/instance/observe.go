@@ -248,6 +248,9 @@ func (s *Service) reconcileOne(ctx context.Context, tx *store.Tx, i Instance, h 
 		return err
 	}
 	if known && !h.Removing && h.Generation == i.Generation {
+		if h.Telling {
+			return nil // in their order, and each once
+		}
 		return s.applyState(ctx, tx, i, h.Generation, h.State)
 	}
 	if known && h.Generation > i.Generation { // this database is older than the node's journal

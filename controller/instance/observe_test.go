@@ -289,6 +289,20 @@ func TestReconcileOfWhatAgrees(t *testing.T) {
 	}
 }
 
+// TestReconcileBesideEvents: what is still being told comes by its events alone.
+func TestReconcileBesideEvents(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	i := b.ready()
+	h := holding(i)
+	h.State.Actual, h.Telling = wire.ActualCrashed, true
+	rows := b.rows()
+	b.reconcile(h)
+	if got := b.get(i.ID); got.Status() != "running" || !maps.Equal(rows, b.rows()) {
+		t.Errorf("%+v, %v, before %v", got, b.rows(), rows)
+	}
+}
+
 func TestReconcileWithALostJournal(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -279,4 +279,6 @@ type Holding struct {
 	Removing   bool           `json:"removing,omitempty"`
 	Ports      []Port         `json:"ports,omitempty"` // that it publishes; unknown of what has a container and no spec
 	State      State          `json:"state"`
+	// Telling: events about it are on their way, and say how it came to be as it is.
+	Telling bool `json:"telling,omitempty"`
 }
