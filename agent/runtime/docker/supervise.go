@@ -136,7 +136,7 @@ func (e *Engine) consider(call *supervisor.Call) {
 	c, err := e.own(ctx, runtime.ContainerID(call.Container))
 	// What a health check has said, and that memory ran out, is the engine's to
 	// forget: it begins anew with the container.
-	if err != nil || !c.State.Running || c.State.Paused || c.State.Pid != call.Pid || c.State.Health != nil || c.State.OOMKilled || c.Path != supervised {
+	if !e.holds.wanted(runtime.ContainerID(call.Container)) || err != nil || !c.State.Running || c.State.Paused || c.State.Pid != call.Pid || c.State.Health != nil || c.State.OOMKilled || c.Path != supervised {
 		call.Close()
 		return
 	}
@@ -164,7 +164,7 @@ func (e *Engine) consider(call *supervisor.Call) {
 func (h *holds) add(change runtime.Change, one *held) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if was := h.open[change.ID]; len(h.watchers) == 0 || h.ending[change.ID] > 0 || was != nil && !was.answered {
+	if !h.wants(change.ID) {
 		return false
 	}
 	if h.open == nil {
@@ -178,6 +178,18 @@ func (h *holds) add(change runtime.Change, one *held) bool {
 	})
 	h.tell(change)
 	return true
+}
+
+// wanted says whether a container would be held; wants is the same for who holds mu.
+func (h *holds) wanted(id runtime.ContainerID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.wants(id)
+}
+
+func (h *holds) wants(id runtime.ContainerID) bool {
+	was := h.open[id]
+	return len(h.watchers) > 0 && h.ending[id] == 0 && (was == nil || was.answered)
 }
 
 // tell passes a change on; the caller holds mu.
@@ -330,13 +342,13 @@ func (e *Engine) show(c *runtime.Container) {
 	if !known || !life.Run.Equal(c.StartedAt) {
 		return
 	}
-	switch runs := c.Status == runtime.Running || c.Status == runtime.Paused; {
-	case runs && life.Over:
-		c.StartedAt, c.FinishedAt = life.Began, life.Ended
+	runs := c.Status == runtime.Running || c.Status == runtime.Paused
+	if runs && life.Over {
 		c.Status, c.ExitCode, c.Pid, c.Health, c.Held = runtime.Exited, life.Code, 0, "", true
-	case runs:
+	}
+	if runs || life.Over {
 		c.StartedAt, c.FinishedAt = life.Began, life.Ended
-	case life.Began.Before(c.FinishedAt):
+	} else if life.Began.Before(c.FinishedAt) { // or that life never began
 		c.StartedAt = life.Began
 	}
 }
