@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -60,9 +61,18 @@ func hostName() string {
 // can't see them is skipped.
 func Children(t testing.TB, parent int) []int {
 	t.Helper()
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent)) // each has those that it began
-	if err != nil || parent == 0 || len(threads) == 0 {
+	children, err := ChildrenOf(parent)
+	if err != nil {
 		t.Skipf("the engine's processes can't be seen from here: %v", err)
+	}
+	return children
+}
+
+// ChildrenOf is Children; the error says that there is no such process to be seen.
+func ChildrenOf(parent int) ([]int, error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent)) // each has those that it began
+	if err == nil && len(threads) == 0 {
+		err = fmt.Errorf("process %d: %w", parent, fs.ErrNotExist)
 	}
 	var children []int
 	for _, at := range threads {
@@ -70,12 +80,12 @@ func Children(t testing.TB, parent int) []int {
 		for _, field := range strings.Fields(string(text)) {
 			child, err := strconv.Atoi(field)
 			if err != nil {
-				t.Fatal(err)
+				return nil, fmt.Errorf("children of process %d: %w", parent, err)
 			}
 			children = append(children, child)
 		}
 	}
-	return children
+	return children, err
 }
 
 // pings remembers which engines answered, for this process.

@@ -76,7 +76,7 @@ type container struct {
 	State struct {
 		Status          string
 		Running, Paused bool
-		ExitCode        int
+		ExitCode, Pid   int
 		Error           string
 	}
 	HostConfig struct {

@@ -2,10 +2,14 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/berth-panel/berth/agent/runtime/runtimetest"
 )
 
 // trouble makes the faults, each when it is due and for as long as it lasts.
@@ -79,7 +83,7 @@ func (t *trouble) begin(f fault) (lift func() error, err error) {
 		return n.disk.free, n.disk.fill()
 	case fillController:
 		return l.disk.free, l.disk.fill()
-	case handStop, handKill, handRemove, handStart, handPause:
+	case handStop, handKill, handRemove, handStart, handPause, crash:
 		return nil, n.byHand(f)
 	default:
 		return t.beginNet(f)
@@ -163,9 +167,32 @@ func (n *node) byHand(f fault) error {
 		return n.engine.call("DELETE", path+"?force=1", nil, nil)
 	case handStart:
 		return n.engine.call("POST", path+"/start", nil, nil)
+	case crash:
+		return n.crash(id)
 	default:
 		return n.engine.call("POST", path+"/pause", nil, nil)
 	}
+}
+
+// crash kills the program of a container, and not the container: what its first
+// process has begun.
+func (n *node) crash(id string) error {
+	c, there, err := n.engine.inspect(id)
+	if err != nil || !there || c.State.Pid == 0 {
+		return err
+	}
+	children, err := runtimetest.ChildrenOf(c.State.Pid)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it has ended meanwhile
+	} else if err != nil {
+		return err
+	}
+	for _, pid := range children {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+	}
+	return nil
 }
 
 // heal lifts whatever is left of faults and runs every program.

@@ -92,7 +92,7 @@ func TestTheShortPlan(t *testing.T) {
 	p := shortPace()
 	p.CanMove, p.CanPlace, p.CanDrain = true, true, true
 	drawn := draw(shortSeed, p)
-	for _, h := range []harm{killController, killAgent, killEngine, resetNode, handRemove} {
+	for _, h := range []harm{killController, killAgent, killEngine, resetNode, handRemove, crash} {
 		if !slices.ContainsFunc(drawn.Faults, func(f fault) bool { return f.Harm == h }) {
 			t.Errorf("it lacks %s", h)
 		}

@@ -86,6 +86,7 @@ const (
 	handRemove       harm = "docker rm -f by hand"
 	handStart        harm = "docker start by hand"
 	handPause        harm = "docker pause by hand"
+	crash            harm = "crash of a program"
 )
 
 // fault is one thing that goes wrong, and for how long.
@@ -126,7 +127,7 @@ var everything = map[harm]int{
 	killController: 6, killInCall: 8, killAgent: 10, killEngine: 6, stopController: 2, stopAgent: 2, stopEngine: 4, freezeController: 4, freezeAgent: 6, freezeEngine: 4,
 	linkDown: 6, delayNode: 6, stallNode: 6, refuseNode: 4, resetNode: 8, halveNear: 4, halveFar: 4,
 	delayFront: 3, stallFront: 3, resetFront: 6, fillNode: 4, fillController: 3,
-	handStop: 4, handKill: 4, handRemove: 6, handStart: 4, handPause: 2,
+	handStop: 4, handKill: 4, handRemove: 6, handStart: 4, handPause: 2, crash: 10,
 }
 
 // draw makes the plan of a seed. Deeds and faults have a stream of random
