@@ -2,6 +2,7 @@ package app
 
 import (
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -86,10 +87,15 @@ func TestProgramThatCrashesBeginsAgainInItsContainer(t *testing.T) {
 	first := a.settled(id, 1)
 	runtimetest.Eventually(t, "the service", func() bool { return get(port) != "" })
 
-	// The first crash, and the second, which is waited for shorter than a container
-	// is held; the third outlasts that.
+	if _, err := os.Stat(filepath.Join(n.config.Data, supervisorDir, "containers", string(id), "agent")); err != nil {
+		t.Errorf("it has no door: %v", err)
+	}
+
+	// The first three are followed soon enough by the next life for the container that
+	// they happen in, unless the machine is slow, and the fourth is not: nobody who looks
+	// sees a difference.
 	started := *first.StartedAt
-	for crashes := 1; crashes <= 3; crashes++ {
+	for crashes := 1; crashes <= 4; crashes++ {
 		before := n.crash(id)
 		a.until("the next life", func() bool {
 			st := a.states[id].State
@@ -103,8 +109,7 @@ func TestProgramThatCrashesBeginsAgainInItsContainer(t *testing.T) {
 			t.Errorf("%d crashes were told of %d", a.crashed[id], crashes)
 		}
 		runtimetest.Eventually(t, "the service to be back", func() bool { return get(port) != "" })
-		after := n.of(id)
-		if within := after.Pid == before.Pid; within != (crashes < 3) || after.ID != before.ID {
+		if after := n.of(id); after.ID != before.ID {
 			t.Errorf("crash %d: before it was %+v, after it %+v", crashes, before, after)
 		}
 	}

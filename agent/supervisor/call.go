@@ -15,8 +15,12 @@ import (
 	"github.com/berth-panel/berth/agent/supervisor/talk"
 )
 
-// sayWithin is how long a caller may take to say what it is about.
-const sayWithin = time.Second
+const (
+	// sayWithin is how long a caller may take to say what it is about.
+	sayWithin = time.Second
+	// beginWithin is how long it may take to say that its program begins.
+	beginWithin = 5 * time.Second
+)
 
 // Call is a program's end that waits for what the agent says. It is answered once,
 // by Again or Close.
@@ -69,7 +73,7 @@ func (c *Call) Again() error {
 	if _, err := io.WriteString(c.conn, talk.Again+"\n"); err != nil {
 		return fmt.Errorf("begin the program again: %w", err)
 	}
-	line, err := c.hear(talk.Patience)
+	line, err := c.hear(beginWithin)
 	if err == nil && line != talk.Begins {
 		err = fmt.Errorf("%.40q was said", line)
 	}

@@ -61,7 +61,8 @@ type Engine struct {
 	// supervisor is nil where there is none.
 	supervisor Supervisor
 	holds      holds
-	pruned     sync.Once // doors of instances that have no container any more
+	hold       time.Duration // holdFor, but in tests
+	pruned     sync.Once     // doors of instances that have no container any more
 	// life is what the supervisor's calls ask in: they come from containers, and no
 	// caller has one for them.
 	life context.Context
@@ -96,7 +97,7 @@ func New(o Options) (*Engine, error) {
 	life, end := context.WithCancel(context.Background()) //nolint:forbidigo // see Engine.life
 	e := &Engine{
 		api: api, life: life, end: end, node: o.Node, pids: o.PidsLimit, log: o.Logger, now: o.Now,
-		local: address.Scheme == "unix", queued: maxQueued, stdin: stdinTimeout,
+		local: address.Scheme == "unix", queued: maxQueued, stdin: stdinTimeout, hold: holdFor,
 	}
 	e.raw = &http.Client{Transport: &http.Transport{
 		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return api.Dialer()(ctx) },
@@ -118,9 +119,11 @@ func New(o Options) (*Engine, error) {
 	return e, nil
 }
 
-// Close frees the client's connections; the containers stay as they are.
+// Close frees the client's connections; the containers stay as they are, but those end
+// whose programs have.
 func (e *Engine) Close() error {
 	e.end()
+	e.holds.hangUp()
 	e.raw.CloseIdleConnections()
 	return e.api.Close()
 }

@@ -10,3 +10,6 @@ func (e *Engine) SetStdinTimeout(d time.Duration) { e.stdin = d }
 
 // Filesystem is filesystem.
 func Filesystem(path string) (size, free int64) { return filesystem(path) }
+
+// SetHold replaces how long a container is held.
+func (e *Engine) SetHold(d time.Duration) { e.hold = d }

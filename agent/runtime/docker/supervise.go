@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -18,8 +19,8 @@ import (
 
 const (
 	// holdFor is how long a container whose program has ended is kept for the next
-	// Start; then it ends. A program that crashes again is begun again after a second.
-	holdFor = 1500 * time.Millisecond
+	// Start; then it ends. One that crashes again is started after a second, then two.
+	holdFor = 3 * time.Second
 	// considerWithin is how long the engine may take to say whose container calls.
 	considerWithin = 2 * time.Second
 )
@@ -149,35 +150,38 @@ func (e *Engine) consider(call *supervisor.Call) {
 		life = supervisor.Life{Run: run, Began: run}
 	}
 	life.Over, life.Code, life.Ended = true, call.Code, call.At.UTC()
-	if err := e.supervisor.Note(c.ID, life); err != nil {
+	one := &held{call: call, instance: change.Instance, life: life, since: e.now()}
+	if err := e.holds.add(change, one, e.hold, func() error { return e.supervisor.Note(c.ID, life) }); err != nil {
 		e.log.WarnContext(ctx, "a container whose program has ended isn't held", "container", c.ID, "error", err)
-		call.Close()
-		return
-	}
-	if !e.holds.add(change, &held{call: call, instance: change.Instance, life: life, since: e.now()}) {
 		call.Close()
 	}
 }
 
-// add holds a container and tells so; false when nobody listens, or it is to end
-// anyway.
-func (h *holds) add(change runtime.Change, one *held) bool {
+// errUnwanted says that nobody listens, or that the container is to end anyway.
+var errUnwanted = errors.New("nobody would begin the program again")
+
+// add holds a container for a while, has it noted that its program has ended, and
+// tells so. All of it is one step: whoever sees the end finds the hold.
+func (h *holds) add(change runtime.Change, one *held, hold time.Duration, note func() error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.wants(change.ID) {
-		return false
+		return errUnwanted
+	}
+	if err := note(); err != nil {
+		return err
 	}
 	if h.open == nil {
 		h.open = map[runtime.ContainerID]*held{}
 	}
 	h.open[change.ID] = one
-	one.timer = time.AfterFunc(holdFor, func() {
+	one.timer = time.AfterFunc(hold, func() {
 		if h.answer(change.ID, one) {
 			one.call.Close()
 		}
 	})
 	h.tell(change)
-	return true
+	return nil
 }
 
 // wanted says whether a container would be held; wants is the same for who holds mu.
@@ -350,6 +354,18 @@ func (e *Engine) show(c *runtime.Container) {
 		c.StartedAt, c.FinishedAt = life.Began, life.Ended
 	} else if life.Began.Before(c.FinishedAt) { // or that life never began
 		c.StartedAt = life.Began
+	}
+}
+
+// hangUp lets all go.
+func (h *holds) hangUp() {
+	h.mu.Lock()
+	held := maps.Clone(h.open)
+	h.mu.Unlock()
+	for id, one := range held {
+		if h.answer(id, one) {
+			one.call.Close()
+		}
 	}
 }
 

@@ -28,5 +28,5 @@ const Try = "--try"
 const Longest = 32
 
 // Patience is how long the process in the container waits for each line. The agent
-// makes up its mind sooner.
-const Patience = 5 * time.Second
+// makes up its mind sooner; one that has ended is told from one that thinks.
+const Patience = 20 * time.Second
