@@ -50,6 +50,12 @@ func attach(image string) (*loop, error) {
 		return nil, err
 	}
 	defer func() { _ = control.Close() }()
+	// One at a time, of all agents of the machine: whoever is offered a device that
+	// another takes first claims it for a moment all the same, and the other's check of
+	// its filesystem would find it in use just then.
+	if err := unix.Flock(int(control.Fd()), unix.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("wait for a loop device: %w", err)
+	}
 	for range attachTries {
 		number, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
 		if err != nil {

@@ -57,8 +57,8 @@ func TestLookingHoldsNothing(t *testing.T) {
 			busy++
 		}
 	}
-	// Whoever was offered this device by the kernel just before it was attached here
-	// claims it for a moment, to find that it is taken: each once at most.
+	// Other programs that were offered this device by the kernel just before it was
+	// attached here claim it for a moment, to find that it is taken: each once at most.
 	if busy > mostOffered {
 		t.Errorf("what was free a moment ago was busy %d times", busy)
 	}
