@@ -2,6 +2,7 @@ package file
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/berth-panel/berth/shared/problem"
@@ -62,4 +63,14 @@ func (t *turns) enter(ctx context.Context, upload string) (context.Context, func
 		}()
 		return nil, nil, context.Cause(mine)
 	}
+}
+
+// overtaken says why a call failed whose turn another one ended: whatever it was at
+// then has no better word for that.
+func overtaken(mine context.Context, err error) error {
+	var said *problem.Problem
+	if err == nil || errors.As(err, &said) || !errors.Is(context.Cause(mine), errOvertaken) {
+		return err
+	}
+	return errOvertaken
 }

@@ -164,10 +164,10 @@ func (s *Service) Status(ctx context.Context, c access.Caller, id ident.Instance
 		return u, err
 	}
 	defer leave()
-	if u, err = s.mine(mine, c, i, upload); err != nil { // as those before us left it
-		return u, err
+	if u, err = s.mine(mine, c, i, upload); err == nil { // as those before us left it
+		err = s.refresh(mine, c.Actor, i, &u)
 	}
-	return u, s.refresh(mine, c.Actor, i, &u)
+	return u, overtaken(mine, err)
 }
 
 // refresh asks the agent for the offset.
@@ -225,10 +225,10 @@ func (s *Service) Append(ctx context.Context, c access.Caller, id ident.Instance
 		return u, err
 	}
 	defer leave()
-	if u, err = s.mine(mine, c, i, upload); err != nil { // as those before us left it
-		return u, err
+	if u, err = s.mine(mine, c, i, upload); err == nil { // as those before us left it
+		err = s.add(mine, leave, c.Actor, i, &u, p)
 	}
-	return u, s.add(mine, leave, c.Actor, i, &u, p)
+	return u, overtaken(mine, err)
 }
 
 // add sends the part; over is called when the node has answered, which may be

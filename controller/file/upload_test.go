@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -238,6 +239,26 @@ func TestUploadGoesOnWhereItWasCut(t *testing.T) {
 	if whole, _ := b.volume.file("a"); sha256.Sum256(whole) != sha256.Sum256(content) {
 		t.Error("another file is there")
 	}
+}
+
+// Calls about one upload end each other: the one that is ended says so, wherever it
+// was.
+func TestCallsThatOvertakeEachOther(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	at := b.begin(1<<20, "filename "+b64("a"))
+	var asking sync.WaitGroup
+	for range 8 {
+		asking.Go(func() {
+			for range 40 {
+				if a := b.head(at); a.status != http.StatusOK && a.status != http.StatusLocked {
+					t.Errorf("%d", a.status)
+					return
+				}
+			}
+		})
+	}
+	asking.Wait()
 }
 
 // resumed gives the offset of an upload, as a client asks for it that goes on.
