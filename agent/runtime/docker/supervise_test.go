@@ -2,11 +2,15 @@ package docker_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"os"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/agent/runtime/docker"
@@ -397,6 +401,32 @@ func TestTerminalOfTheNextLife(t *testing.T) {
 		if c := k.ended(t, id); !c.Held {
 			t.Fatalf("it is %+v", c)
 		}
+		k.muted(t, id, true) // as a program leaves it that draws its own prompt
 		k.again(t, id)
+		k.program(t, id)
+		if k.muted(t, id, false) {
+			t.Error("the next life has a terminal that doesn't echo")
+		}
 	}
+}
+
+// muted says whether a container's terminal doesn't echo, and has it so when asked to.
+func (k *kept) muted(t *testing.T, id runtime.ContainerID, mute bool) bool {
+	t.Helper()
+	terminal, err := os.OpenFile(fmt.Sprintf("/proc/%d/fd/0", k.raws(t, id).State.Pid), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = terminal.Close() }()
+	is, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mute {
+		is.Lflag &^= unix.ECHO
+		if err := unix.IoctlSetTermios(int(terminal.Fd()), unix.TCSETS, is); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return is.Lflag&unix.ECHO == 0
 }

@@ -44,6 +44,7 @@ func main() {
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals)
 	for {
+		takeTerminal() // who isn't before it may not set it
 		streams.restore()
 		ended := live(os.Args[1:], signals)
 		if !ended.byItself || !begins(ended.code, signals) {
@@ -92,7 +93,6 @@ type end struct {
 // live runs the program once.
 func live(args []string, signals <-chan os.Signal) end {
 	killed, counts := outOfMemory()
-	takeTerminal()
 	pid, code := begin(args)
 	if pid == 0 {
 		return end{code: code, byItself: true}
