@@ -201,6 +201,9 @@ func TestWhatANodeSaysOfARun(t *testing.T) {
 	if strings.Count(facts, "instance.overdue") != 1 || strings.Count(facts, "instance.gave_up") != 1 {
 		t.Error(facts)
 	}
+	if !strings.HasSuffix(facts, "instance.crashed instance.gave_up") {
+		t.Errorf("it is given up before it has crashed: %s", facts)
+	}
 }
 
 // TestAnEndInOrder: by a code that its policy calls clean it is wanted to stay

@@ -184,6 +184,11 @@ func (s *Service) tellChange(ctx context.Context, tx *store.Tx, before, now Inst
 			return err
 		}
 	}
+	if before.Actual != now.Actual {
+		if err := s.tellActual(ctx, tx, before.Actual, now, st); err != nil {
+			return err
+		}
+	}
 	if st.Overdue && !before.Observed.Overdue {
 		if err := s.tell(ctx, tx, access.System(), "instance.overdue", now, nil); err != nil {
 			return err
@@ -194,10 +199,11 @@ func (s *Service) tellChange(ctx context.Context, tx *store.Tx, before, now Inst
 			return err
 		}
 	}
-	if before.Actual == now.Actual {
-		return nil
-	}
-	data := map[string]any{"from": before.Actual}
+	return nil
+}
+
+func (s *Service) tellActual(ctx context.Context, tx *store.Tx, from wire.Actual, now Instance, st wire.State) error {
+	data := map[string]any{"from": from}
 	if st.ExitCode != nil {
 		data["exit_code"] = *st.ExitCode
 	}

@@ -47,12 +47,28 @@ func (s *Service) end(ctx context.Context, tx *store.Tx, j Job, state State, fai
 			return j, err
 		}
 	}
-	if err := addLine(ctx, tx, j.ID, now, string(state)+": "+j.Message); err != nil {
+	if err := addLine(ctx, tx, j.ID, now, lastLine(state, j.Message, failure)); err != nil {
 		return j, err
 	}
 	s.Parts(tx, j.ID, nil)
 	tx.AfterCommit(func() { s.stop(j.ID) })
 	return j, s.tell(ctx, tx, event.Type("job."+string(state)), j)
+}
+
+// asked is why a job ends that somebody cancelled; others are cancelled for
+// something that was ordered in their place.
+const asked = "the job was cancelled"
+
+// lastLine is what a job's log ends with.
+func lastLine(state State, message string, failure *problem.Problem) string {
+	switch {
+	case state != Cancelled:
+		return string(state) + ": " + message
+	case failure.Message == asked:
+		return string(state)
+	default:
+		return string(state) + ": " + failure.Message
+	}
 }
 
 // stop interrupts the handler of a job that has ended, if it is under way.
@@ -87,7 +103,7 @@ func (s *Service) Cancel(ctx context.Context, c access.Caller, id ident.Job) (Jo
 		if cancelled == nil {
 			return problem.New(problem.Conflict, "a job of the kind %s can't be cancelled; order the opposite when it is done", j.Kind)
 		}
-		if j, err = s.end(ctx, tx, j, Cancelled, problem.New(problem.Conflict, "the job was cancelled")); err != nil {
+		if j, err = s.end(ctx, tx, j, Cancelled, problem.New(problem.Conflict, "%s", asked)); err != nil {
 			return err
 		}
 		return cancelled(ctx, tx, j)

@@ -246,7 +246,16 @@ func TestOneLivingJobOfAnInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.await(s, first.ID, job.Cancelled)
+	b.lastLine(s, first.ID, "cancelled: a delete was ordered")
 	b.enqueue(s, job.New{Kind: kind, Instance: "00000001"})
+}
+
+func (b *bench) lastLine(s *job.Service, id ident.Job, want string) {
+	b.t.Helper()
+	lines, err := s.Lines(b.t.Context(), access.Local(), id, 0, 100)
+	if err != nil || len(lines) == 0 || lines[len(lines)-1].Text != want {
+		b.t.Errorf("the log ends otherwise than with %q: %+v, %v", want, lines, err)
+	}
 }
 
 func TestParallelEnqueuesOfOneInstanceGiveOne(t *testing.T) {
@@ -302,6 +311,7 @@ func TestCancelInterruptsAndTakesBack(t *testing.T) {
 	if _, err := s.Cancel(t.Context(), access.Local(), j.ID); !problem.Is(err, problem.Conflict) {
 		t.Fatalf("a second cancel gave %v", err)
 	}
+	b.lastLine(s, j.ID, "cancelled")
 }
 
 func TestKindWithoutAWayBackCannotBeCancelled(t *testing.T) {
