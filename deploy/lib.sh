@@ -61,6 +61,16 @@ need() {
   have "$command" || apt_install "$@"
 }
 
+# unserved SERVICE: ends what a package has just started, now and for ever: the tests
+# run their own.
+unserved() {
+  if have systemctl; then
+    as_root systemctl disable --now "$1" >/dev/null 2>&1 || true
+  elif have service; then
+    as_root service "$1" stop >/dev/null 2>&1 || true
+  fi
+}
+
 # compiles: whether the C compiler that Go will call makes a program. A
 # compiler without the C library's headers is as good as none.
 compiles() {
@@ -83,11 +93,7 @@ need_compiler() {
 need_glewlwyd() {
   have glewlwyd && return
   apt_install glewlwyd
-  if have systemctl; then
-    as_root systemctl disable --now glewlwyd >/dev/null 2>&1 || true
-  elif have service; then
-    as_root service glewlwyd stop >/dev/null 2>&1 || true
-  fi
+  unserved glewlwyd
 }
 
 # need_nginx: a proxy, of which the tests run their own, and what makes its
@@ -96,11 +102,15 @@ need_nginx() {
   need openssl openssl
   have nginx && return
   apt_install nginx-light
-  if have systemctl; then
-    as_root systemctl disable --now nginx >/dev/null 2>&1 || true
-  elif have service; then
-    as_root service nginx stop >/dev/null 2>&1 || true
-  fi
+  unserved nginx
+}
+
+# need_sshd: the server that make bench compares ours with, run by itself on the
+# loopback. The package starts one for all: not here.
+need_sshd() {
+  have sshd && return
+  apt_install openssh-server
+  unserved ssh
 }
 
 # need_registry: a registry of images, of which the tests run their own. The
@@ -108,11 +118,7 @@ need_nginx() {
 need_registry() {
   have docker-registry && return
   apt_install docker-registry
-  if have systemctl; then
-    as_root systemctl disable --now docker-registry >/dev/null 2>&1 || true
-  elif have service; then
-    as_root service docker-registry stop >/dev/null 2>&1 || true
-  fi
+  unserved docker-registry
 }
 
 need_curl() { need curl curl ca-certificates; }

@@ -14,6 +14,7 @@ for what in "$@"; do
     node) need_node ;;
     chromium) need chromium chromium ;;
     ssh) need sftp openssh-client ;;
+    sshd) need_sshd ;;
     nginx) need_nginx ;;
     glewlwyd) need_glewlwyd ;;
     registry) need_registry ;;

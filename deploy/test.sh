@@ -78,7 +78,7 @@ case $mode in
     go test -race -v -count=1 -timeout 3h -run '^TestFaults$' "${as_user[@]}" "${more[@]}" ./controller/e2e/faults || failed+=("the faults")
     ;;
   bench)
-    "$here/need.sh" chromium
+    "$here/need.sh" chromium sshd
     export BERTH_TEST_BIN=$PWD/bin
     # shellcheck disable=SC2086
     go test -run '^$' -bench "${BENCH:-.}" -count=1 -timeout 30m "${as_user[@]}" "${more[@]}" $pkg |
