@@ -240,7 +240,7 @@ func (o *owner) holding() (wire.Holding, bool) {
 	defer o.mu.Unlock()
 	h := wire.Holding{Instance: o.id, Generation: o.desired.Generation, Removing: o.desired.Removal != nil, State: o.state}
 	if o.desired.Spec != nil {
-		h.Ports = o.desired.Spec.Ports
+		h.Ports, h.Revision = o.desired.Spec.Ports, o.desired.Spec.Revision
 	}
 	return h, o.desired.Generation > 0
 }

@@ -23,7 +23,7 @@ import (
 // It checks no value: that is done where values come in.
 func (i *Instance) describe(img image.Image, ports []allocation.Allocation, host node.Node) error {
 	spec := wire.Spec{
-		Instance: i.ID, Generation: i.Generation, Power: i.Spec.Power, Suspended: i.Suspended,
+		Instance: i.ID, Generation: i.Generation, Revision: i.Spec.Revision, Power: i.Spec.Power, Suspended: i.Suspended,
 		Image:  wire.ImageSpec{Reference: i.Reference, Pull: i.Pull, Digest: i.Digest},
 		Limits: wire.Limits{MemoryMiB: i.MemoryMiB, NanoCPUs: i.NanoCPUs, DiskMiB: i.DiskMiB}, Drift: i.Spec.Drift,
 		Ports: []wire.Port{}, Volume: img.MountPath(), TTY: !img.NoTTY,

@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"time"
 
@@ -202,7 +203,7 @@ func (i *Instance) order(v Verb) {
 // raise makes the spec as it now stands the next generation.
 func (i *Instance) raise(now time.Time) {
 	i.Generation++
-	i.Spec.Generation = i.Generation
+	i.Spec.Generation, i.Spec.Revision = i.Generation, rand.Text()
 	if !i.Spec.Copied {
 		i.Spec.Moving = false // whatever is ordered now ends the Halt; a volume that came is frozen until it is settled
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/berth-panel/berth/controller/access"
 	"github.com/berth-panel/berth/controller/event"
@@ -245,30 +246,51 @@ func (s *Service) Reconcile(ctx context.Context, node ident.Node, inventory wire
 }
 
 func (s *Service) reconcileOne(ctx context.Context, tx *store.Tx, i Instance, h wire.Holding, known bool) error {
-	id, _, err := activeJob(ctx, tx, i.ID)
-	if err != nil || id != "" {
-		return err // that job tells the node
-	}
-	if i.Phase == Deleting {
-		_, err := s.Jobs.Enqueue(ctx, tx, i.work(KindDelete, access.System()))
+	id, kind, err := activeJob(ctx, tx, i.ID)
+	if err != nil {
 		return err
 	}
-	if known && !h.Removing && h.Generation == i.Generation {
-		if h.Telling {
-			return nil // in their order, and each once
-		}
-		return s.applyState(ctx, tx, i, h.Generation, h.State)
-	}
-	if known && h.Generation > i.Generation { // this database is older than the node's journal
-		i.Generation = h.Generation
-		i.raise(s.Now().UTC())
-		// A generation holds one order at most: this number is one that the node
-		// has not seen. What counts is what should be, not that it restarts.
-		i.Spec.Power.Order, i.Spec.Power.Restart = i.Generation, false
+	if known && kind != KindMove && i.behind(h) {
+		i.outnumber(h.Generation, kind, s.Now().UTC())
 		if err := save(ctx, tx, i); err != nil {
 			return err
 		}
 	}
-	_, err = s.Jobs.Enqueue(ctx, tx, i.work(KindSync, access.System()))
-	return err
+	switch {
+	case id != "":
+		return nil // that job tells the node
+	case i.Phase == Deleting:
+		_, err = s.Jobs.Enqueue(ctx, tx, i.work(KindDelete, access.System()))
+		return err
+	case !known || h.Removing || h.Generation != i.Generation:
+		_, err = s.Jobs.Enqueue(ctx, tx, i.work(KindSync, access.System()))
+		return err
+	case h.Telling:
+		return nil // in their order, and each once
+	default:
+		return s.applyState(ctx, tx, i, h.Generation, h.State)
+	}
+}
+
+// behind says whether the node was told what this database doesn't know: it was put
+// back from a copy, and both have counted on from there.
+func (i Instance) behind(h wire.Holding) bool {
+	if h.Generation != i.Generation {
+		return h.Generation > i.Generation
+	}
+	if h.Removing {
+		return i.Phase != Deleting
+	}
+	return h.Revision != "" && h.Revision != i.Spec.Revision
+}
+
+// outnumber gives what should be a generation that the node has not seen. An order
+// that a job is about is still to be carried out; of those before, what counts is
+// what should be, and not that it is killed or restarted. Orders to install again
+// keep their numbers: a node that has carried out that many may hold new files.
+func (i *Instance) outnumber(held int64, under job.Kind, now time.Time) {
+	i.Generation = max(held, i.Generation)
+	i.raise(now)
+	p := &i.Spec.Power
+	p.Order, p.Restart, p.Force = i.Generation, p.Restart && under == KindRestart, p.Force && under == KindKill
 }

@@ -347,6 +347,65 @@ func TestReconcileWithANewerNode(t *testing.T) {
 	b.until("the job has ended", func() bool { return b.living() == 0 })
 }
 
+// The same while an order waits for the node: that is what is carried out, under a
+// number that the node hasn't seen, also where both have counted on to the same one.
+func TestReconcileWithANewerNodeAndAnOrder(t *testing.T) {
+	t.Parallel()
+	for name, held := range map[string]func(i instance.Instance, h *wire.Holding){
+		"newer":       func(_ instance.Instance, h *wire.Holding) { h.Generation = 9 },
+		"same number": func(i instance.Instance, h *wire.Holding) { h.Generation, h.Revision = i.Generation, "another" },
+		"removed":     func(i instance.Instance, h *wire.Holding) { h.Generation, h.Removing = i.Generation, true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			i := b.ready()
+			b.agents.answer(offline())
+			j := b.power(i.ID, instance.Restart)
+			b.waiting(j)
+			i = b.get(i.ID)
+			h := holding(i)
+			held(i, &h)
+			b.agents.answer(nil)
+			b.reconcile(h)
+			spec := b.handed(i.ID)
+			if spec.Generation <= h.Generation || spec.Revision == h.Revision || spec.Power.Order <= h.Generation || !spec.Power.Restart {
+				t.Errorf("%+v, held %d", spec, h.Generation)
+			}
+			b.carryOut(i.ID)
+			b.ended(j, job.Succeeded)
+			now := b.get(i.ID)
+			b.reconcile(wire.Holding{Instance: i.ID, Generation: now.Generation, Revision: spec.Revision, State: fleettest.Done(now.Spec)})
+			if after := b.get(i.ID); after.Generation != now.Generation || b.living() != 0 {
+				t.Errorf("what agrees is told again: %+v", after)
+			}
+		})
+	}
+}
+
+// A delete that waits for such a node removes it all the same.
+func TestReconcileOfADeletionWithANewerNode(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	i := b.ready()
+	b.agents.answer(offline())
+	_, j, err := b.instances.Delete(t.Context(), b.admin, i.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.waiting(j)
+	h := holding(i)
+	h.Generation = 9
+	b.agents.answer(nil)
+	b.reconcile(h)
+	b.until("the node is told", func() bool { return b.agents.removals(i.ID) > 0 && b.job(j.ID).Handed })
+	if got := b.agents.removal(i.ID); got.Generation <= 9 {
+		t.Errorf("it is told %+v", got)
+	}
+	b.say(b.node, wire.Event{Type: wire.EventRemoved, Instance: i.ID})
+	b.ended(j, job.Succeeded)
+}
+
 func TestReconcileWithAnUnknownInstance(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

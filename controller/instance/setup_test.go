@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -112,6 +113,18 @@ func (a *agents) removals(id ident.Instance) (n int) {
 		}
 	}
 	return n
+}
+
+// removal gives the last order to remove an instance.
+func (a *agents) removal(id ident.Instance) (last wire.Removal) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for n, r := range a.removed {
+		if r == id {
+			last = a.orders[n]
+		}
+	}
+	return last
 }
 
 // connections stands in for the fleet where nodes are asked for: all of them are
@@ -296,6 +309,13 @@ func (b *bundle) handed(id ident.Instance) wire.Spec {
 		return spec.Generation == b.get(id).Generation
 	})
 	return spec
+}
+
+// follows says whether a spec is the wanted one, with a revision of its own.
+func follows(got, want wire.Spec) bool {
+	drawn := got.Revision != "" && got.Revision != want.Revision
+	want.Revision = got.Revision
+	return drawn && reflect.DeepEqual(got, want)
 }
 
 // carryOut lets the node say that the newest generation is done.

@@ -27,7 +27,8 @@
 //	1  2026-11-22  hello, inventory, instances, events, enrolment
 //	2  2026-11-22  drift, moves, certificates, releases, tunnels
 //	3  2026-11-22  consoles, stats, files, SFTP, ready, crash, network, disk limits, reinstall
-//	4  2026-11-22  patched files, install scripts, registries, pull policies and digests, progress by layer
+//	4  2026-11-22  patched files, install scripts, registries, pull policies and digests, progress by layer,
+//	               revisions
 package wire
 
 // Version is what this build speaks.

@@ -31,7 +31,7 @@ var sample = wire.Sample{
 // none. A change of their JSON is a change of the language: raise Version.
 var goldens = map[string]any{
 	"spec": &wire.Spec{
-		Instance: "0123abcd", Generation: 7,
+		Instance: "0123abcd", Generation: 7, Revision: "K3ZQ",
 		Image:  wire.ImageSpec{Reference: "redis:7", Entrypoint: []string{"/entry"}, Command: []string{"redis-server", "--save", ""}, Pull: wire.PullAlways, Digest: "sha256:00ff"},
 		Env:    []string{"A=1", "PRIMARY_PORT=25565"},
 		Limits: wire.Limits{MemoryMiB: 1024, NanoCPUs: 1_500_000_000, DiskMiB: 5120, Pids: 256, ReadBytes: 1, WriteBytes: 2, ReadOps: 3, WriteOps: 4},
@@ -68,7 +68,7 @@ var goldens = map[string]any{
 	},
 	"hello_engine_away": &wire.Hello{Node: "n", Wire: 1, Release: "dev", Epoch: "e", Engine: wire.Engine{Message: "the container engine doesn't answer"}},
 	"inventory": &wire.Inventory{Instances: []wire.Holding{
-		{Instance: "0123abcd", Generation: 7, Ports: []wire.Port{{IP: "0.0.0.0", Host: 25565, Container: 25565}}, State: wire.State{Phase: wire.PhaseReady, Actual: wire.ActualRunning, Converged: true, Container: "c1", StartedAt: &at}},
+		{Instance: "0123abcd", Generation: 7, Revision: "K3ZQ", Ports: []wire.Port{{IP: "0.0.0.0", Host: 25565, Container: 25565}}, State: wire.State{Phase: wire.PhaseReady, Actual: wire.ActualRunning, Converged: true, Container: "c1", StartedAt: &at}},
 		{Instance: "0123abce", Generation: 2, Removing: true, State: wire.State{Phase: wire.PhaseInstalling, Actual: wire.ActualUnknown}},
 	}, Incoming: []ident.Instance{"0123abcf"}},
 	"inventory_empty": &wire.Inventory{Instances: []wire.Holding{}},

@@ -13,6 +13,10 @@ import (
 type Spec struct {
 	Instance   ident.Instance `json:"instance"`
 	Generation int64          `json:"generation"`
+	// Revision is drawn anew with each generation. Two specs of the same number differ
+	// in it: a controller whose database was put back from a copy counts on from an
+	// older one. "" in those that were made before there was any.
+	Revision string `json:"revision,omitempty"`
 
 	Image   ImageSpec `json:"image"`
 	Env     []string  `json:"env"` // "NAME=value", complete and in order
@@ -276,6 +280,7 @@ type Inventory struct {
 type Holding struct {
 	Instance   ident.Instance `json:"instance"`
 	Generation int64          `json:"generation"`
+	Revision   string         `json:"revision,omitempty"` // of the spec that it was told
 	Removing   bool           `json:"removing,omitempty"`
 	Ports      []Port         `json:"ports,omitempty"` // that it publishes; unknown of what has a container and no spec
 	State      State          `json:"state"`
