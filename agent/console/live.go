@@ -34,7 +34,8 @@ type live struct {
 	read   chan struct{} // closed when the reader has ended
 	out    splitter
 	err    splitter
-	fresh  bool // something without an end came that was not shown
+	breaks chan chan struct{} // asks listen to end the line under way
+	fresh  bool               // something without an end came that was not shown
 	used   []byte
 }
 
@@ -46,11 +47,11 @@ func (s *session) attach(ctx context.Context) (*live, error) {
 		return nil, err
 	}
 	l := &live{
-		s: s, stream: stream, asked: asked, pipe: newPipe(), quit: make(chan struct{}), read: make(chan struct{}),
+		s: s, stream: stream, asked: asked, pipe: newPipe(), breaks: make(chan chan struct{}), quit: make(chan struct{}), read: make(chan struct{}),
 		out: splitter{source: wire.ConsoleOut}, err: splitter{source: wire.ConsoleErr},
 	}
 	s.c.mu.Lock()
-	s.stream = stream
+	s.stream, s.live = stream, l
 	s.c.mu.Unlock()
 	go l.fill()
 	return l, nil
@@ -76,7 +77,7 @@ func (l *live) fill() {
 func (l *live) close() {
 	l.s.c.mu.Lock()
 	if l.s.stream == l.stream {
-		l.s.stream = nil
+		l.s.stream, l.s.live = nil, nil
 	}
 	l.s.c.mu.Unlock()
 	close(l.quit)
@@ -128,12 +129,40 @@ func (l *live) listen() {
 		}
 		select {
 		case <-l.pipe.news:
+		case done := <-l.breaks:
+			entries, _ := l.split()
+			c.add(entries)
+			l.finish()
+			close(done)
 		case <-timer.C:
 			timing, l.fresh = false, false
 			c.setTail(l.tail())
 		case <-l.s.ctx.Done():
 			return
 		}
+	}
+}
+
+// settle waits until nothing has come for a moment, and ends the line under way.
+func (l *live) settle(ctx context.Context) {
+	for {
+		since, empty := l.pipe.quiet()
+		wait := quietFor - l.s.c.room.Now().Sub(since)
+		if empty && wait <= 0 {
+			break
+		}
+		if pause(ctx, max(wait, time.Millisecond)) != nil {
+			break // it goes on printing, or is not read: then it is a line all the same
+		}
+	}
+	done := make(chan struct{})
+	patience := time.NewTimer(goneWithin)
+	defer patience.Stop()
+	select {
+	case l.breaks <- done:
+		<-done
+	case <-patience.C: // it is not listened to yet
+	case <-l.s.over:
 	}
 }
 

@@ -25,6 +25,7 @@ type pipe struct {
 	text   []byte
 	pieces []piece
 	ended  error
+	came   time.Time // when something came last
 }
 
 func newPipe() *pipe {
@@ -37,7 +38,7 @@ func (p *pipe) put(text []byte, stderr bool, at time.Time, closed <-chan struct{
 	for {
 		p.mu.Lock()
 		if len(p.text) < pipeSize {
-			p.text = append(p.text, text...)
+			p.text, p.came = append(p.text, text...), at
 			if n := len(p.pieces) - 1; n >= 0 && p.pieces[n].stderr == stderr && at.Sub(p.pieces[n].at) < time.Millisecond {
 				p.pieces[n].size += len(text)
 			} else {
@@ -54,6 +55,13 @@ func (p *pipe) put(text []byte, stderr bool, at time.Time, closed <-chan struct{
 			return false
 		}
 	}
+}
+
+// quiet gives since when nothing came; false while there is something to take.
+func (p *pipe) quiet() (since time.Time, empty bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.came, len(p.text) == 0
 }
 
 // end says that nothing more will come.

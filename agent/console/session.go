@@ -11,6 +11,8 @@ const (
 	attachWithin = 10 * time.Second // an attach, and a look at a container
 	endWithin    = 5 * time.Second  // what an older run printed last is waited for
 	goneWithin   = 500 * time.Millisecond
+	settleWithin = 2 * time.Second // likewise, of one that is held
+	quietFor     = 25 * time.Millisecond
 	firstRetry   = 200 * time.Millisecond
 	maxRetry     = 10 * time.Second
 )
@@ -25,6 +27,7 @@ type session struct {
 	begun  bool               // by a Begin, of a container that
 	since  time.Time          // ended then, or never yet
 	stream runtime.Attachment // behind the console's mu; nil while it is not attached
+	live   *live              // likewise, what reads it
 	again  bool               // behind mu too: the container was found to run since the last look
 	ending bool               // likewise: it looks no more
 	after  bool               // likewise: a stream has ended, and what came last is looked for
@@ -61,6 +64,30 @@ func (k *Room) Begin(ctx context.Context, box runtime.Container) {
 		c.log.Warn("the console can't be attached before the start", "error", err)
 	}
 	s.start(l) //nolint:contextcheck // it outlives the call: what follows belongs to the Room
+}
+
+// Settle waits until what the program of a container that is held printed last is
+// recorded, and ends its last line. How much of that is still on its way nobody says:
+// it is all there when nothing has come for a moment.
+func (k *Room) Settle(box runtime.Container) {
+	if !k.begin() {
+		return
+	}
+	defer k.work.Done()
+	c := k.of(box.Instance)
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	c.mu.Lock()
+	var l *live
+	if s := c.session; s != nil && s.box == box.ID {
+		l = s.live
+	}
+	c.mu.Unlock()
+	if l != nil {
+		ctx, cancel := context.WithTimeout(k.life, settleWithin)
+		defer cancel()
+		l.settle(ctx)
+	}
 }
 
 // Resume records a container that was found.

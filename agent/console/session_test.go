@@ -204,12 +204,39 @@ func TestNextLifeInTheSameRun(t *testing.T) {
 	before := w.room.of(one).session
 	box := w.look(id)
 	box.Status, box.Held, box.FinishedAt = runtime.Exited, true, time.Now()
+	w.print(id, "prompt> ")
+	w.room.Settle(box)
 	w.room.Begin(t.Context(), box)
 	if after := w.room.of(one).session; after != before || !after.attached() {
 		t.Error("it was let go of")
 	}
 	w.print(id, "two\n")
-	w.expect("one", "two")
+	w.expect("one", "prompt> ", "two")
+}
+
+// What a program printed in haste before its end comes before what is said of it.
+func TestHasteBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	id := w.run(false)
+	w.listening(id)
+	const lines = 3_000
+	var text strings.Builder
+	for n := range lines {
+		fmt.Fprintln(&text, "line", n)
+	}
+	printed := make(chan struct{})
+	go func() { defer close(printed); w.print(id, text.String()) }()
+	runtimetest.Eventually(t, "it prints", func() bool { return len(w.texts()) > 0 })
+	box := w.look(id)
+	box.Status, box.Held = runtime.Exited, true
+	w.room.Settle(box)
+	w.room.Say(one, "Ended.")
+	<-printed
+	runtimetest.Eventually(t, "it is all there", func() bool { return slices.Contains(w.texts(), fmt.Sprint("line ", lines-1)) })
+	if got := w.texts(wire.ConsoleOut, wire.ConsoleBerth); len(got) < 2 || got[len(got)-1] != "Ended." || got[len(got)-2] != fmt.Sprint("line ", lines-1) {
+		t.Errorf("the record ends with %q", got[max(0, len(got)-3):])
+	}
 }
 
 // What is printed just while the agent comes back is in the log and on the stream.

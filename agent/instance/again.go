@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"errors"
 	"time"
 
 	"github.com/berth-panel/berth/agent/runtime"
@@ -31,18 +32,43 @@ func passes(r runtime.Reason) bool {
 	}
 }
 
-// tryAgain plans the next try of a generation that has failed just now. Only of
-// an instance that was ready: whoever deploys one is told, and decides.
-func (o *owner) tryAgain(j job, reason runtime.Reason) {
+// settleFor is how long what was cut off is tried again: an engine that comes back
+// puts itself in order first.
+const settleFor = time.Minute
+
+// severed is a generation that was under way when the engine or the agent went down,
+// of an instance that was never ready: nobody has heard yet whether it fails.
+type severed struct {
+	generation int64
+	until      time.Time
+}
+
+// tryAgain plans the next try of a generation that has failed just now, and says
+// whether nobody is to hear of it yet. Only of an instance that was ready, or that
+// was cut off: whoever deploys another one is told, and decides.
+func (o *owner) tryAgain(j job, err error) (quiet bool) {
 	if o.again.generation != j.desired.Generation {
 		o.again = again{generation: j.desired.Generation}
 	}
 	o.again.at = time.Time{}
-	if _, state := o.know(); state.Phase != wire.PhaseReady || !passes(reason) {
-		return
+	if !passes(runtime.ReasonOf(err)) {
+		return false
 	}
-	o.again.at = o.m.now().Add(min(maxAgain, firstAgain<<min(o.again.tries, 10)))
+	now := o.m.now()
+	wait := min(maxAgain, firstAgain<<min(o.again.tries, 10))
+	if _, state := o.know(); state.Phase != wire.PhaseReady {
+		var engine *runtime.Failure
+		if !errors.As(err, &engine) || o.severed.generation != j.desired.Generation || !now.Before(o.severed.until) {
+			return false
+		}
+		wait, quiet = min(wait, o.severed.until.Sub(now)), true
+		if len(o.boxes) > 0 {
+			o.spoilt = o.boxes[0].ID // what there is of it may be half a container: it is made anew
+		}
+	}
+	o.again.at = now.Add(wait)
 	o.again.tries++
+	return quiet
 }
 
 // untilAgain is the wait until a failed generation is tried again, or never.

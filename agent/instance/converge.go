@@ -308,11 +308,6 @@ func explain(err error) *problem.Problem {
 // instance's owner reads.
 func explainEngine(f *runtime.Failure) *problem.Problem {
 	switch f.Reason {
-	case runtime.PortInUse:
-		if f.Port == 0 {
-			return problem.New(problem.Conflict, "a port of the instance is in use on this node by another program")
-		}
-		return problem.New(problem.Conflict, "port %d is in use on this node by another program", f.Port)
 	case runtime.ImageMissing, runtime.ImageNotFound, runtime.Missing:
 		return problem.New(problem.NotFound, "%s", f.Message)
 	case runtime.ImageDenied:
@@ -323,7 +318,7 @@ func explainEngine(f *runtime.Failure) *problem.Problem {
 		return problem.New(problem.RateLimited, "%s", f.Message)
 	case runtime.NoSpace:
 		return problem.New(problem.InsufficientResources, "%s", f.Message)
-	case runtime.Conflict:
+	case runtime.Conflict, runtime.PortInUse:
 		return problem.New(problem.Conflict, "%s", f.Message)
 	case runtime.ImageWrongArch, runtime.AddressNotHere, runtime.BadReference, runtime.CommandNotFound, runtime.InvalidSpec:
 		return problem.New(problem.Validation, "%s", f.Message)

@@ -1,10 +1,13 @@
 package instance
 
 import (
+	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/berth-panel/berth/agent/journal"
 	"github.com/berth-panel/berth/agent/runtime"
 	"github.com/berth-panel/berth/agent/runtime/fake"
 	"github.com/berth-panel/berth/shared/wire"
@@ -172,6 +175,20 @@ func TestCrashBeforeTheStreamBreaksDoesNotCount(t *testing.T) {
 		w.sleep(0)
 		w.running(one) // at once: the first one was not counted
 	})
+}
+
+// An end of which a container that stayed up has told was nobody's but its program's.
+func TestACertainEndCountsThoughTheStreamBreaks(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	o := newOwner(&Manager{log: slog.New(slog.DiscardHandler)}, one)
+	certain, other := at, at.Add(time.Second)
+	o.sure = []time.Time{certain}
+	o.known = journal.Known{Crashes: []time.Time{certain, other}, Halt: journal.HaltEnded, HaltAt: certain}
+	o.distrust(other.Add(time.Second))
+	if !slices.Equal(o.known.Crashes, []time.Time{certain}) || o.known.Halt != journal.HaltEnded {
+		t.Errorf("%+v", o.known)
+	}
 }
 
 func TestManyOrdersAtOnce(t *testing.T) {

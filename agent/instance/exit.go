@@ -55,7 +55,13 @@ func (p policy) inOrder(code int, oom bool) bool {
 // ended judges the exit of a container that ran under our eyes.
 func (o *owner) ended(j job, c runtime.Container) {
 	o.live = ""
+	if c.Held {
+		o.m.deps.Console.Settle(c)
+	}
 	now := o.m.now().UTC()
+	if c.Held {
+		o.sure = append(o.sure[max(0, len(o.sure)-fewestKept):], now)
+	}
 	code := c.ExitCode
 	o.set(j, func(s *wire.State) {
 		over(s)
@@ -75,13 +81,12 @@ func (o *owner) ended(j job, c runtime.Container) {
 		o.learn(func(k *journal.Known) { k.Halt, k.HaltAt = journal.HaltEnded, now })
 		return
 	}
-	o.crashed(j, c, p, inOrder)
+	o.crashed(j, c, p, inOrder, now)
 }
 
 // crashed does what the policy says about an end that is to be put right: one
 // with an error, or any.
-func (o *owner) crashed(j job, c runtime.Container, p policy, inOrder bool) {
-	now := o.m.now().UTC()
+func (o *owner) crashed(j job, c runtime.Container, p policy, inOrder bool, now time.Time) {
 	known, _ := o.know()
 	crashes, wait := judge(known.Crashes, c.FinishedAt.Sub(c.StartedAt), now, p)
 	halt := journal.HaltNone
@@ -145,17 +150,18 @@ func (o *owner) untilQuiet(p policy) time.Duration {
 	return max(0, state.StartedAt.Add(p.quiet).Sub(o.m.now()))
 }
 
-// distrust takes back what exits shortly before the stream's break were held for.
+// distrust takes back what exits shortly before the stream's break were held for: the
+// engine's going down may have been what ended them. It wasn't where the container was up.
 func (o *owner) distrust(broke time.Time) {
 	known, _ := o.know()
 	since := broke.Add(-lastGasp)
 	var before []time.Time
 	for _, at := range known.Crashes {
-		if at.Before(since) {
+		if at.Before(since) || slices.Contains(o.sure, at) {
 			before = append(before, at)
 		}
 	}
-	lifted := known.Halt != journal.HaltNone && !known.HaltAt.Before(since)
+	lifted := known.Halt != journal.HaltNone && !known.HaltAt.Before(since) && !slices.Contains(o.sure, known.HaltAt)
 	if !lifted && len(before) == len(known.Crashes) {
 		return
 	}

@@ -56,6 +56,8 @@ type owner struct {
 	spoilt    runtime.ContainerID // the engine could not start it, and does not say why: it is made anew
 	failed    int64               // the generation that has failed
 	again     again
+	severed   severed
+	sure      []time.Time      // of the last ends, those that no engine can have brought about
 	attempts  int              // of a removal that doesn't work
 	signals   []runtime.Change // that containers got lately, ours too
 	died      bool             // the engine has told of an end

@@ -40,10 +40,12 @@ func (s *scripted) print(text string) {
 }
 
 func (s *scripted) Begin(context.Context, runtime.Container) {}
-func (s *scripted) Resume(runtime.Container)                 {}
-func (s *scripted) Install(ident.Instance) io.WriteCloser    { return deaf{io.Discard} }
-func (s *scripted) Remove(ident.Instance)                    {}
-func (s *scripted) Keep([]ident.Instance)                    {}
+
+func (s *scripted) Settle(runtime.Container)              {}
+func (s *scripted) Resume(runtime.Container)              {}
+func (s *scripted) Install(ident.Instance) io.WriteCloser { return deaf{io.Discard} }
+func (s *scripted) Remove(ident.Instance)                 {}
+func (s *scripted) Keep([]ident.Instance)                 {}
 func (s *scripted) Say(_ ident.Instance, text string) {
 	s.mu.Lock()
 	s.said = append(s.said, text)

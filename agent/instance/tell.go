@@ -73,12 +73,13 @@ func (o *owner) tell() error {
 	return nil
 }
 
-// noteCrash sees to it that a crash is told though the instance is restarted at
+// noteCrash sees to it that an end is told though the instance is restarted at
 // once: with the next tell, which need not wait for the disk twice.
 func (o *owner) noteCrash() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.state.Actual == wire.ActualCrashed && !same(o.state, o.known.State) {
+	ended := o.state.Actual == wire.ActualCrashed || o.state.Actual == wire.ActualStopped && o.state.RetryAt != nil
+	if ended && !same(o.state, o.known.State) {
 		crashed := o.state
 		o.unsaid = &crashed
 	}

@@ -69,8 +69,11 @@ func (o *owner) open(j job) {
 	if j.mail.listed {
 		o.boxes, o.aides = split(j.mail.boxes)
 		o.live, o.stale, o.unsure, o.signals = "", false, false, nil
-		if _, state := o.know(); state.Phase == wire.PhaseReady {
+		switch _, state := o.know(); {
+		case state.Phase == wire.PhaseReady:
 			o.failed = 0 // what stood in the way may be gone, as after a reboot
+		case !state.Converged:
+			o.severed = severed{generation: j.desired.Generation, until: o.m.now().Add(settleFor)}
 		}
 	}
 	if j.mail.changed {
@@ -100,15 +103,7 @@ func (o *owner) conclude(ctx context.Context, j job, settled bool, err error) ti
 		o.log.Error("the journal can't be written", "error", err)
 		wait = journalRetry
 	case err != nil:
-		o.log.Warn("the instance can't be made what it should be", "generation", j.desired.Generation, "error", err)
-		o.failed = j.desired.Generation
-		o.set(j, func(s *wire.State) {
-			s.Failure, s.Converged = explain(err), true
-			if s.Phase != wire.PhaseReady {
-				s.Phase = wire.PhaseFailed
-			}
-		})
-		o.tryAgain(j, reason)
+		o.fails(j, err)
 	case !settled:
 		o.again = again{}
 		o.set(j, func(s *wire.State) { s.Phase, s.Failure, s.Converged = wire.PhaseReady, nil, true })
@@ -129,6 +124,23 @@ func (o *owner) conclude(ctx context.Context, j job, settled bool, err error) ti
 		wait = o.untilNext()
 	}
 	return wait
+}
+
+// fails tells that the generation can't be carried out, and plans another try where
+// that may help. What was cut off is tried again before anybody is told.
+func (o *owner) fails(j job, err error) {
+	o.log.Warn("the instance can't be made what it should be", "generation", j.desired.Generation, "error", err)
+	o.failed = j.desired.Generation
+	if o.tryAgain(j, err) {
+		o.step(j, "start", "The container engine was away; it is tried again: %s", sentence(err))
+		return
+	}
+	o.set(j, func(s *wire.State) {
+		s.Failure, s.Converged = explain(err), true
+		if s.Phase != wire.PhaseReady {
+			s.Phase = wire.PhaseFailed
+		}
+	})
 }
 
 func (o *owner) leaveOff(ctx context.Context) time.Duration {

@@ -25,6 +25,10 @@ type Console interface {
 	// what it prints from now on. It returns at once; of one that is recorded
 	// already, it is nothing.
 	Resume(c runtime.Container)
+	// Settle waits a little until what the program of a container that is held printed
+	// last is recorded, its last line with or without an end: what is said next comes
+	// behind it, and what the next program prints is a line of its own.
+	Settle(c runtime.Container)
 	// Say adds what the agent has to say about an instance: one line.
 	Say(id ident.Instance, text string)
 	// Install takes the output of an installation, line by line; Close ends the
@@ -47,6 +51,7 @@ type noConsole struct{}
 
 func (noConsole) Begin(context.Context, runtime.Container) {}
 func (noConsole) Resume(runtime.Container)                 {}
+func (noConsole) Settle(runtime.Container)                 {}
 func (noConsole) Say(ident.Instance, string)               {}
 func (noConsole) Install(ident.Instance) io.WriteCloser    { return deaf{io.Discard} }
 func (noConsole) Watch(ident.Instance, time.Time, func(string)) (stop func()) {

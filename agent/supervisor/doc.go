@@ -17,9 +17,9 @@
 //     by hand is told by the engine, as ever.
 //   - A container that waits has no other process: each that the program left behind is
 //     killed and buried before the agent is asked, and if one can't be, the container
-//     ends. Of the last life the next finds files (of /dev/shm too), System V's memory,
-//     and what is in the container's pipes; its streams and terminal are set as they
-//     were for the first.
+//     ends. Of the last life the next finds files (of /dev/shm too) and System V's
+//     memory; its streams and terminal are set as they were for the first, and what was
+//     typed to the last one and not read is thrown away.
 //   - An end that was told is remembered (Note) before anything comes of it, and so is
 //     each next life: an agent that is restarted knows both.
 //   - Each instance has a socket of its own, in a directory that its container alone has,

@@ -50,6 +50,8 @@ func main() {
 		if !ended.byItself || !begins(ended.code, signals) {
 			os.Exit(ended.code)
 		}
+		streams.drain()
+		runtime.GC() // what a life leaves here would pile up to megabytes of the instance's own
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -29,6 +30,25 @@ func look(fd int) (s stream) {
 	_, _, failed := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.TCGETS, uintptr(unsafe.Pointer(&s.terminal)))
 	s.is = failed == 0
 	return s
+}
+
+// drain throws away what was typed to a life that did not read it: the next one
+// didn't ask for it.
+func (s *streams) drain() {
+	const tcflsh, input = 0x540B, 0
+	if s[0].is {
+		_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, 0, tcflsh, input)
+		return
+	}
+	var what syscall.Stat_t
+	if syscall.Fstat(0, &what) != nil || what.Mode&syscall.S_IFMT != syscall.S_IFIFO || syscall.SetNonblock(0, true) != nil {
+		return
+	}
+	for rest := make([]byte, 4096); ; { // restore makes it block again
+		if n, err := syscall.Read(0, rest); n <= 0 && !errors.Is(err, syscall.EINTR) {
+			return
+		}
+	}
 }
 
 // restore makes them as they were. What can't be is left: the program may do without.
