@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -55,7 +56,26 @@ func (e *Engine) Start(ctx context.Context, id runtime.ContainerID) error {
 	if gone := broken(ctx, err); gone != nil {
 		return gone
 	}
-	return withPort(startFailure(err), c)
+	return e.withHolder(ctx, withPort(startFailure(err), c))
+}
+
+// withHolder says of a port that is allocated and that no container publishes what
+// has it. An engine that was killed while it made a container keeps that one's ports
+// for ever, and may lead them to whoever gets its address: nothing but its own
+// restart ends that (seen with 20.10).
+func (e *Engine) withHolder(ctx context.Context, f *runtime.Failure) *runtime.Failure {
+	if f.Reason != runtime.PortInUse || f.Port == 0 || !portAllocated.MatchString(f.Unwrap().Error()) {
+		return f
+	}
+	all, err := e.api.ContainerList(ctx, container.ListOptions{})
+	if err != nil || slices.ContainsFunc(all, func(c container.Summary) bool {
+		return slices.ContainsFunc(c.Ports, func(p container.Port) bool { return p.PublicPort == f.Port })
+	}) {
+		return f
+	}
+	leaked := runtime.Fail(runtime.PortInUse, f.Unwrap(), "port %d is kept by the container engine for a container that is gone: restart the container engine on this node", f.Port)
+	leaked.Port = f.Port
+	return leaked
 }
 
 // welcome fails as Unreachable when the engine takes no new connection. One that

@@ -229,6 +229,28 @@ func TestStartTexts(t *testing.T) {
 	}
 }
 
+// TestLeakedPort: a port that no container has is the engine's own to give back.
+func TestLeakedPort(t *testing.T) {
+	t.Parallel()
+	const refused = "driver failed programming external connectivity on endpoint bt-1 (0123): Bind for 0.0.0.0:9090 failed: port is already allocated"
+	for holder, want := range map[uint16]string{
+		9090: "port 9090 is in use on this node by another container",
+		9091: "port 9090 is kept by the container engine for a container that is gone: restart the container engine on this node",
+	} {
+		node := runtimetest.NewNode()
+		_, engine := newStub(t, node, map[string]http.HandlerFunc{
+			"GET " + inspectPath:                    replyJSON(boxOf(node, "created")),
+			"POST /containers/" + stubID + "/start": reply(http.StatusInternalServerError, refused),
+			"GET /containers/json":                  replyJSON([]map[string]any{{"Id": "other", "Ports": []map[string]any{{"PublicPort": holder, "Type": "tcp"}}}}),
+		})
+		err := engine.Start(t.Context(), stubID)
+		var f *runtime.Failure
+		if !errors.As(err, &f) || f.Reason != runtime.PortInUse || f.Port != 9090 || f.Message != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
 // TestVersionNegotiated: an engine is spoken to in a version that it knows.
 func TestVersionNegotiated(t *testing.T) {
 	t.Parallel()
