@@ -51,6 +51,7 @@ type draining struct {
 	Total  int                          `json:"total"`
 	Moving map[ident.Instance]ident.Job `json:"moving"`
 	Failed map[ident.Instance]string    `json:"failed"` // why
+	awaits string                       // what a move under way waits for
 }
 
 // drain has one look at the node: what has ended, what can begin, what is left.
@@ -99,7 +100,7 @@ func (s *Service) drain(ctx context.Context, j job.Job) (outcome job.Outcome, er
 		if err := s.Jobs.Remember(ctx, tx, j.ID, d); err != nil {
 			return err
 		}
-		return s.Jobs.Progress(ctx, tx, j.ID, "move", percent(int64(d.Total-left), int64(d.Total)), fmt.Sprintf("%d of %d moved", d.Total-left, d.Total))
+		return s.Jobs.Progress(ctx, tx, j.ID, "move", percent(int64(d.Total-left), int64(d.Total)), d.say(left))
 	})
 	switch {
 	case err != nil:
@@ -121,6 +122,9 @@ func gather(ctx context.Context, tx *store.Tx, d *draining, here []ident.Instanc
 			return err
 		}
 		if err == nil && !j.State.Ended() {
+			if j.State == job.Waiting {
+				d.awaits = j.Message
+			}
 			continue
 		}
 		delete(d.Moving, id)
@@ -182,6 +186,15 @@ func (s *Service) further(ctx context.Context, tx *store.Tx, j job.Job, d *drain
 func (s *Service) leftBehind(ctx context.Context, tx *store.Tx, node ident.Node) (bool, error) {
 	moves, err := about(ctx, tx, node)
 	return slices.ContainsFunc(moves, func(m Move) bool { return m.From == node && m.Stage != Copying }), err
+}
+
+// say is how far it is, and what it waits for.
+func (d draining) say(left int) string {
+	text := fmt.Sprintf("%d of %d moved", d.Total-left, d.Total)
+	if d.awaits != "" {
+		text += "; waiting: " + d.awaits
+	}
+	return text
 }
 
 // explain says which instances are still there, and why.

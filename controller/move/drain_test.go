@@ -106,6 +106,23 @@ func TestACancelledDrainBeginsNoMoreMoves(t *testing.T) {
 	})
 }
 
+func TestADrainSaysWhatItWaitsFor(t *testing.T) {
+	t.Parallel()
+	scene(t, func(t *testing.T, b *bundle) {
+		ids := b.deployMany(2)
+		b.away(b.nodes[0], true)
+		j := b.drain(b.nodes[0])
+		b.until("it says so", func() bool {
+			m := b.job(j.ID).Message
+			return strings.HasPrefix(m, "0 of 2 moved; waiting: ") && strings.Contains(m, "offline")
+		})
+		b.away(b.nodes[0], false)
+		b.ended(j, job.Succeeded)
+		b.calm()
+		b.whole(ids...)
+	})
+}
+
 func TestADrainWaitsForWhatIsBusyAndForItsNode(t *testing.T) {
 	t.Parallel()
 	scene(t, func(t *testing.T, b *bundle) {
