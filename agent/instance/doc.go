@@ -24,6 +24,10 @@
 // Promises:
 //   - A newer spec or a removal interrupts the turn under way, a pull or a grace
 //     period too. The next turn starts from what is there, whatever was half done.
+//   - A failure that may pass is tried again, more and more rarely, where the instance
+//     was ready (again.go). A deployment isn't, as whoever ordered it is told and
+//     decides, unless the engine or the agent went down in the middle of it: then for
+//     a minute, with its container made anew, before anybody is told.
 //   - A power order is carried out once: its number is journalled together with
 //     what makes repeating it harmless. A stop that was asked for is finished before
 //     anything else, so that a stop and a start in quick succession end in a start,
