@@ -33,15 +33,27 @@ type session struct {
 	after  bool               // likewise: a stream has ended, and what came last is looked for
 }
 
+// takeTurn gives the console of a container's instance, whose session nobody else changes
+// until leave is called; nil once the Room is closed.
+func (k *Room) takeTurn(box runtime.Container) (c *console, leave func()) {
+	if !k.begin() {
+		return nil, nil
+	}
+	c = k.of(box.Instance)
+	c.turn.Lock()
+	return c, func() {
+		c.turn.Unlock()
+		k.work.Done()
+	}
+}
+
 // Begin records a container that is started next.
 func (k *Room) Begin(ctx context.Context, box runtime.Container) {
-	if !k.begin() {
+	c, leave := k.takeTurn(box)
+	if c == nil {
 		return
 	}
-	defer k.work.Done()
-	c := k.of(box.Instance)
-	c.turn.Lock()
-	defer c.turn.Unlock()
+	defer leave()
 	if s := c.session; s != nil && s.box == box.ID && s.attached() && s.begun && s.since.Equal(box.FinishedAt) {
 		return // a start has failed, and nothing ran since
 	}
@@ -70,13 +82,11 @@ func (k *Room) Begin(ctx context.Context, box runtime.Container) {
 // recorded, and ends its last line. How much of that is still on its way nobody says:
 // it is all there when nothing has come for a moment.
 func (k *Room) Settle(box runtime.Container) {
-	if !k.begin() {
+	c, leave := k.takeTurn(box)
+	if c == nil {
 		return
 	}
-	defer k.work.Done()
-	c := k.of(box.Instance)
-	c.turn.Lock()
-	defer c.turn.Unlock()
+	defer leave()
 	c.mu.Lock()
 	var l *live
 	if s := c.session; s != nil && s.box == box.ID {
