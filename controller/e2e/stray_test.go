@@ -26,6 +26,34 @@ func (h *host) strays() []stray {
 	return list.Data
 }
 
+// copyDatabase runs the panel again, and gives its database as it was between.
+func (h *host) copyDatabase() (p *panel, database []byte) {
+	h.panel.t.Helper()
+	p = h.restartPanel(func() {
+		var err error
+		if database, err = os.ReadFile(filepath.Join(h.panel.data, "berth.db")); err != nil {
+			h.panel.t.Fatal(err)
+		}
+	})
+	return p, database
+}
+
+// putBack gives the panel an older database.
+func (h *host) putBack(database []byte) *panel {
+	h.panel.t.Helper()
+	path := filepath.Join(h.panel.data, "berth.db")
+	return h.restartPanel(func() {
+		if err := os.WriteFile(path, database, 0o600); err != nil {
+			h.panel.t.Fatal(err)
+		}
+		for _, more := range []string{"-wal", "-shm"} {
+			if err := os.Remove(path + more); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				h.panel.t.Fatal(err)
+			}
+		}
+	})
+}
+
 // An old copy of the database is put back. What was deployed after it runs on
 // untouched as a stray, and can be adopted or removed; what the copy knows is as
 // it was.
@@ -36,29 +64,13 @@ func TestOldDatabaseIsPutBack(t *testing.T) {
 	first := runtimetest.FreePort(t)
 	known, container := h.running(reference, owner, first)
 
-	database := filepath.Join(p.data, "berth.db")
-	var old []byte
-	h.restartPanel(func() {
-		var err error
-		if old, err = os.ReadFile(database); err != nil {
-			t.Fatal(err)
-		}
-	})
+	p, old := h.copyDatabase()
 	h.awaitOnline()
 	second := runtimetest.FreePort(t)
 	adopted, adoptedBox := h.running(reference, owner, second)
 	removed, removedBox := h.running(reference, owner, 0)
 
-	p = h.restartPanel(func() {
-		if err := os.WriteFile(database, old, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		for _, more := range []string{"-wal", "-shm"} {
-			if err := os.Remove(database + more); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				t.Fatal(err)
-			}
-		}
-	})
+	p = h.putBack(old)
 	h.awaitOnline()
 	eventually(t, "both are strays", func() bool { return len(h.strays()) == 2 })
 	p.awaitStatus(known, "running")
@@ -93,6 +105,42 @@ func TestOldDatabaseIsPutBack(t *testing.T) {
 		t.Errorf("%+v, was %s", v, container)
 	}
 	p.remove(adopted)
+}
+
+// Orders that wait for their node while an older database is put back are carried
+// out, though the node has seen their numbers: as many orders since (of the one that
+// is suspended), or more (of the one that is deleted).
+func TestOrdersAfterAnOldDatabase(t *testing.T) {
+	t.Parallel()
+	p, h, owner := setup(t)
+	reference := h.loadProbe("serve", "8080")
+	suspended, suspendedBox := h.running(reference, owner, 0)
+	deleted, deletedBox := h.running(reference, owner, 0)
+	left, leftBox := h.running(reference, owner, 0)
+	p, old := h.copyDatabase()
+	h.awaitOnline()
+	for _, id := range []string{suspended, deleted, deleted, left} {
+		p.awaitJob(p.order(id, "restart"), "succeeded")
+	}
+	started := h.startedAt(leftBox)
+	h.stop()
+	p = h.putBack(old)
+	suspend := p.order(suspended, "suspend")
+	p.must(http.StatusAccepted, "DELETE", "/api/v1/instances/"+deleted, nil, nil)
+	h.run(nil)
+	h.awaitOnline()
+	p.awaitJob(suspend, "succeeded")
+	if c, there := h.inspect(suspendedBox); !there || c.State.Running {
+		t.Errorf("what is suspended is there: %v, %+v", there, c)
+	}
+	p.awaitGone(deleted)
+	if _, there := h.inspect(deletedBox); there {
+		t.Error("the container of what was deleted is there")
+	}
+	p.awaitIdle()
+	if v := p.instance(left); v.Status != "running" || h.startedAt(leftBox) != started {
+		t.Errorf("what nobody ordered anything of is %+v, started %s, before %s", v, h.startedAt(leftBox), started)
+	}
 }
 
 // A stray of which only the container is left, since the agent's journal was lost
