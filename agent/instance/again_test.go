@@ -93,58 +93,81 @@ func TestAStopThatFailsIsTriedAgain(t *testing.T) {
 	})
 }
 
-// A deployment that was ordered before the engine came back is tried again for a
-// minute before anybody hears that it failed, each time with a container of its own:
-// an engine that was killed may have left half of one.
+// A deployment that the end of the engine, or of the agent, has cut off is tried again
+// for a minute before anybody hears that it failed, each time with a container of its
+// own: an engine that was killed may have left half of one.
 func TestADeploymentThatWasCutOffIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	for _, reason := range []runtime.Reason{runtime.Unknown, runtime.PortInUse} {
-		t.Run(string(reason), func(t *testing.T) {
-			t.Parallel()
-			play(t, func(w *world) {
-				w.stop()
-				w.engine.SetUnreachable(true)
-				w.boot()
-				w.apply(basic(one, 1))
-				w.engine.Fail(fake.Start, fails(reason))
-				w.engine.SetUnreachable(false)
-				w.sleep(20 * time.Second)
-				first := w.engine.Find(one)
-				if s := w.expect(one, wire.PhaseInstalling, wire.ActualStopped, false); s.Failure != nil || len(first) != 1 {
-					t.Fatalf("%+v, containers %+v", s, first)
-				}
-				w.engine.Fail(fake.Start, nil)
-				w.sleep(settleFor)
-				if now := w.running(one); now.ID == first[0].ID {
-					t.Error("it is the same container")
-				}
-				for _, e := range w.events(wire.EventState) {
-					if e.State.Failure != nil {
-						t.Errorf("a failure was told: %+v", e.State)
+	for name, end := range map[string]func(w *world){
+		"by the engine": func(w *world) {
+			release := w.engine.Hold(fake.Start)
+			w.apply(basic(one, 1))
+			w.engine.SetUnreachable(true)
+			w.sleep(time.Second)
+			release()
+		},
+		"by the agent": func(w *world) {
+			w.engine.SetUnreachable(true)
+			w.sleep(time.Second)
+			w.apply(basic(one, 1))
+			w.reboot()
+		},
+	} {
+		for _, reason := range []runtime.Reason{runtime.Unknown, runtime.PortInUse} {
+			t.Run(name+" "+string(reason), func(t *testing.T) {
+				t.Parallel()
+				play(t, func(w *world) {
+					end(w)
+					w.engine.Fail(fake.Start, fails(reason))
+					w.engine.SetUnreachable(false)
+					w.sleep(20 * time.Second)
+					first := w.engine.Find(one)
+					if s := w.expect(one, wire.PhaseInstalling, wire.ActualStopped, false); s.Failure != nil || len(first) != 1 {
+						t.Fatalf("%+v, containers %+v", s, first)
 					}
-				}
+					w.engine.Fail(fake.Start, nil)
+					w.sleep(settleFor)
+					if now := w.running(one); now.ID == first[0].ID {
+						t.Error("it is the same container")
+					}
+					for _, e := range w.events(wire.EventState) {
+						if e.State.Failure != nil {
+							t.Errorf("a failure was told: %+v", e.State)
+						}
+					}
+				})
+				play(t, func(w *world) {
+					end(w)
+					w.engine.Fail(fake.Start, fails(reason))
+					w.engine.SetUnreachable(false)
+					w.sleep(2 * settleFor)
+					if s := w.expect(one, wire.PhaseFailed, wire.ActualStopped, true); s.Failure == nil {
+						t.Errorf("%+v", s)
+					}
+					before := w.engine.Calls(fake.Start)
+					w.sleep(time.Hour)
+					if w.engine.Calls(fake.Start) != before {
+						t.Error("what has failed is tried again")
+					}
+				})
 			})
-			play(t, func(w *world) {
-				w.engine.SetUnreachable(true)
-				w.sleep(time.Second)
-				w.apply(basic(one, 1))
-				w.engine.Fail(fake.Start, fails(reason))
-				w.engine.SetUnreachable(false)
-				w.sleep(2 * settleFor)
-				if s := w.expect(one, wire.PhaseFailed, wire.ActualStopped, true); s.Failure == nil {
-					t.Errorf("%+v", s)
-				}
-				before := w.engine.Calls(fake.Start)
-				if before > 10 {
-					t.Errorf("%d tries", before)
-				}
-				w.sleep(time.Hour)
-				if w.engine.Calls(fake.Start) != before {
-					t.Error("what has failed is tried again")
-				}
-			})
-		})
+		}
 	}
+}
+
+// One that was ordered while the engine was away, and of which nothing had begun,
+// fails at once.
+func TestADeploymentThatWaitedForTheEngineFailsAtOnce(t *testing.T) {
+	t.Parallel()
+	play(t, func(w *world) {
+		w.engine.SetUnreachable(true)
+		w.sleep(time.Second)
+		w.apply(basic(one, 1))
+		w.engine.FailNext(fake.Start, fails(runtime.PortInUse))
+		w.engine.SetUnreachable(false)
+		w.sleep(20 * time.Second)
+		w.expect(one, wire.PhaseFailed, wire.ActualStopped, true)
+	})
 }
 
 // What only a change of the instance can mend is not tried again, and neither is

@@ -82,6 +82,7 @@ type mail struct {
 	strange bool             // there is a container that boxes doesn't hold
 	signals []runtime.Change // that a container got
 	broke   time.Time        // when the stream broke; zero if it did not
+	cut     int64            // the generation that was known when it did, or when the agent ended
 }
 
 func newOwner(m *Manager, id ident.Instance) *owner {
@@ -104,7 +105,7 @@ func newKnown(spec *wire.Spec) journal.Known {
 // recall makes the owner of an instance that the journal holds.
 func recall(m *Manager, r journal.Record) *owner {
 	o := newOwner(m, r.Instance)
-	o.desired, o.known, o.gone = r.Desired, r.Known, r.Gone
+	o.desired, o.known, o.gone, o.mail.cut = r.Desired, r.Known, r.Gone, r.Desired.Generation
 	if r.Known.Told == 0 {
 		return o // nothing was told yet: the state of a new one
 	}
@@ -288,7 +289,7 @@ func (o *owner) retire() bool {
 func (o *owner) listed(boxes []runtime.Container) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.mail = mail{listed: true, boxes: boxes, broke: o.mail.broke} // what came before is in it
+	o.mail = mail{listed: true, boxes: boxes, broke: o.mail.broke, cut: o.mail.cut} // what came before is in it
 	o.rouse()
 }
 
@@ -310,5 +311,5 @@ func (o *owner) changed(c runtime.Change) {
 func (o *owner) streamBroke(at time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.mail.broke, o.broke = at, at
+	o.mail.broke, o.broke, o.mail.cut = at, at, o.desired.Generation
 }

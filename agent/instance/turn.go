@@ -72,7 +72,7 @@ func (o *owner) open(j job) {
 		switch _, state := o.know(); {
 		case state.Phase == wire.PhaseReady:
 			o.failed = 0 // what stood in the way may be gone, as after a reboot
-		case !state.Converged:
+		case !state.Converged && j.mail.cut == j.desired.Generation:
 			o.severed = severed{generation: j.desired.Generation, until: o.m.now().Add(settleFor)}
 		}
 	}

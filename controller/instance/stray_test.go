@@ -144,8 +144,10 @@ func TestAdopt(t *testing.T) {
 func TestAdoptRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.ready(ports(31000))
+	ours := b.ready(ports(31000))
+	_, told := b.agents.told(ours.ID)
 	spec := b.astray()
+	b.until("what isn't held is told anew", func() bool { _, n := b.agents.told(ours.ID); return n > told })
 	mine := instance.Adoption{Owner: b.owner.User}
 	deny := func(what string, code problem.Code, message string, on ident.Node, id ident.Instance, a instance.Adoption) {
 		t.Helper()
