@@ -156,12 +156,10 @@ func (l *live) settle(ctx context.Context) {
 		}
 	}
 	done := make(chan struct{})
-	patience := time.NewTimer(goneWithin)
-	defer patience.Stop()
 	select {
-	case l.breaks <- done:
+	case l.breaks <- done: // between what it has taken and what comes next
 		<-done
-	case <-patience.C: // it is not listened to yet
+	case <-ctx.Done(): // it is not listened to yet
 	case <-l.s.over:
 	}
 }

@@ -100,7 +100,8 @@ func (s *Service) drain(ctx context.Context, j job.Job) (outcome job.Outcome, er
 		if err := s.Jobs.Remember(ctx, tx, j.ID, d); err != nil {
 			return err
 		}
-		return s.Jobs.Progress(ctx, tx, j.ID, "move", percent(int64(d.Total-left), int64(d.Total)), d.say(left))
+		step, text := d.say(left)
+		return s.Jobs.Progress(ctx, tx, j.ID, step, percent(int64(d.Total-left), int64(d.Total)), text)
 	})
 	switch {
 	case err != nil:
@@ -188,13 +189,14 @@ func (s *Service) leftBehind(ctx context.Context, tx *store.Tx, node ident.Node)
 	return slices.ContainsFunc(moves, func(m Move) bool { return m.From == node && m.Stage != Copying }), err
 }
 
-// say is how far it is, and what it waits for.
-func (d draining) say(left int) string {
-	text := fmt.Sprintf("%d of %d moved", d.Total-left, d.Total)
+// say is how far it is, and what it waits for: a step of its own, so that the job's
+// log has it, too.
+func (d draining) say(left int) (step, text string) {
+	text = fmt.Sprintf("%d of %d moved", d.Total-left, d.Total)
 	if d.awaits != "" {
-		text += "; waiting: " + d.awaits
+		return "wait", text + "; waiting: " + d.awaits
 	}
-	return text
+	return "move", text
 }
 
 // explain says which instances are still there, and why.
