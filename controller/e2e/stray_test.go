@@ -27,15 +27,15 @@ func (h *host) strays() []stray {
 }
 
 // copyDatabase runs the panel again, and gives its database as it was between.
-func (h *host) copyDatabase() (p *panel, database []byte) {
+func (h *host) copyDatabase() (database []byte) {
 	h.panel.t.Helper()
-	p = h.restartPanel(func() {
+	h.restartPanel(func() {
 		var err error
 		if database, err = os.ReadFile(filepath.Join(h.panel.data, "berth.db")); err != nil {
 			h.panel.t.Fatal(err)
 		}
 	})
-	return p, database
+	return database
 }
 
 // putBack gives the panel an older database.
@@ -59,18 +59,18 @@ func (h *host) putBack(database []byte) *panel {
 // it was.
 func TestOldDatabaseIsPutBack(t *testing.T) {
 	t.Parallel()
-	p, h, owner := setup(t)
+	_, h, owner := setup(t)
 	reference := h.loadProbe("write", "/app/data/kept", "yes", "then", "serve", "8080")
 	first := runtimetest.FreePort(t)
 	known, container := h.running(reference, owner, first)
 
-	p, old := h.copyDatabase()
+	old := h.copyDatabase()
 	h.awaitOnline()
 	second := runtimetest.FreePort(t)
 	adopted, adoptedBox := h.running(reference, owner, second)
 	removed, removedBox := h.running(reference, owner, 0)
 
-	p = h.putBack(old)
+	p := h.putBack(old)
 	h.awaitOnline()
 	eventually(t, "both are strays", func() bool { return len(h.strays()) == 2 })
 	p.awaitStatus(known, "running")
@@ -112,19 +112,19 @@ func TestOldDatabaseIsPutBack(t *testing.T) {
 // is suspended), or more (of the one that is deleted).
 func TestOrdersAfterAnOldDatabase(t *testing.T) {
 	t.Parallel()
-	p, h, owner := setup(t)
+	_, h, owner := setup(t)
 	reference := h.loadProbe("serve", "8080")
 	suspended, suspendedBox := h.running(reference, owner, 0)
 	deleted, deletedBox := h.running(reference, owner, 0)
 	left, leftBox := h.running(reference, owner, 0)
-	p, old := h.copyDatabase()
+	old := h.copyDatabase()
 	h.awaitOnline()
 	for _, id := range []string{suspended, deleted, deleted, left} {
-		p.awaitJob(p.order(id, "restart"), "succeeded")
+		h.panel.awaitJob(h.panel.order(id, "restart"), "succeeded")
 	}
 	started := h.startedAt(leftBox)
 	h.stop()
-	p = h.putBack(old)
+	p := h.putBack(old)
 	suspend := p.order(suspended, "suspend")
 	p.must(http.StatusAccepted, "DELETE", "/api/v1/instances/"+deleted, nil, nil)
 	h.run(nil)
