@@ -78,10 +78,10 @@ func (c *console) stream() (runtime.Attachment, runtime.ContainerID) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.session == nil {
+	if c.session == nil || c.session.live == nil {
 		return nil, ""
 	}
-	return c.session.stream, c.session.box
+	return c.session.live.stream, c.session.box
 }
 
 // command writes a line to stdin. It becomes a line of the record first.

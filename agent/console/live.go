@@ -51,7 +51,7 @@ func (s *session) attach(ctx context.Context) (*live, error) {
 		out: splitter{source: wire.ConsoleOut}, err: splitter{source: wire.ConsoleErr},
 	}
 	s.c.mu.Lock()
-	s.stream, s.live = stream, l
+	s.live = l
 	s.c.mu.Unlock()
 	go l.fill()
 	return l, nil
@@ -76,8 +76,8 @@ func (l *live) fill() {
 // close detaches; it may be called once.
 func (l *live) close() {
 	l.s.c.mu.Lock()
-	if l.s.stream == l.stream {
-		l.s.stream, l.s.live = nil, nil
+	if l.s.live == l {
+		l.s.live = nil
 	}
 	l.s.c.mu.Unlock()
 	close(l.quit)

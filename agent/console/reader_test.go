@@ -268,7 +268,7 @@ func TestHalfACommand(t *testing.T) {
 	stdin := &halting{room: 3}
 	s := c.newSession("box")
 	close(s.over)
-	s.stream = stdin
+	s.live = &live{stream: stdin}
 	if err := c.command(t.Context(), "first"); err == nil {
 		t.Error("it was taken whole")
 	}
@@ -282,7 +282,7 @@ func TestHalfACommand(t *testing.T) {
 	if got := stdin.taken.String(); got != "first\nsecond\n" {
 		t.Errorf("stdin got %q", got)
 	}
-	s.stream = nil
+	s.live = nil
 }
 
 // What is no message gets an error, and the socket lives on.

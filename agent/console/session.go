@@ -23,14 +23,13 @@ type session struct {
 	box    runtime.ContainerID
 	ctx    context.Context
 	cancel context.CancelFunc
-	over   chan struct{}      // closed when it does nothing any more
-	begun  bool               // by a Begin, of a container that
-	since  time.Time          // ended then, or never yet
-	stream runtime.Attachment // behind the console's mu; nil while it is not attached
-	live   *live              // likewise, what reads it
-	again  bool               // behind mu too: the container was found to run since the last look
-	ending bool               // likewise: it looks no more
-	after  bool               // likewise: a stream has ended, and what came last is looked for
+	over   chan struct{} // closed when it does nothing any more
+	begun  bool          // by a Begin, of a container that
+	since  time.Time     // ended then, or never yet
+	live   *live         // behind the console's mu; nil while it is not attached
+	again  bool          // behind mu too: the container was found to run since the last look
+	ending bool          // likewise: it looks no more
+	after  bool          // likewise: a stream has ended, and what came last is looked for
 }
 
 // takeTurn gives the console of a container's instance, whose session nobody else changes
@@ -248,7 +247,7 @@ func (s *session) isOver() bool {
 func (s *session) attached() bool {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
-	return s.stream != nil
+	return s.live != nil
 }
 
 // busy says that it listens, or reads what a stream that has just ended left: that
@@ -257,7 +256,7 @@ func (s *session) attached() bool {
 func (s *session) busy() bool {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
-	return s.stream != nil || s.after
+	return s.live != nil || s.after
 }
 
 // noteEnd says whether a stream's end is being looked at.

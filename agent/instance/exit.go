@@ -55,12 +55,10 @@ func (p policy) inOrder(code int, oom bool) bool {
 // ended judges the exit of a container that ran under our eyes.
 func (o *owner) ended(j job, c runtime.Container) {
 	o.live = ""
-	if c.Held {
-		o.m.deps.Console.Settle(c)
-	}
 	now := o.m.now().UTC()
 	if c.Held {
 		o.sure = append(o.sure[max(0, len(o.sure)-fewestKept):], now)
+		o.m.deps.Console.Settle(c)
 	}
 	code := c.ExitCode
 	o.set(j, func(s *wire.State) {
