@@ -28,6 +28,7 @@ type relay struct {
 	shut  bool // takes no new connections, keeps those that are there
 	conns map[net.Conn]struct{}
 	mute  func(request string) bool // connections whose first line it takes get no answer
+	late  func(request string) bool // those get all that they are told a moment later
 }
 
 func newRelay(t *testing.T, host string) *relay {
@@ -90,7 +91,16 @@ func (r *relay) carry(in net.Conn) {
 		_, _ = io.Copy(out, reader)
 		_ = out.(*net.UnixConn).CloseWrite()
 	}()
-	_, _ = io.Copy(in, out)
+	if r.late == nil || !r.late(first) {
+		_, _ = io.Copy(in, out)
+		return
+	}
+	for piece := make([]byte, 64<<10); err == nil; {
+		var n int
+		n, err = out.Read(piece)
+		time.Sleep(200 * time.Millisecond)
+		_, _ = in.Write(piece[:n])
+	}
 }
 
 // setCut closes every connection and refuses new ones, or lets them be again.

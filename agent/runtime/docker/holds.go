@@ -1,8 +1,10 @@
 package docker
 
 import (
+	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,6 +68,20 @@ func (h *holds) wanted(id runtime.ContainerID) bool {
 func (h *holds) wants(id runtime.ContainerID) bool {
 	was := h.open[id]
 	return len(h.watchers) > 0 && h.ending[id] == 0 && (was == nil || was.answered)
+}
+
+// awaitStart waits until all who are told of changes have been told that the engine
+// started a container at run.
+func (h *holds) awaitStart(ctx context.Context, id runtime.ContainerID, run time.Time) error {
+	h.mu.Lock()
+	watchers := slices.Collect(maps.Keys(h.watchers))
+	h.mu.Unlock()
+	for _, q := range watchers {
+		if err := q.awaitStart(ctx, id, run); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tell passes a change on; the caller holds mu.

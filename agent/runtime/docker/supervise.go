@@ -125,8 +125,14 @@ func (e *Engine) consider(call *supervisor.Call) {
 		Kind: runtime.Died, ID: runtime.ContainerID(c.ID), At: call.At,
 		Instance: ident.Instance(c.Config.Labels[labelInstance]), Role: runtime.Role(c.Config.Labels[labelRole]),
 	}
+	run := moment(c.State.StartedAt)
+	if err := e.holds.awaitStart(ctx, change.ID, run); err != nil {
+		e.log.WarnContext(ctx, "a container whose program has ended isn't held: the engine doesn't tell that it started", "container", c.ID)
+		call.Close()
+		return
+	}
 	life, known := e.supervisor.Life(c.ID)
-	if run := moment(c.State.StartedAt); !known || !life.Run.Equal(run) {
+	if !known || !life.Run.Equal(run) {
 		life = supervisor.Life{Run: run, Began: run}
 	}
 	life.Over, life.Code, life.Ended = true, call.Code, call.At.UTC()

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -31,8 +33,19 @@ type kept struct {
 
 func setupKept(t *testing.T) *kept {
 	t.Helper()
+	return setupKeptBehind(t, nil)
+}
+
+// setupKeptBehind has the engine behind a relay, if late is given.
+func setupKeptBehind(t *testing.T, late func(request string) bool) *kept {
+	t.Helper()
 	k := &kept{bench: setup(t), node: runtimetest.NewNode(), home: t.TempDir()}
 	runtimetest.CleanDocker(t, k.host, k.node)
+	if late != nil {
+		r := newRelay(t, k.host)
+		r.late = late
+		k.host = r.host
+	}
 	k.engine, k.super = k.agent(t)
 	k.watch(t, k.engine)
 	return k
@@ -72,12 +85,23 @@ func (k *kept) watch(t *testing.T, e *docker.Engine) {
 	t.Cleanup(func() { <-ended })
 }
 
-func (k *kept) told(id runtime.ContainerID, kind runtime.ChangeKind) int {
+// kinds are the changes of a container that were told, Other left out.
+func (k *kept) kinds(id runtime.ContainerID) []runtime.ChangeKind {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	n := 0
+	var kinds []runtime.ChangeKind
 	for _, c := range k.changes {
-		if c.ID == id && c.Kind == kind {
+		if c.ID == id && c.Kind != runtime.Other {
+			kinds = append(kinds, c.Kind)
+		}
+	}
+	return kinds
+}
+
+func (k *kept) told(id runtime.ContainerID, kind runtime.ChangeKind) int {
+	n := 0
+	for _, told := range k.kinds(id) {
+		if told == kind {
 			n++
 		}
 	}
@@ -205,6 +229,24 @@ func TestStartedAsSoonAsItsEndIsKnown(t *testing.T) {
 	}
 	if up := k.inspect(t, id); up.Status != runtime.Running || up.Pid != before.Pid {
 		t.Errorf("started it is %+v, before it was %+v", up, before)
+	}
+}
+
+// TestEndsBeforeItsStartIsTold is about a program that has ended, and said so, before
+// the engine tells that it started: who watches hears of both in their order.
+func TestEndsBeforeItsStartIsTold(t *testing.T) {
+	t.Parallel()
+	k := setupKeptBehind(t, func(request string) bool { return strings.Contains(request, "/events?") })
+	id := k.start(t, k.spec("exit", "3"))
+	if c := k.ended(t, id); !c.Held {
+		t.Fatalf("it isn't held: %+v", c)
+	}
+	k.again(t, id)
+	k.ended(t, id)
+	want := []runtime.ChangeKind{runtime.Started, runtime.Died, runtime.Started, runtime.Died}
+	runtimetest.Eventually(t, "all to be told", func() bool { return len(k.kinds(id)) >= len(want) })
+	if got := k.kinds(id); !slices.Equal(got, want) {
+		t.Errorf("the changes were %v, want %v", got, want)
 	}
 }
 

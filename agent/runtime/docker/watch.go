@@ -41,7 +41,7 @@ func (e *Engine) Watch(ctx context.Context, ready func(), handle func(runtime.Ch
 	if ready != nil {
 		ready()
 	}
-	queue := &changes{most: e.queued, news: make(chan struct{}, 1)}
+	queue := newChanges(e.queued, moment(info.SystemTime))
 	defer e.holds.listen(queue)()
 	read := make(chan struct{})
 	go func() {
@@ -109,10 +109,20 @@ func (e *Engine) events(ctx context.Context, since string) (io.ReadCloser, error
 // changes is the queue between the reader of events and the handler.
 type changes struct {
 	most  int
+	since time.Time     // the engine tells all starts from then on
 	news  chan struct{} // holds one when there is something to take
 	mu    sync.Mutex
 	queue []runtime.Change
 	ended error
+	begun map[runtime.ContainerID]time.Time // when the last start was that is in the queue, or was
+	heard chan struct{}                     // closed at the next start, and at the end
+}
+
+func newChanges(most int, since time.Time) *changes {
+	return &changes{
+		most: most, since: since, news: make(chan struct{}, 1),
+		begun: map[runtime.ContainerID]time.Time{}, heard: make(chan struct{}),
+	}
 }
 
 var errFellBehind = errors.New("changes came faster than they were handled")
@@ -182,14 +192,47 @@ func (q *changes) push(c runtime.Change) bool {
 		return false
 	}
 	q.queue = append(q.queue, c)
+	switch c.Kind {
+	case runtime.Started:
+		q.begun[c.ID] = c.At
+		q.tellHeard()
+	case runtime.Removed:
+		delete(q.begun, c.ID)
+	}
 	q.ring()
 	return true
+}
+
+// awaitStart waits until the engine has told that it started a container at run: a
+// program may end, and say so, sooner than that comes. It doesn't wait for what this
+// queue is never told.
+func (q *changes) awaitStart(ctx context.Context, id runtime.ContainerID, run time.Time) error {
+	for {
+		q.mu.Lock()
+		told, heard := q.ended != nil || run.Before(q.since) || !q.begun[id].Before(run), q.heard
+		q.mu.Unlock()
+		if told {
+			return nil
+		}
+		select {
+		case <-heard:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// tellHeard wakes whoever waits for a start; the caller holds mu.
+func (q *changes) tellHeard() {
+	close(q.heard)
+	q.heard = make(chan struct{})
 }
 
 func (q *changes) end(why error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.ended = why
+	q.tellHeard()
 	q.ring()
 }
 
