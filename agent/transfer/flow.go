@@ -47,9 +47,11 @@ type flow struct {
 	heard   bool // the body, as a whole
 	buffers *chunks
 
-	mu    sync.Mutex
-	over  bool
-	final bool // a refusal is being said: that has its own end
+	mu      sync.Mutex
+	over    bool
+	final   bool      // a refusal is being said: that has its own end
+	read    time.Time // when a read was last given its time; zero when rest has since
+	written time.Time // likewise
 }
 
 func newFlow(w http.ResponseWriter, r *http.Request, s *Store) *flow {
@@ -68,6 +70,7 @@ func (f *flow) rest() {
 	if f.over {
 		return
 	}
+	f.read, f.written = time.Time{}, time.Time{}
 	until := f.now().Add(callTime)
 	_ = f.control.SetWriteDeadline(until) // where it can't be set there is none
 	if f.heard {
@@ -88,19 +91,24 @@ func (f *flow) cut() {
 	_, _ = f.control.SetReadDeadline(past), f.control.SetWriteDeadline(past)
 }
 
-func (f *flow) extend(set func(time.Time) error) bool {
+// extend gives a step its time, to the second: there are a hundred thousand of them
+// in a GiB.
+func (f *flow) extend(last *time.Time, set func(time.Time) error) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.over {
 		return false
 	}
-	_ = set(f.now().Add(idleTime))
+	if now := f.now(); now.Sub(*last) >= time.Second {
+		*last = now
+		_ = set(now.Add(idleTime))
+	}
 	return true
 }
 
 // Read reads the body.
 func (f *flow) Read(p []byte) (int, error) {
-	if !f.extend(f.control.SetReadDeadline) {
+	if !f.extend(&f.read, f.control.SetReadDeadline) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	n, err := f.r.Body.Read(p)
@@ -133,7 +141,7 @@ func (f *flow) WriteHeader(status int) {
 // Write writes the answer.
 func (f *flow) Write(p []byte) (int, error) {
 	f.began = true
-	if !f.extend(f.control.SetWriteDeadline) {
+	if !f.extend(&f.written, f.control.SetWriteDeadline) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	return coarse.Write(coarse.From(f.r.Context()), p, f.w.Write)

@@ -76,8 +76,9 @@ func (s *site) throw(part wire.Path) {
 	s.yard.trash = append(s.yard.trash, part)
 }
 
-// admitted is how much is asked of the volume for at a time.
-const admitted = 1 << 20
+// admitted is how much is asked of the volume for at a time: writers side by side may
+// pass a soft limit by as much each.
+const admitted = 4 << 20
 
 // budget is how many bytes some work may still write.
 type budget struct {

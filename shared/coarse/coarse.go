@@ -3,6 +3,7 @@ package coarse
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -10,12 +11,13 @@ import (
 
 const (
 	bufferSize = 256 << 10
+	// holdSize is what becomes of as much when TLS has made records of it: 22 bytes
+	// more for each, and the last that isn't full.
+	holdSize = bufferSize + 17*32
 	// Worth is from how many bytes on a write is worth to be held.
 	Worth = 32 << 10
-	// full is how much a read of a buffer gives when more is probably there already.
-	full = 32 << 10
-	// filled is from how many bytes on a read that was filled tells of a stream: a
-	// handshake fills small ones, and a thousand idle connections would keep buffers.
+	// filled is from how many bytes on a read tells of a stream, half a record of TLS:
+	// a handshake fills small ones, and a thousand idle connections would keep buffers.
 	filled = 8 << 10
 	// aheadBuffers are one that is used, and those that are filled meanwhile.
 	aheadBuffers = 4
@@ -72,7 +74,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 			c.in = make([]byte, bufferSize)
 		}
 		n, err := c.Conn.Read(c.in)
-		c.stream, c.rest = n >= full, c.in[:n]
+		c.stream, c.rest = n >= filled, c.in[:n]
 		if n == 0 {
 			return 0, err // one that comes with bytes comes again
 		}
@@ -112,17 +114,17 @@ func (c *Conn) flush() error {
 func (c *Conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.out)+len(p) > bufferSize {
+	if len(c.out)+len(p) > holdSize {
 		if err := c.flush(); err != nil {
 			return 0, err
 		}
 	}
-	if !c.held || len(p) > bufferSize {
+	if !c.held || len(p) > holdSize {
 		c.out = nil
 		return c.Conn.Write(p)
 	}
 	if c.out == nil {
-		c.out = make([]byte, 0, bufferSize)
+		c.out = make([]byte, 0, holdSize)
 	}
 	c.out = append(c.out, p...)
 	return len(p), nil
@@ -147,13 +149,40 @@ func (h *Held) Write(p []byte) (int, error) {
 }
 
 // ReadFrom writes all of a reader in pieces as large as it gives them: io.Copy, which
-// net/http sends a body with, would make them small.
+// net/http sends a body with, would make them small. One that writes itself does,
+// so that nothing is copied on the way.
 func (h *Held) ReadFrom(from io.Reader) (int64, error) {
 	size := int64(bufferSize)
 	if l, ok := from.(*io.LimitedReader); ok {
+		if whole, ok := l.R.(io.WriterTo); ok {
+			n, err := whole.WriteTo(&limited{h, l.N})
+			l.N -= n
+			if errors.Is(err, errLimited) {
+				err = nil // as a LimitedReader's end
+			}
+			return n, err
+		}
 		size = max(1, min(size, l.N))
 	}
 	return io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{from}, make([]byte, size))
+}
+
+// limited writes no more than left.
+type limited struct {
+	to   io.Writer
+	left int64
+}
+
+var errLimited = errors.New("there is more than was to be written")
+
+func (l *limited) Write(p []byte) (int, error) {
+	most := min(int64(len(p)), l.left)
+	n, err := l.to.Write(p[:most])
+	l.left -= int64(n)
+	if err == nil && n < len(p) {
+		err = errLimited
+	}
+	return n, err
 }
 
 // Write is write, with all that it writes to c beneath it in few pieces. c may be

@@ -147,31 +147,70 @@ func TestMuchGoesInFewPieces(t *testing.T) {
 
 func TestACopyGoesInFewPieces(t *testing.T) {
 	t.Parallel()
-	client, server, here, _ := secure(t)
 	const size = 16<<20 + 5
-	want := noise(t, size)
-	before := here.writes.Load()
+	for name, from := range map[string]func(want []byte) io.Reader{
+		"read": func(want []byte) io.Reader { return struct{ io.Reader }{bytes.NewReader(want)} },
+		"that writes itself": func(want []byte) io.Reader {
+			return struct {
+				io.Reader
+				io.WriterTo
+			}{nil, bytes.NewReader(want)}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for more := range int64(2) { // the source ends before its limit, or at it
+				client, server, here, _ := secure(t)
+				want := noise(t, size)
+				before := here.writes.Load()
+				failed := make(chan error, 1)
+				go func() {
+					// As net/http sends a body whose length it knows.
+					l := &io.LimitedReader{R: from(want), N: size + more}
+					n, err := io.Copy(coarse.Hold(client), l)
+					if n != size || l.N != more || err != nil {
+						t.Errorf("%d bytes, %d left to come, %v", n, l.N, err)
+					}
+					failed <- client.Close()
+				}()
+				got, err := io.ReadAll(server)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := <-failed; err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(got, want) {
+					t.Fatal("something else came")
+				}
+				if n, most := here.writes.Load()-before, int64(size/(224<<10)); n > most {
+					t.Errorf("%d writes, at most %d wanted", n, most)
+				}
+			}
+		})
+	}
+}
+
+// A source that has more than its limit gives no more, and keeps the rest.
+func TestACopyEndsAtItsLimit(t *testing.T) {
+	t.Parallel()
+	client, server, _, _ := secure(t)
+	want := noise(t, 100<<10)
+	source := bytes.NewReader(want)
 	failed := make(chan error, 1)
 	go func() {
-		// As net/http sends a body whose length it knows.
-		n, err := io.Copy(coarse.Hold(client), io.LimitReader(struct{ io.Reader }{bytes.NewReader(want)}, size+1))
-		if n != size || err != nil {
-			t.Errorf("%d bytes, %v", n, err)
+		n, err := io.Copy(coarse.Hold(client), io.LimitReader(source, 70<<10))
+		if n != 70<<10 || err != nil || source.Len() != 30<<10 {
+			t.Errorf("%d bytes, %v, and %d are left", n, err, source.Len())
 		}
 		failed <- client.Close()
 	}()
 	got, err := io.ReadAll(server)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || !bytes.Equal(got, want[:70<<10]) {
+		t.Errorf("%d bytes came, %v", len(got), err)
 	}
 	if err := <-failed; err != nil {
 		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Fatal("something else came")
-	}
-	if n, most := here.writes.Load()-before, int64(size/(96<<10)); n > most {
-		t.Errorf("%d writes, at most %d wanted", n, most)
 	}
 }
 
