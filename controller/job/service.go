@@ -133,6 +133,9 @@ func (s *Service) Progress(ctx context.Context, tx *store.Tx, id ident.Job, step
 		return err
 	}
 	newLine := step != j.Step
+	if j.State == Running {
+		j.WaitingSince = nil
+	}
 	j.Step, j.Percent, j.Message = step, percent, message
 	if err := save(ctx, tx, j); err != nil {
 		return err

@@ -59,7 +59,9 @@ func (s *Service) decide(ctx context.Context, tx *store.Tx, j Job, nudged bool, 
 	if failure != nil {
 		return s.decideFailure(ctx, tx, j, nudged, failure)
 	}
-	j.WaitingSince = nil
+	if j.WaitingSince != nil { // nobody woke it, and nothing was said since
+		j.WaitingSince, j.Message = nil, nodeBack
+	}
 	switch {
 	case outcome == Done:
 		return s.done(ctx, tx, j)

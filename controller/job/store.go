@@ -133,7 +133,9 @@ const (
 		attempt = CASE WHEN state <> 'running' THEN attempt WHEN lease_until IS NULL THEN 0 ELSE MAX(attempt - 1, 0) END,
 		state = CASE state WHEN 'running' THEN 'queued' ELSE state END
 		WHERE ` + living + ` AND deadline > 0 RETURNING id, kind, COALESCE(node_id, ''), run_at`
-	queryWake = `UPDATE jobs SET run_at = ?, handed = 0, waiting_since = NULL, state = CASE state WHEN 'waiting' THEN 'queued' ELSE state END
+	queryWake = `UPDATE jobs SET run_at = ?, handed = 0, waiting_since = NULL,
+			message = CASE state WHEN 'waiting' THEN '` + nodeBack + `' ELSE message END,
+			state = CASE state WHEN 'waiting' THEN 'queued' ELSE state END
 		WHERE ` + living + ` AND node_id = ? AND (state = 'waiting' OR handed = 1) RETURNING id, kind, node_id, run_at`
 	queryNudge = `UPDATE jobs SET run_at = ?, handed = 0, waiting_since = NULL, state = CASE state WHEN 'waiting' THEN 'queued' ELSE state END
 		WHERE ` + living + ` AND lease_until IS NULL AND id = ? RETURNING id, kind, COALESCE(node_id, ''), run_at`

@@ -7,6 +7,9 @@ import (
 	"github.com/berth-panel/berth/shared/ident"
 )
 
+// nodeBack is said of a job that has waited for its node, until there is more to say.
+const nodeBack = "the node is back"
+
 // Wake makes the jobs of a node due that wait for it or were handed to it: it is
 // back, and may have lost what it was told. One whose handler is under way, and
 // which is about to wait or to be handed, is called again at once too.

@@ -70,6 +70,39 @@ func TestWaitingForANodeSaysWhyAndSinceWhen(t *testing.T) {
 	})
 }
 
+// A job whose node is back doesn't say that it is away, whoever found that out.
+func TestBackFromWaitingSaysSo(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		s := b.service()
+		var away atomic.Bool
+		away.Store(true)
+		s.Register(kind, policy(func(_ context.Context, j job.Job) (job.Outcome, error) {
+			if away.Load() {
+				return job.Done, problem.New(problem.NodeOffline, "node a is offline")
+			}
+			time.Sleep(time.Second)
+			return job.Handed, nil
+		}))
+		b.run(s)
+		j := b.enqueue(s, job.New{Kind: kind, Node: "a"})
+		time.Sleep(5 * time.Second)
+		away.Store(false)
+		b.write(func(ctx context.Context, tx *store.Tx) error { return s.Wake(ctx, tx, "a") })
+		time.Sleep(500 * time.Millisecond)
+		if now := b.now(s, j.ID); now.State != job.Running || now.Message != "the node is back" {
+			t.Errorf("woken, it is %s: %q", now.State, now.Message)
+		}
+		away.Store(true)
+		other := b.enqueue(s, job.New{Kind: kind, Node: "a"})
+		time.Sleep(5 * time.Second)
+		away.Store(false)
+		time.Sleep(10 * time.Second) // it has looked by itself
+		if now := b.now(s, other.ID); !now.Handed || now.Message != "the node is back" || now.WaitingSince != nil {
+			t.Errorf("having looked by itself, it is %+v", now)
+		}
+	})
+}
+
 // A node that was away and is back may have lost what it was handed: Wake has
 // the handler called again. The one that was about to hand over too.
 func TestWakeCallsHandedJobsAgain(t *testing.T) {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/netip"
@@ -19,7 +20,7 @@ type NodeView struct {
 	ID           string     `json:"id"`
 	Name         string     `json:"name"`
 	State        State      `json:"state" enum:"unconfigured,online,offline,revoked"`
-	Reason       string     `json:"reason,omitempty" doc:"Why it is offline"`
+	Reason       string     `json:"reason,omitempty" doc:"Why it is offline, or what its container engine lacks"`
 	Since        *time.Time `json:"since,omitempty" doc:"Since when it is online or offline, as this controller saw it"`
 	LastSeenAt   *time.Time `json:"last_seen_at,omitempty" doc:"The last contact"`
 	Tags         []string   `json:"tags"`
@@ -210,8 +211,11 @@ func (s *Service) view(ctx context.Context, q store.Querier, n Node) (NodeView, 
 		CertificateEndsAt: n.CertificateEndsAt, CreatedAt: n.CreatedAt, UpdatedAt: n.UpdatedAt,
 	}
 	v.Volumes, v.Firewall = n.Hello.Engine.Volumes, n.Hello.Engine.Firewall
-	if state == Offline {
+	switch engine := n.Hello.Engine; {
+	case state == Offline:
 		v.Reason = presence.Reason
+	case state == Online && !engine.Reachable:
+		v.Reason = cmp.Or(engine.Message, "its container engine does not answer")
 	}
 	if (state == Online || state == Offline) && !presence.Since.IsZero() {
 		since := presence.Since.UTC()

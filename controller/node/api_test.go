@@ -203,6 +203,12 @@ func TestNodeOverHTTP(t *testing.T) {
 	if shown.State != "online" || shown.Reason != "" || shown.Release != "0.1.0" || shown.Engine.Version != "20.10" || shown.LastSeenAt == nil {
 		t.Fatalf("%+v", shown)
 	}
+	p.take(p.get(made.ID), "one", wire.Event{Seq: 1, Type: wire.EventEngine, Engine: &wire.Engine{Message: "docker does not answer"}})
+	shown = nodeView{}
+	p.ok(200, "GET", path, "", &shown)
+	if shown.State != "online" || shown.Reason != "docker does not answer" {
+		t.Fatalf("%+v", shown)
+	}
 	p.ok(200, "PATCH", path, `{"name": "b", "tags": [], "memory_factor": 2}`, &shown)
 	if shown.Name != "b" || len(shown.Tags) != 0 || shown.MemoryFactor != 2 || shown.Memory != 4096 {
 		t.Fatalf("%+v", shown)
@@ -224,7 +230,7 @@ func TestNodeOverHTTP(t *testing.T) {
 	if a := p.do("admin", "DELETE", path, ""); a.status != 404 {
 		t.Fatalf("the second time: %d %s", a.status, a.text)
 	}
-	want := "node.created node.enrolled node.updated node.revoked node.key_made node.deleted"
+	want := "node.created node.enrolled node.engine_lost node.updated node.revoked node.key_made node.deleted"
 	if got := p.facts(); got != want {
 		t.Fatalf("facts: %s", got)
 	}

@@ -4765,7 +4765,7 @@ export interface components {
             processor: string;
             /** @description What players are told */
             public_host: string;
-            /** @description Why it is offline */
+            /** @description Why it is offline, or what its container engine lacks */
             reason?: string;
             /** @description Of its agent */
             release?: string;
