@@ -106,6 +106,21 @@ func noise(t *testing.T, n int) []byte {
 	return p
 }
 
+// arrives reads all that comes, and waits for what became of who sent it.
+func arrives(t *testing.T, server io.Reader, want []byte, sent <-chan error) {
+	t.Helper()
+	got, err := io.ReadAll(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Fatal("something else came")
+	}
+}
+
 func TestMuchGoesInFewPieces(t *testing.T) {
 	t.Parallel()
 	client, server, here, there := secure(t)
@@ -125,16 +140,7 @@ func TestMuchGoesInFewPieces(t *testing.T) {
 		}
 		failed <- client.Close()
 	}()
-	got, err := io.ReadAll(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := <-failed; err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Fatal("something else came")
-	}
+	arrives(t, server, want, failed)
 	// TLS alone writes a record of 16 KiB at a time, and needs a read at least for each.
 	const records = size / (16 << 10)
 	if n := here.writes.Load() - before; n > records/8 {
@@ -173,16 +179,7 @@ func TestACopyGoesInFewPieces(t *testing.T) {
 					}
 					failed <- client.Close()
 				}()
-				got, err := io.ReadAll(server)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := <-failed; err != nil {
-					t.Fatal(err)
-				}
-				if !bytes.Equal(got, want) {
-					t.Fatal("something else came")
-				}
+				arrives(t, server, want, failed)
 				if n, most := here.writes.Load()-before, int64(size/(224<<10)); n > most {
 					t.Errorf("%d writes, at most %d wanted", n, most)
 				}
@@ -205,13 +202,7 @@ func TestACopyEndsAtItsLimit(t *testing.T) {
 		}
 		failed <- client.Close()
 	}()
-	got, err := io.ReadAll(server)
-	if err != nil || !bytes.Equal(got, want[:70<<10]) {
-		t.Errorf("%d bytes came, %v", len(got), err)
-	}
-	if err := <-failed; err != nil {
-		t.Fatal(err)
-	}
+	arrives(t, server, want[:70<<10], failed)
 }
 
 func TestSmallWritesGoAtOnce(t *testing.T) {
