@@ -496,9 +496,9 @@ func TestNameThatIsTaken(t *testing.T) {
 	play(t, func(w *world) {
 		w.apply(basic(one, 1))
 		box := w.running(one)
-		w.engine.Alter(box.ID, func(c *runtime.Container) { c.Name, c.MemoryBytes = "x", 128<<20 })
 		other := w.engine.Beside("another-node")
-		release := w.engine.Hold(fake.Repair)
+		release := w.engine.Hold(fake.Repair) // before there is anything to repair
+		w.engine.Alter(box.ID, func(c *runtime.Container) { c.Name, c.MemoryBytes = "x", 128<<20 })
 		synctest.Wait()
 		id, err := other.Create(t.Context(), runtime.ContainerSpec{Name: box.Name, Instance: one, Image: gameImage, MemoryBytes: 64 << 20, NanoCPUs: 1e9})
 		if err != nil {
