@@ -214,7 +214,9 @@ func TestFullDiskOfTheTargetIsToldAsSuch(t *testing.T) {
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(text)
 	must(t, os.WriteFile(filepath.Join(dir, "large"), text, 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "a"), text[:5<<20], 0o600))
+	taken := make(chan struct{})
 	w.trip = func() {
+		defer close(taken)
 		if err := os.WriteFile(filepath.Join(small, "somebody"), make([]byte, 64<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("the disk has room for it: %v", err)
 		}
@@ -223,6 +225,7 @@ func TestFullDiskOfTheTargetIsToldAsSuch(t *testing.T) {
 	err = w.fleet.Copy(t.Context(), from.node, to.node, one, nil)
 	// Found by the write, or by the look before the next stream.
 	wantProblem(t, err, problem.InsufficientResources, "disk")
+	<-taken // the copy may be the first to find the disk full
 	must(t, os.Remove(filepath.Join(small, "somebody")))
 	must(t, w.fleet.Copy(t.Context(), from.node, to.node, one, nil))
 	same(t, dir, to.staged(one))
